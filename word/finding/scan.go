@@ -39,6 +39,10 @@ const (
 	FieldPackage     = "haechi/package"
 	FieldInstalled   = "haechi/installed"
 	FieldFixed       = "haechi/fixed"
+	FieldCWE         = "haechi/cwe"    // CWE-798
+	FieldSecret      = "haechi/secret" // salted hash, the same wherever the same secret stands
+	FieldAllow       = "haechi/allow"  // the reason that a comment at the place gives for letting it be: a proposal
+	FieldScope       = "haechi/scope"  // runtime or development
 )
 
 // Company is who Haechi's own findings are from.
