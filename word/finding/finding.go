@@ -181,15 +181,17 @@ const (
 
 // Related names another finding.
 type Related struct {
-	ProductARN string `json:"ProductArn"`
-	ID         string `json:"Id"`
+	ProductARN string         `json:"ProductArn"`
+	ID         string         `json:"Id"`
+	Extra      jsontext.Value `json:",embed"`
 }
 
 // Note is what somebody wrote about a finding.
 type Note struct {
-	Text      string `json:"Text"`
-	UpdatedBy string `json:"UpdatedBy"`
-	UpdatedAt string `json:"UpdatedAt,omitzero"`
+	Text      string         `json:"Text"`
+	UpdatedBy string         `json:"UpdatedBy"`
+	UpdatedAt string         `json:"UpdatedAt,omitzero"`
+	Extra     jsontext.Value `json:",embed"`
 }
 
 // Vulnerability is a CVE, a GHSA or the like, and the packages that have it.
