@@ -1,0 +1,186 @@
+package git
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/haechi-dev/haechi/word/fault"
+)
+
+// most objects, changed paths and files that one push or tree may have.
+const most = 2_000_000
+
+// Quarantined is the repository as it would be if the push were taken whose
+// objects lie in the folder objects (GIT_QUARANTINE_PATH in a hook of git).
+func (r *Repo) Quarantined(objects string) *Repo {
+	return &Repo{dir: r.dir, quarantine: []string{
+		"GIT_OBJECT_DIRECTORY=" + objects,
+		"GIT_ALTERNATE_OBJECT_DIRECTORIES=" + filepath.Join(r.dir, "objects"),
+	}}
+}
+
+// Object is one that a push brings.
+type Object struct {
+	ID, Type string // blob, commit, tag or tree
+	Size     int64
+	Commit   string // of a blob: the first commit that has it, or "" when none of the push's commits does
+	Path     string // of a blob: where it is in that commit
+}
+
+// Incoming are the objects that a push brings and the repository lacks, each
+// once, the oldest commit's first: also those that a later commit of the same
+// push takes away again, and those that no ref reaches. r is Quarantined;
+// tips are what the refs are to point at.
+func (r *Repo) Incoming(ctx context.Context, objects string, tips []string) ([]Object, error) {
+	all, err := (&Repo{dir: r.dir, quarantine: []string{"GIT_OBJECT_DIRECTORY=" + objects}}).
+		answer(ctx, "cat-file", "--batch-all-objects", "--unordered", "--batch-check=%(objectname) %(objecttype) %(objectsize)")
+	if err != nil {
+		return nil, fmt.Errorf("listing what the push brings: %w", err)
+	}
+	if n := bytes.Count(all, []byte{'\n'}); n > most {
+		return nil, fault.Limit.Errorf("the push brings %d objects, %d are allowed", n, most)
+	}
+	known, err := (&Repo{dir: r.dir}).known(ctx, all)
+	if err != nil {
+		return nil, err
+	}
+	fresh := map[string]*Object{}
+	order := []*Object{}
+	for line := range strings.Lines(string(all)) {
+		f := strings.Fields(line)
+		if len(f) != 3 {
+			return nil, fmt.Errorf("git cat-file says %q", line)
+		}
+		if known[f[0]] {
+			continue
+		}
+		size, _ := strconv.ParseInt(f[2], 10, 64)
+		o := &Object{ID: f[0], Type: f[1], Size: size}
+		fresh[o.ID], order = o, append(order, o)
+	}
+	placed, err := r.place(ctx, fresh, tips)
+	if err != nil {
+		return nil, err
+	}
+	return arrange(placed, order), nil
+}
+
+// arrange puts the blobs of commits first, in the order of these, then the rest.
+func arrange(placed, all []*Object) []Object {
+	out := make([]Object, 0, len(all))
+	for _, o := range placed {
+		out = append(out, *o)
+	}
+	for _, o := range all {
+		if o.Commit == "" {
+			out = append(out, *o)
+		}
+	}
+	return out
+}
+
+// known tells which of the objects in list are in the repository already.
+func (r *Repo) known(ctx context.Context, list []byte) (map[string]bool, error) {
+	var ask bytes.Buffer
+	for line := range bytes.Lines(list) {
+		id, _, _ := bytes.Cut(line, []byte{' '})
+		ask.Write(id)
+		ask.WriteByte('\n')
+	}
+	out, err := r.ask(ctx, ask.Bytes(), "cat-file", "--batch-check=%(objectname)")
+	if err != nil {
+		return nil, fmt.Errorf("looking for what is here already: %w", err)
+	}
+	known := map[string]bool{}
+	for line := range strings.Lines(string(out)) {
+		line = strings.TrimSpace(line)
+		if !strings.HasSuffix(line, " missing") {
+			known[line] = true
+		}
+	}
+	return known, nil
+}
+
+// place says of each fresh blob which commit brought it and where.
+func (r *Repo) place(ctx context.Context, fresh map[string]*Object, tips []string) ([]*Object, error) {
+	commits, err := r.NewCommits(ctx, tips)
+	if err != nil || len(commits) == 0 {
+		return nil, err
+	}
+	// A merge is compared with all its parents (-c): what equals one of them came with that one.
+	out, err := r.ask(ctx, []byte(strings.Join(commits, "\n")+"\n"),
+		"diff-tree", "--stdin", "-r", "-c", "--root", "-z", "--raw", "--no-renames", "--no-abbrev")
+	if err != nil {
+		return nil, fmt.Errorf("comparing the commits of the push: %w", err)
+	}
+	var placed []*Object
+	err = eachRaw(out, func(commit string, c Change) {
+		if o := fresh[c.New]; o != nil && o.Commit == "" {
+			o.Commit, o.Path = commit, c.Path
+			placed = append(placed, o)
+		}
+	})
+	return placed, err
+}
+
+// NewCommits are the commits that tips reach and no ref does, the oldest first.
+func (r *Repo) NewCommits(ctx context.Context, tips []string) ([]string, error) {
+	var ask strings.Builder
+	for _, t := range tips {
+		if !ValidID(t) {
+			return nil, fault.Invalid.Errorf("%q is no full name of an object", t)
+		}
+		if !IsZero(t) {
+			ask.WriteString(t + "\n")
+		}
+	}
+	if ask.Len() == 0 {
+		return nil, nil
+	}
+	out, err := r.ask(ctx, []byte(ask.String()), "rev-list", "--reverse", "--topo-order", "--stdin", "--not", "--all")
+	if err != nil {
+		return nil, fmt.Errorf("listing the commits of the push: %w", err)
+	}
+	return strings.Fields(string(out)), nil
+}
+
+// eachRaw reads what diff-tree --raw -z prints: names of commits, and records
+// that begin with one colon for each parent and are followed by a path.
+func eachRaw(out []byte, f func(commit string, c Change)) error {
+	commit, n := "", 0
+	rest := string(out)
+	next := func() (string, bool) {
+		s, after, ok := strings.Cut(rest, "\x00")
+		rest = after
+		return s, ok
+	}
+	for rest != "" {
+		token, ok := next()
+		if !ok {
+			return fmt.Errorf("git diff-tree ends within a record")
+		}
+		if !strings.HasPrefix(token, ":") {
+			commit = token
+			continue
+		}
+		path, ok := next()
+		parents := len(token) - len(strings.TrimLeft(token, ":"))
+		field := strings.Fields(token[parents:])
+		if !ok || len(field) != 2*(parents+1)+1 {
+			return fmt.Errorf("git diff-tree says %q", token)
+		}
+		mode, _ := strconv.ParseUint(field[parents], 8, 32)
+		if mode == 0 {
+			mode, _ = strconv.ParseUint(field[0], 8, 32)
+		}
+		if n++; n > most {
+			return fault.Limit.Errorf("more than %d files change", most)
+		}
+		f(commit, Change{Path: path, Old: field[parents+1], New: field[2*parents+1], Mode: uint32(mode)})
+	}
+	return nil
+}
