@@ -114,6 +114,9 @@ func (d *DB) transact(ctx context.Context, sessions chan *session, begin []strin
 		return nil
 	}()
 	tx.session = nil
+	if gone := ctx.Err(); err != nil && gone != nil && !errors.Is(err, gone) {
+		return fmt.Errorf("%w: %w", gone, err) // a driver may only say that its connection is bad
+	}
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package db
 
 import (
 	"context"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"net/url"
@@ -25,7 +26,7 @@ const (
 const writeLock = 0x686165636869
 
 // parse tells the engine, its driver and the driver's own name for the database.
-func parse(address string) (e engine, driver, source string, err error) {
+func parse(address string) (e engine, name, source string, err error) {
 	scheme, rest, _ := strings.Cut(address, ":")
 	switch scheme {
 	case "sqlite":
@@ -145,6 +146,8 @@ func (e engine) translate(err error) error {
 		case strings.HasPrefix(pg.Code, "22"): // data: a NUL in a text, say
 			return fault.Invalid.Wrap(err)
 		}
+	case errors.Is(err, driver.ErrBadConn):
+		return fault.Unavailable.Errorf("the connection to the database was lost")
 	case strings.Contains(err.Error(), "UNIQUE constraint failed"):
 		return fault.Exists.Wrap(err)
 	case strings.Contains(err.Error(), "SQLITE_FULL"), strings.Contains(err.Error(), "SQLITE_BUSY"), strings.Contains(err.Error(), "disk is full"):

@@ -16,7 +16,7 @@ type Event struct {
 	Type       string         `json:"detail-type"`
 	Source     string         `json:"source"`
 	Account    string         `json:"account"` // 12 digits
-	Time       time.Time      `json:"time,format:RFC3339"`
+	Time       time.Time      `json:"time"`    // RFC 3339, whole seconds
 	Region     string         `json:"region"`
 	Resources  []string       `json:"resources"`
 	ReplayName string         `json:"replay-name,omitzero"`

@@ -1,0 +1,287 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"time"
+
+	"github.com/haechi-dev/haechi/base/db"
+	"github.com/haechi-dev/haechi/word/event"
+	"github.com/haechi-dev/haechi/word/fault"
+)
+
+const (
+	batch = 200                   // events looked at, and moved over, at a time
+	fold  = 50 * time.Millisecond // how long Fold holds up other writers before it commits
+	lease = 15 * time.Second      // how long a node may say nothing before another takes over
+	renew = lease / 3
+	tries = 3 // permanent errors and panics before an event is parked
+)
+
+// Follow hands every event to handle, in the order of the commits, until ctx
+// ends; then it returns nil. A new name begins with the oldest event kept.
+//
+// Each event is handed over at least once: after a crash some are again, with
+// the same id. An event that makes handle panic, or return an error that is
+// fault.Permanent, three times is parked (see Parked) and stepped over; any
+// other error holds the follower, longer each time, until it passes.
+func (b *Bus) Follow(ctx context.Context, name string, handle func(context.Context, event.Event) error) error {
+	return b.follow(ctx, name, func(ctx context.Context, f *follower, events []stored) (done int, err error) {
+		defer b.keep(ctx, f)()
+		for i, s := range events {
+			if ctx.Err() != nil {
+				return i, nil
+			}
+			if err := guard(func() error { return handle(ctx, s.event) }); err != nil {
+				return i, err
+			}
+		}
+		return len(events), nil
+	}, nil)
+}
+
+// Fold is Follow for what happens in the database alone: what handle changes
+// and the follower's cursor are committed together, so that every event counts
+// exactly once. Some events share a transaction; the failure of one undoes that one.
+func (b *Bus) Fold(ctx context.Context, name string, handle func(*db.Tx, event.Event) error) error {
+	return b.follow(ctx, name, nil, func(tx *db.Tx, events []stored) (done int, failed error, err error) {
+		begun := time.Now()
+		for i, s := range events {
+			if i > 0 && time.Since(begun) > fold {
+				return i, nil, nil
+			}
+			var inner error
+			err := tx.Savepoint(func() error {
+				inner = guard(func() error { return handle(tx, s.event) })
+				return inner
+			})
+			if inner != nil {
+				return i, inner, nil
+			}
+			if err != nil {
+				return i, nil, err
+			}
+		}
+		return len(events), nil, nil
+	})
+}
+
+type (
+	outside func(context.Context, *follower, []stored) (done int, err error)
+	inside  func(tx *db.Tx, events []stored) (done int, failed error, err error)
+)
+
+// panicked is what a handler's panic becomes: its own fault, so permanent.
+func guard(f func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fault.Invalid.Errorf("panic: %v\n%s", p, debug.Stack())
+		}
+	}()
+	return f()
+}
+
+// follower is one name's place in the river, as this node holds it.
+type follower struct {
+	name, holder string
+	position     int64
+	fence        int64
+	failures     int
+	renew        time.Time // until then the lease need not be renewed
+}
+
+var errLost = errors.New("another node took over")
+
+func (b *Bus) follow(ctx context.Context, name string, out outside, in inside) error {
+	f := &follower{name: name, holder: ID()}
+	defer b.release(f)
+	hold := b.config.Hold
+	for ctx.Err() == nil {
+		news := b.waiting() // before looking, so that nothing slips by
+		moved, err := b.step(ctx, f, out, in)
+		switch {
+		case ctx.Err() != nil:
+		case err != nil && !errors.Is(err, errLost):
+			b.config.Log.Warn("an event was not handled, trying again", "follower", name, "after", f.position, "wait", hold, "error", err)
+			pause(ctx, hold, nil)
+			hold = min(hold*2, time.Minute)
+		case moved > 0:
+			hold = b.config.Hold
+		default:
+			pause(ctx, b.config.Poll, news)
+		}
+	}
+	return nil
+}
+
+func pause(ctx context.Context, d time.Duration, news <-chan struct{}) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-news:
+	case <-ctx.Done():
+	}
+}
+
+// step handles one batch and moves the cursor over what was handled.
+func (b *Bus) step(ctx context.Context, f *follower, out outside, in inside) (moved int, err error) {
+	if err := b.hold(ctx, f); err != nil {
+		return 0, err
+	}
+	var events []stored
+	err = b.db.Read(ctx, func(tx *db.Tx) error {
+		events, err = db.All(tx, scanStored, "SELECT position, bus, body FROM bus_events WHERE position > ? ORDER BY position LIMIT ?", f.position, batch)
+		return err
+	})
+	if err != nil || len(events) == 0 {
+		return 0, err
+	}
+	done, failed := 0, error(nil)
+	if out != nil {
+		done, failed = out(ctx, f, events)
+	}
+	err = b.db.Write(context.WithoutCancel(ctx), func(tx *db.Tx) error {
+		if in != nil {
+			if err := b.fence(tx, f); err != nil {
+				return err
+			}
+			if done, failed, err = in(tx, events); err != nil {
+				return err
+			}
+		}
+		return b.advance(tx, f, events, done, failed)
+	})
+	if err != nil {
+		return 0, err
+	}
+	if done > 0 {
+		f.position = events[done-1].position
+		f.failures = 0
+	}
+	return done, b.afterFailure(f, events, done, failed)
+}
+
+// fence fails if another node has taken over.
+func (b *Bus) fence(tx *db.Tx, f *follower) error {
+	n, err := tx.Exec("UPDATE bus_followers SET seen = ? WHERE name = ? AND holder = ? AND fence = ?", b.config.Now().UnixMicro(), f.name, f.holder, f.fence)
+	if err == nil && n == 0 {
+		f.renew = time.Time{}
+		return errLost
+	}
+	return err
+}
+
+// advance moves the cursor over what was handled, counts the failure of the
+// event behind it, and parks that at the third permanent one.
+func (b *Bus) advance(tx *db.Tx, f *follower, events []stored, done int, failed error) error {
+	position, failures := f.position, f.failures
+	if done > 0 {
+		position, failures = events[done-1].position, 0
+	}
+	now := b.config.Now().UnixMicro()
+	if failed != nil && fault.Permanent(failed) {
+		failures++
+		if failures >= tries {
+			bad := events[done]
+			if err := park(tx, f.name, bad, failed, now); err != nil {
+				return err
+			}
+			position, failures = bad.position, 0
+		}
+	}
+	n, err := tx.Exec("UPDATE bus_followers SET position = ?, failures = ?, seen = ? WHERE name = ? AND holder = ? AND fence = ?", position, failures, now, f.name, f.holder, f.fence)
+	if err == nil && n == 0 {
+		f.renew = time.Time{}
+		return errLost
+	}
+	return err
+}
+
+// afterFailure brings f up to what advance has written.
+func (b *Bus) afterFailure(f *follower, events []stored, done int, failed error) error {
+	if failed == nil || !fault.Permanent(failed) {
+		return failed
+	}
+	if f.failures++; f.failures < tries {
+		return failed
+	}
+	f.position, f.failures = events[done].position, 0
+	b.config.Log.Error("an event was parked", "follower", f.name, "event", events[done].event.ID, "type", events[done].event.Type, "error", failed)
+	return nil
+}
+
+// hold takes or keeps the lease on f's name; errLost if another node has it.
+func (b *Bus) hold(ctx context.Context, f *follower) error {
+	now := b.config.Now()
+	if now.Before(f.renew) {
+		return nil
+	}
+	alone := 0 // an embedded database has one node: whoever held the lease before this one is dead
+	if f.fence == 0 && !b.db.Postgres() {
+		alone = 1
+	}
+	err := b.db.Write(ctx, func(tx *db.Tx) error {
+		_, err := tx.Exec("INSERT INTO bus_followers (name, position, holder, fence, until, failures, seen) VALUES (?, (SELECT COALESCE(MIN(position) - 1, (SELECT position FROM bus_clock WHERE id = 1)) FROM bus_events), '', 0, 0, 0, ?) ON CONFLICT (name) DO NOTHING", f.name, now.UnixMicro())
+		if err != nil {
+			return err
+		}
+		type row struct {
+			position, fence int64
+			failures        int
+		}
+		got, err := db.One(tx, func(scan db.Scan) (r row, err error) { return r, scan(&r.position, &r.fence, &r.failures) },
+			"UPDATE bus_followers SET fence = CASE WHEN holder = ? THEN fence ELSE fence + 1 END, holder = ?, until = ?, seen = ? WHERE name = ? AND (holder = ? OR until < ? OR ? = 1) RETURNING position, fence, failures",
+			f.holder, f.holder, now.Add(lease).UnixMicro(), now.UnixMicro(), f.name, f.holder, now.UnixMicro(), alone)
+		if errors.Is(err, fault.NotFound) {
+			return errLost
+		}
+		f.position, f.fence, f.failures = got.position, got.fence, got.failures
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	f.renew = now.Add(renew)
+	if !b.db.Postgres() {
+		f.renew = now.Add(time.Minute)
+	}
+	return nil
+}
+
+// keep renews the lease while events are handled, however long one takes, until stop is called.
+func (b *Bus) keep(ctx context.Context, f *follower) (stop func()) {
+	if !b.db.Postgres() {
+		return func() {}
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for pause(ctx, renew, nil); ctx.Err() == nil; pause(ctx, renew, nil) {
+			err := b.db.Write(ctx, func(tx *db.Tx) error {
+				_, err := tx.Exec("UPDATE bus_followers SET until = ? WHERE name = ? AND holder = ? AND fence = ?", b.config.Now().Add(lease).UnixMicro(), f.name, f.holder, f.fence)
+				return err
+			})
+			if err != nil && ctx.Err() == nil {
+				b.config.Log.Warn("a lease was not renewed", "follower", f.name, "error", err)
+			}
+		}
+	}()
+	return func() { cancel(); <-done }
+}
+
+// release lets another node take over at once.
+func (b *Bus) release(f *follower) {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	err := b.db.Write(ctx, func(tx *db.Tx) error {
+		_, err := tx.Exec("UPDATE bus_followers SET until = 0, holder = '' WHERE name = ? AND holder = ? AND fence = ?", f.name, f.holder, f.fence)
+		return err
+	})
+	if err != nil {
+		b.config.Log.Debug("a follower's lease was left to run out", "follower", f.name, "error", fmt.Sprint(err))
+	}
+}
