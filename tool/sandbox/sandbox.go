@@ -1,0 +1,162 @@
+// Package sandbox runs one step of a build, walled in.
+package sandbox
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/haechi-dev/haechi/word/fault"
+)
+
+// Level says how well a step is walled in.
+type Level int
+
+const (
+	// Namespaces is a step with its own users, mounts, processes, network, IPC
+	// and host name; it is what the zero Config asks for.
+	Namespaces Level = iota
+	// Bare is a step with nothing but its own folder, an empty environment and
+	// limits: it sees the files, processes and networks of the machine.
+	Bare
+)
+
+// String is the level's name in configuration and logs.
+func (l Level) String() string {
+	switch l {
+	case Namespaces:
+		return "namespaces"
+	case Bare:
+		return "bare"
+	}
+	return fmt.Sprintf("Level(%d)", int(l))
+}
+
+// ParseLevel is the level of that name.
+func ParseLevel(name string) (Level, error) {
+	for _, l := range []Level{Namespaces, Bare} {
+		if l.String() == name {
+			return l, nil
+		}
+	}
+	return 0, fault.Invalid.Errorf("%q is no level of isolation: there are namespaces and bare", name)
+}
+
+// Where a step finds things.
+const (
+	Work = "/work"       // its folder, writable; at the level Bare it is Step.Work itself
+	Home = "/home/build" // fresh for each step; at the level Bare a folder for that step alone
+	path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/go/bin"
+)
+
+// Step is one command, and all of the world that it is to see.
+type Step struct {
+	Argv   []string  // the command, looked up in its PATH, and its arguments
+	Env    []string  // its environment; PATH, HOME, TMPDIR and LANG are set where it has none
+	Work   string    // a folder of the machine: the step's, to read and write; its files become the step's user's
+	Tools  []Tool    // what it may read besides the system's own programs
+	Report io.Writer // gets what the step writes to its descriptor 3, or nil
+	Limits Limits
+}
+
+// Tool is a folder or file of the machine that a step may read, and where.
+type Tool struct{ From, To string }
+
+// Limits bound what a step may use; 0 stands for the default.
+type Limits struct {
+	Time      time.Duration `json:"-"` // from start to end; 1 hour
+	Output    int64         // bytes on both outputs, and again on the report; 256 MiB
+	Processes uint64        // processes and threads at once; 2,048
+	Files     uint64        // open files of a process; 4,096
+	FileSize  uint64        // bytes of one file; 8 GiB
+	Memory    uint64        // bytes of data of one process; 8 GiB
+	Scratch   uint64        // bytes of /tmp, and again of the home; 2 GiB
+}
+
+func (l Limits) orDefault() Limits {
+	or := func(n *uint64, def uint64) {
+		if *n == 0 {
+			*n = def
+		}
+	}
+	if l.Time == 0 {
+		l.Time = time.Hour
+	}
+	if l.Output == 0 {
+		l.Output = 256 << 20
+	}
+	or(&l.Processes, 2048)
+	or(&l.Files, 4096)
+	or(&l.FileSize, 8<<30)
+	or(&l.Memory, 8<<30)
+	or(&l.Scratch, 2<<30)
+	return l
+}
+
+// Config says what a Sandbox may do.
+type Config struct {
+	// Least is the level below which no step is run.
+	Least Level
+	// FirstUser is the first of 4,096 user and group ids of the machine that
+	// steps run as when the server is root; 0 stands for 1,879,000,000. An
+	// unprivileged server's steps run as its own user.
+	FirstUser int
+}
+
+// Sandbox runs steps at the best level that the kernel gives.
+type Sandbox struct {
+	config Config
+	turn   atomic.Uint32 // the last user id given out
+
+	mu     sync.Mutex
+	probed bool
+	level  Level
+	why    error // what stands in the way of a better level
+}
+
+// New is a Sandbox. The program that uses it calls Child first thing in main.
+func New(c Config) *Sandbox {
+	if c.FirstUser == 0 {
+		c.FirstUser = 1_879_000_000
+	}
+	return &Sandbox{config: c}
+}
+
+// Level is the level that steps have here. Where it is less than the
+// configuration asks for, the error says which wall the kernel forbids.
+func (s *Sandbox) Level(ctx context.Context) (Level, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.probed {
+		err := s.probe(ctx)
+		if ctx.Err() != nil {
+			return Bare, ctx.Err()
+		}
+		s.probed, s.level, s.why = true, Namespaces, err
+		if err != nil {
+			s.level = Bare
+		}
+	}
+	if s.level > s.config.Least {
+		return s.level, fault.Unsupported.Errorf("this machine isolates steps at level %s only, %s is asked for: %w", s.level, s.config.Least, s.why)
+	}
+	return s.level, nil
+}
+
+// Run runs a step to its end and gives its exit status. All that it started
+// is gone when Run returns. Both its outputs go to out as they come. An error
+// means that the step did not run to its end: it could not be walled in or
+// started, took more than a limit (fault.Limit), or ctx ended.
+func (s *Sandbox) Run(ctx context.Context, step Step, out io.Writer) (exit int, err error) {
+	level, err := s.Level(ctx)
+	if err != nil {
+		return -1, err
+	}
+	if len(step.Argv) == 0 || step.Work == "" {
+		return -1, fault.Invalid.Errorf("a step needs a command and a folder")
+	}
+	return s.run(ctx, step, level, out)
+}
