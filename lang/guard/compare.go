@@ -1,0 +1,399 @@
+package guard
+
+import (
+	"cmp"
+	"strings"
+)
+
+// equal tells whether a and b are the same, where a regular expression is the
+// same as what it matches and a range as what is within; ok is false where the
+// two are of kinds that cannot be compared.
+func equal(a, b *Value) (same, ok bool) {
+	switch {
+	case a.kind == kindRegex && b.kind == kindString:
+		return a.match.MatchString(b.text), true
+	case a.kind == kindString && b.kind == kindRegex:
+		return b.match.MatchString(a.text), true
+	case b.kind == kindRange && a.kind != kindRange:
+		return b.span.holds(a)
+	case a.kind == kindRange && b.kind != kindRange:
+		return a.span.holds(b)
+	case a.kind == kindMap && b.kind == kindMap:
+		return equalMaps(a, b)
+	case a.kind == kindList && b.kind == kindList:
+		return equalLists(a, b)
+	case a.kind == kindBool && b.kind == kindBool:
+		return a.truth == b.truth, true
+	case a.kind == kindNull && b.kind == kindNull:
+		return true, true
+	case a.kind == kindRegex && b.kind == kindRegex:
+		return a.text == b.text, true
+	}
+	c, ok := order(a, b)
+	return ok && c == 0, ok
+}
+
+func equalMaps(a, b *Value) (same, ok bool) {
+	if len(a.fields) != len(b.fields) {
+		return false, true
+	}
+	for _, f := range a.fields {
+		other := b.get(f.key.text)
+		if other == nil {
+			return false, true
+		}
+		if same, ok := equal(f.value, other); !same {
+			return false, ok
+		}
+	}
+	return true, true
+}
+
+func equalLists(a, b *Value) (same, ok bool) {
+	if len(a.items) != len(b.items) {
+		return false, true
+	}
+	for i, x := range a.items {
+		if same, ok := equal(x, b.items[i]); !same {
+			return false, ok
+		}
+	}
+	return true, true
+}
+
+// order compares numbers, texts or characters; ok is false for all else.
+func order(a, b *Value) (c int, ok bool) {
+	switch {
+	case a.kind == kindInt && b.kind == kindInt, a.kind == kindChar && b.kind == kindChar:
+		return cmp.Compare(a.number, b.number), true
+	case a.numeric() && b.numeric():
+		return cmp.Compare(a.asFloat(), b.asFloat()), true
+	case a.textual() && b.textual():
+		return strings.Compare(a.asText(), b.asText()), true
+	}
+	return 0, false
+}
+
+func (v *Value) numeric() bool { return v.kind == kindInt || v.kind == kindFloat }
+func (v *Value) textual() bool { return v.kind == kindString || v.kind == kindChar }
+
+func (v *Value) asFloat() float64 {
+	if v.kind == kindInt {
+		return float64(v.number)
+	}
+	return v.float
+}
+
+func (v *Value) asText() string {
+	if v.kind == kindChar {
+		return string(rune(v.number))
+	}
+	return v.text
+}
+
+// holds tells whether v lies within s.
+func (s *span) holds(v *Value) (within, ok bool) {
+	low, ok := order(s.low, v)
+	if !ok {
+		return false, false
+	}
+	high, _ := order(v, s.high)
+	return (low < 0 || low == 0 && !s.lowOpen) && (high < 0 || high == 0 && !s.highOpen), true
+}
+
+// within tells whether list has a member that is the same as v.
+func within(v *Value, list []*Value) bool {
+	for _, x := range list {
+		if same, _ := equal(v, x); same {
+			return true
+		}
+	}
+	return false
+}
+
+// outcome is what became of one value of the left-hand side.
+type outcome struct {
+	result        // the value, or what is missing
+	pass   bool   //
+	fixed  bool   // a negation does not turn it: nothing could be compared
+	want   *Value // what it was compared with, where that is one value
+	why    string
+}
+
+const incomparable = "the two cannot be compared"
+
+// verdict is the outcome of one comparison.
+func verdict(v, want *Value, same, ok bool) outcome {
+	o := outcome{result: result{value: v}, pass: same && ok, fixed: !ok, want: want}
+	if !ok {
+		o.why = v.kind.String() + " and " + want.kind.String() + " cannot be compared"
+	}
+	return o
+}
+
+// comparison is one evaluation of a binary operator.
+type comparison struct {
+	op       operator
+	negated  bool
+	outcomes []outcome
+}
+
+// compare holds the values of the left-hand side against those of the right.
+// skip is true where one of the sides selects nothing.
+func compare(op operator, negated bool, left, right []result) (outcomes []outcome, skip bool) {
+	if len(left) == 0 || len(right) == 0 {
+		return nil, true
+	}
+	c := comparison{op: op, negated: negated}
+	switch op {
+	case opEqual:
+		c.equal(left, right)
+	case opIn:
+		c.in(left, right)
+	default:
+		c.ordered(left, right)
+	}
+	return c.outcomes, false
+}
+
+// add keeps an outcome, turned where the operator is negated.
+func (c *comparison) add(o outcome) {
+	if c.negated && !o.fixed {
+		o.pass = !o.pass
+	}
+	c.outcomes = append(c.outcomes, o)
+}
+
+// sides are the values of both sides; for what is missing an outcome is added.
+func (c *comparison) sides(left, right []result) (l, r []*Value) {
+	for _, x := range left {
+		if x.missing != nil {
+			c.add(outcome{result: x, fixed: true})
+			continue
+		}
+		l = append(l, x.value)
+	}
+	for _, x := range right {
+		if x.missing == nil {
+			r = append(r, x.value)
+			continue
+		}
+		for _, v := range l {
+			c.add(outcome{result: result{value: v}, fixed: true, why: "what it is compared with is not there: " + x.missing.text()})
+		}
+	}
+	return l, r
+}
+
+func one(side []result) *Value {
+	if len(side) == 1 && side[0].literal {
+		return side[0].value
+	}
+	return nil
+}
+
+func (c *comparison) equal(left, right []result) {
+	literalLeft, literalRight := one(left), one(right)
+	l, r := c.sides(left, right)
+	if literalLeft == nil && literalRight == nil {
+		c.equalSets(l, r)
+		return
+	}
+	for _, a := range l {
+		for _, b := range r {
+			c.equalPair(a, b)
+		}
+	}
+}
+
+// equalPair compares with a literal: a scalar with each member of a list, and
+// with a literal list of one member as with that member.
+func (c *comparison) equalPair(a, b *Value) {
+	switch {
+	case a.kind == kindList && b.kind != kindList:
+		for _, x := range a.items {
+			same, ok := equal(x, b)
+			c.add(verdict(x, b, same, ok))
+		}
+	case b.kind == kindList && a.scalar() && len(b.items) == 1:
+		same, ok := equal(a, b.items[0])
+		c.add(verdict(a, b.items[0], same, ok))
+	default:
+		same, ok := equal(a, b)
+		c.add(verdict(a, b, same, ok))
+	}
+}
+
+// equalSets compares what two queries select as sets: each value must be on the
+// other side too; negated, none may be.
+func (c *comparison) equalSets(l, r []*Value) {
+	for _, v := range l {
+		if c.negated {
+			c.outcomes = append(c.outcomes, outcome{result: result{value: v}, pass: !loosely(v, r), want: listOf(r)})
+			continue
+		}
+		c.add(outcome{result: result{value: v}, pass: loosely(v, r), want: listOf(r)})
+	}
+	for _, v := range r {
+		if !c.negated && !loosely(v, l) {
+			c.add(outcome{result: result{value: v}, want: listOf(l), why: "it is on the right-hand side only"})
+		}
+	}
+}
+
+// loosely is within, where a scalar and a list of it alone are the same.
+func loosely(v *Value, list []*Value) bool {
+	if within(v, list) {
+		return true
+	}
+	for _, x := range list {
+		if v.scalar() && x.kind == kindList && len(x.items) == 1 && within(v, x.items) {
+			return true
+		}
+		if x.scalar() && v.kind == kindList && len(v.items) == 1 && within(x, v.items) {
+			return true
+		}
+	}
+	return false
+}
+
+// listOf shows many values as one.
+func listOf(values []*Value) *Value {
+	if len(values) == 1 {
+		return values[0]
+	}
+	return &Value{kind: kindList, items: values}
+}
+
+func (c *comparison) in(left, right []result) {
+	literalLeft, literalRight := one(left), one(right)
+	l, r := c.sides(left, right)
+	switch {
+	case literalRight != nil && literalRight.kind == kindString:
+		for _, v := range l {
+			c.inText(v, literalRight, literalLeft != nil)
+		}
+	case literalRight != nil:
+		for _, v := range l {
+			c.inValue(v, literalRight)
+		}
+	case literalLeft != nil && anyList(r):
+		for _, x := range r {
+			c.inValue(literalLeft, x)
+		}
+	case literalLeft != nil && literalLeft.kind == kindList:
+		for _, v := range literalLeft.items {
+			c.add(outcome{result: result{value: v}, pass: within(v, r), want: listOf(r)})
+		}
+	case literalLeft != nil:
+		c.add(outcome{result: result{value: literalLeft}, pass: within(literalLeft, r), want: listOf(r)})
+	default:
+		for _, v := range l {
+			c.inAny(v, r)
+		}
+	}
+}
+
+func anyList(values []*Value) bool {
+	for _, v := range values {
+		if v.kind == kindList {
+			return true
+		}
+	}
+	return false
+}
+
+// inText asks for a part of a text.
+func (c *comparison) inText(v, text *Value, literal bool) {
+	switch {
+	case v.kind == kindString:
+		c.add(outcome{result: result{value: v}, pass: strings.Contains(text.text, v.text), want: text})
+	case v.kind == kindList && !literal:
+		for _, x := range v.items {
+			c.inText(x, text, true)
+		}
+	default:
+		c.add(verdict(v, text, false, false))
+	}
+}
+
+// inValue asks whether v, or each of its members, is in list.
+func (c *comparison) inValue(v, list *Value) {
+	held, touched, ok := contained(v, list)
+	if c.negated && ok {
+		c.outcomes = append(c.outcomes, outcome{result: result{value: v}, pass: !touched, want: list})
+		return
+	}
+	c.add(verdict(v, list, held, ok))
+}
+
+// inAny asks whether v is in one of lists.
+func (c *comparison) inAny(v *Value, lists []*Value) {
+	var held, touched bool
+	for _, x := range lists {
+		h, t, _ := contained(v, x)
+		held, touched = held || h, touched || t
+	}
+	pass := held
+	if c.negated {
+		pass = !touched
+	}
+	c.outcomes = append(c.outcomes, outcome{result: result{value: v}, pass: pass, want: listOf(lists)})
+}
+
+// contained tells whether all of v is in list (held), and whether any of it is (touched).
+func contained(v, list *Value) (held, touched, ok bool) {
+	if list.kind != kindList {
+		if v.kind == kindList {
+			return false, false, false
+		}
+		same, ok := equal(v, list)
+		return same, same, ok
+	}
+	if v.kind != kindList || len(list.items) > 0 && list.items[0].kind == kindList {
+		held = within(v, list.items)
+		return held, held, true
+	}
+	held = true
+	for _, x := range v.items {
+		in := within(x, list.items)
+		held, touched = held && in, touched || in
+	}
+	return held, touched, true
+}
+
+// ordered compares by <, <=, >, >=, each with each.
+func (c *comparison) ordered(left, right []result) {
+	l, r := c.sides(left, right)
+	for _, a := range flat(l) {
+		for _, b := range flat(r) {
+			n, ok := order(a, b)
+			c.add(verdict(a, b, ok && ordered(c.op, n), ok))
+		}
+	}
+}
+
+func ordered(op operator, n int) bool {
+	switch op {
+	case opLess:
+		return n < 0
+	case opLessEqual:
+		return n <= 0
+	case opGreater:
+		return n > 0
+	}
+	return n >= 0
+}
+
+// flat puts the members of lists in their place.
+func flat(values []*Value) []*Value {
+	var all []*Value
+	for _, v := range values {
+		if v.kind == kindList {
+			all = append(all, v.items...)
+		} else {
+			all = append(all, v)
+		}
+	}
+	return all
+}

@@ -1,0 +1,61 @@
+package guard
+
+import (
+	"bytes"
+	"strings"
+
+	"github.com/haechi-dev/haechi/word/diag"
+	"github.com/haechi-dev/haechi/word/fault"
+)
+
+// What a document may be at most.
+const (
+	maxBytes = 64 << 20 // of its text
+	maxDepth = 200      // of maps and lists within each other
+	maxNodes = 4 << 20  // of values, with aliases written out
+	maxAlias = 100_000  // of values that aliases add
+)
+
+// Document is a template, a plan, a manifest or a configuration item that rules
+// are held against. It is not changed after Load and may be used by many at once.
+type Document struct {
+	name string
+	root *Value
+}
+
+// Name is what Load was told the file is called.
+func (d *Document) Name() string { return d.name }
+
+// Load reads JSON, or YAML with CloudFormation's short forms (!Ref, !GetAtt, !Sub …),
+// which become the long ones. A name that comes twice in a map, a second
+// document in the file, and what is too deep or too large is refused. The error
+// is a *diag.Error of kind fault.Invalid.
+func Load(name string, text []byte) (*Document, error) {
+	root, err := load(name, text)
+	if err != nil {
+		return nil, fault.Invalid.Wrap(err.In(text))
+	}
+	return &Document{name: name, root: root}, nil
+}
+
+func load(name string, text []byte) (*Value, *diag.Error) {
+	if len(text) > maxBytes {
+		return nil, diag.Errorf(diag.Place{File: name}, "the file is larger than %d MB", maxBytes>>20)
+	}
+	text = bytes.TrimPrefix(text, []byte("\ufeff"))
+	trimmed := bytes.TrimLeft(text, " \t\r\n")
+	if len(trimmed) == 0 {
+		return nil, diag.Errorf(diag.Place{File: name, Line: 1, Column: 1}, "the file is empty")
+	}
+	if trimmed[0] != '{' && trimmed[0] != '[' {
+		return loadYAML(name, text)
+	}
+	root, err := loadJSON(name, text)
+	if err == nil || strings.HasSuffix(name, ".json") {
+		return root, err
+	}
+	if root, yamlErr := loadYAML(name, text); yamlErr == nil {
+		return root, nil // a flow mapping of YAML looks like JSON
+	}
+	return nil, err
+}

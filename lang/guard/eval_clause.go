@@ -1,0 +1,339 @@
+package guard
+
+import (
+	"fmt"
+
+	"github.com/haechi-dev/haechi/word/diag"
+)
+
+// compareClause evaluates query operator [operand].
+func (e *evaluation) compareClause(s *scope, c *compareClause) (Status, error) {
+	left, err := e.query(s, &c.query)
+	if err != nil {
+		return Fail, err
+	}
+	var outcomes []outcome
+	if c.op.unary() {
+		if c.op == opEmpty && aboutSelection(&c.query) {
+			return e.emptySelection(c, left), nil
+		}
+		if outcomes, err = unary(c, left); err != nil {
+			return Fail, err
+		}
+	} else {
+		right, err := e.operand(s, &c.with)
+		if err != nil {
+			return Fail, err
+		}
+		if err := e.spend(size(left) * size(right)); err != nil {
+			return Fail, err
+		}
+		var skip bool
+		if outcomes, skip = compare(c.op, c.negated, left, right); skip {
+			return Skip, nil
+		}
+	}
+	if c.op.unary() && len(left) == 0 {
+		return Skip, nil // only filters select nothing
+	}
+	return e.tally(c, outcomes), nil
+}
+
+// size is how many values a side may be compared as, with lists taken apart.
+func size(side []result) int {
+	n := 0
+	for _, r := range side {
+		if n++; r.value != nil {
+			n += len(r.value.items)
+		}
+	}
+	return n
+}
+
+// tally turns outcomes into a status: all must pass, or with some one.
+func (e *evaluation) tally(c *compareClause, outcomes []outcome) Status {
+	passed, failed := 0, 0
+	for i := range outcomes {
+		if outcomes[i].pass {
+			passed++
+			continue
+		}
+		failed++
+		e.fail(c, &outcomes[i])
+	}
+	if c.query.some && passed > 0 || !c.query.some && failed == 0 {
+		return Pass
+	}
+	return Fail
+}
+
+// aboutSelection tells whether empty asks about the selection as a whole: a
+// variable, or what a filter lets through. A selection that holds something is
+// not empty, whatever that is.
+func aboutSelection(q *query) bool {
+	switch q.parts[len(q.parts)-1].step {
+	case stepFilter, stepKeyFilter:
+		return true
+	case stepVariable:
+		return len(q.parts) == 1
+	}
+	return false
+}
+
+func (e *evaluation) emptySelection(c *compareClause, left []result) Status {
+	if len(left) == 0 {
+		if !c.negated {
+			return Pass
+		}
+		e.fail(c, &outcome{why: c.query.text + " selects nothing"})
+		return Fail
+	}
+	var outcomes []outcome
+	for _, r := range left {
+		empty := r.missing != nil || r.value.kind == kindNull
+		outcomes = append(outcomes, outcome{result: r, pass: empty != c.negated})
+	}
+	return e.tally(c, outcomes)
+}
+
+// unary evaluates an operator that asks about one value.
+func unary(c *compareClause, left []result) ([]outcome, error) {
+	outcomes := make([]outcome, 0, len(left))
+	for _, r := range left {
+		held, err := holds(c.op, r)
+		if err != nil {
+			return nil, err
+		}
+		outcomes = append(outcomes, outcome{result: r, pass: held != c.negated})
+	}
+	return outcomes, nil
+}
+
+func holds(op operator, r result) (bool, error) {
+	if r.missing != nil {
+		return op == opEmpty, nil
+	}
+	v := r.value
+	switch op {
+	case opExists:
+		return true, nil
+	case opEmpty:
+		return empty(v)
+	case opIsString:
+		return v.kind == kindString, nil
+	case opIsList:
+		return v.kind == kindList, nil
+	case opIsStruct:
+		return v.kind == kindMap, nil
+	case opIsBool:
+		return v.kind == kindBool, nil
+	case opIsInt:
+		return v.kind == kindInt, nil
+	case opIsFloat:
+		return v.kind == kindFloat, nil
+	}
+	return v.kind == kindNull, nil
+}
+
+// empty asks about texts, lists and maps; null is empty. A number or a truth
+// value is neither empty nor not empty, so that the clause cannot be evaluated.
+func empty(v *Value) (bool, error) {
+	switch v.kind {
+	case kindNull:
+		return true, nil
+	case kindString:
+		return v.text == "", nil
+	case kindList:
+		return len(v.items) == 0, nil
+	case kindMap:
+		return len(v.fields) == 0, nil
+	}
+	return false, fmt.Errorf("empty asks about a string, a list or a map, but %s is %v", v.path(), v.kind)
+}
+
+// nameClause asks for the status of another rule; what it skips does not hold.
+func (e *evaluation) nameClause(c *nameClause) (Status, error) {
+	status, err := e.named(c.rule)
+	if err != nil {
+		return Fail, err
+	}
+	if (status == Pass) != c.negated {
+		return Pass, nil
+	}
+	want := c.rule
+	if c.negated {
+		want = "not " + c.rule
+	}
+	e.add(Failure{Clause: c.place, Text: want, Message: c.message, Place: diag.Place{File: e.doc.name}, Got: status.String(), Want: want,
+		Why: fmt.Sprintf("rule %s is %v", c.rule, status)})
+	return Fail, nil
+}
+
+// callClause evaluates a parameterised rule with its arguments.
+func (e *evaluation) callClause(s *scope, c *callClause) (Status, error) {
+	x := e.rules.called[c.name]
+	inner := &scope{parent: s, root: s.root}
+	for i, name := range x.parameters {
+		values, err := e.operand(s, &c.args[i])
+		if err != nil {
+			return Fail, err
+		}
+		if c.args[i].literal != nil {
+			values = []result{{value: c.args[i].literal}}
+		}
+		inner.bind(name, values)
+	}
+	outer := e.message
+	if c.message != "" {
+		e.message = c.message
+	}
+	if c.negated {
+		e.silent++
+	}
+	status, err := e.rule(inner, x)
+	if c.negated {
+		e.silent--
+		status = e.turned(c, status, err)
+	}
+	e.message = outer
+	return status, err
+}
+
+// turned is the status of not rule(…).
+func (e *evaluation) turned(c *callClause, status Status, err error) Status {
+	switch {
+	case err != nil:
+		return Fail
+	case status == Fail:
+		return Pass
+	case status == Pass:
+		e.add(Failure{Clause: c.place, Text: "not " + c.name, Message: c.message, Place: diag.Place{File: e.doc.name}, Got: "PASS", Want: "not " + c.name})
+		return Fail
+	}
+	return Skip
+}
+
+// queryClause holds a block against each value that a query selects.
+func (e *evaluation) queryClause(s *scope, c *queryClause) (Status, error) {
+	values, err := e.query(s, &c.query)
+	if err != nil {
+		return Fail, err
+	}
+	if len(values) == 0 {
+		if c.notEmpty {
+			e.add(Failure{Clause: c.place, Text: c.query.text + " not empty", Place: diag.Place{File: e.doc.name}, Got: "nothing", Want: "not empty"})
+			return Fail, nil
+		}
+		return Skip, nil
+	}
+	passed, failed := 0, 0
+	for _, r := range values {
+		status := Fail
+		if r.missing != nil {
+			e.missed(c, r.missing)
+		} else if status, err = e.block(s.within(r.value), &c.block); err != nil {
+			return Fail, err
+		}
+		passed += btoi(status == Pass)
+		failed += btoi(status == Fail)
+	}
+	return combine(passed, failed, c.query.some), nil
+}
+
+func combine(passed, failed int, some bool) Status {
+	switch {
+	case failed > 0 && !(some && passed > 0):
+		return Fail
+	case passed > 0:
+		return Pass
+	}
+	return Skip
+}
+
+// typeClause holds a block against each resource of a type that meets the conditions.
+func (e *evaluation) typeClause(s *scope, c *typeClause) (Status, error) {
+	if s.root.kind != kindMap {
+		return Skip, nil
+	}
+	resources := s.root.get("Resources")
+	if resources == nil || resources.kind != kindMap {
+		return Skip, nil
+	}
+	passed, failed := 0, 0
+	for _, f := range resources.fields {
+		if err := e.step(); err != nil {
+			return Fail, err
+		}
+		if f.value.kind != kindMap {
+			continue
+		}
+		if t := f.value.get("Type"); t == nil || t.kind != kindString || t.text != c.typeName {
+			continue
+		}
+		inner := s.within(f.value)
+		if c.when != nil {
+			pass, err := e.filter(inner, c.when)
+			if err != nil {
+				return Fail, err
+			}
+			if !pass {
+				continue
+			}
+		}
+		status, err := e.block(inner, &c.block)
+		if err != nil {
+			return Fail, err
+		}
+		passed += btoi(status == Pass)
+		failed += btoi(status == Fail)
+	}
+	return combine(passed, failed, false), nil
+}
+
+// shown is how many bytes of a value a failure shows.
+const shown = 200
+
+// fail records that a clause does not hold for a value.
+func (e *evaluation) fail(c *compareClause, o *outcome) {
+	if e.silent > 0 {
+		return
+	}
+	f := Failure{Clause: c.place, Message: c.message, Place: diag.Place{File: e.doc.name}, Got: "nothing", Want: c.op.text(c.negated), Why: o.why}
+	if o.want != nil {
+		f.Want += " " + o.want.show(shown)
+	} else if c.with.literal != nil {
+		f.Want += " " + c.with.literal.show(shown)
+	}
+	f.Text = c.query.text + " " + f.Want
+	switch {
+	case o.value != nil:
+		f.Path, f.Place, f.Got = o.value.path(), o.value.place(e.doc.name), o.value.show(shown)
+	case o.missing != nil:
+		f.Path, f.Place = o.missing.from.path(), o.missing.from.place(e.doc.name)
+		f.Why = "there is no " + o.missing.text()
+	}
+	e.add(f)
+}
+
+func (e *evaluation) missed(c *queryClause, m *missing) {
+	if e.silent > 0 {
+		return
+	}
+	e.add(Failure{Clause: c.place, Text: c.query.text + " { … }", Path: m.from.path(), Place: m.from.place(e.doc.name), Got: "nothing", Want: c.query.text,
+		Why: "there is no " + m.text()})
+}
+
+// add keeps a failure; where its clause says nothing, the call of its rule does.
+func (e *evaluation) add(f Failure) {
+	if e.silent > 0 {
+		return
+	}
+	if len(e.failures) >= MaxFailures {
+		e.omitted++
+		return
+	}
+	if f.Message == "" {
+		f.Message = e.message
+	}
+	e.failures = append(e.failures, f)
+}
