@@ -1,4 +1,4 @@
-// Package match does the matching of events against EventBridge patterns, one at a time or a hundred thousand at once.
+// Package match tells which EventBridge event patterns an event matches, and why.
 //
 // # What it understands
 //
