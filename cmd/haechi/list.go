@@ -1,0 +1,8 @@
+package main
+
+// verbs are what haechi does, in the order in which a newcomer meets them.
+func verbs() []verb {
+	return []verb{
+		helpVerb(), completionVerb(), versionVerb(),
+	}
+}
