@@ -1,0 +1,90 @@
+// Package secret finds passwords, keys and tokens that stand in files.
+package secret
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io/fs"
+
+	rules "github.com/haechi-dev/haechi/rules/secret"
+	"github.com/haechi-dev/haechi/tool/scan"
+	"github.com/haechi-dev/haechi/word/finding"
+)
+
+// Scanner finds secrets. It is safe for use by any number of goroutines.
+type Scanner struct {
+	engine  *engine
+	salt    []byte
+	version string
+}
+
+// New is a scanner with the rules that come with Haechi. Salt keys the hashes
+// by which the same secret is known again; give each repository its own, so
+// that nobody can tell from two reports that two repositories share a secret.
+func New(salt []byte) *Scanner {
+	parsed, err := ParseRules(rules.Files)
+	if err != nil {
+		panic(fmt.Sprintf("secret: %v", err)) // the rules are part of the program, and a test reads them
+	}
+	s, err := With(parsed, salt)
+	if err != nil {
+		panic(fmt.Sprintf("secret: %v", err))
+	}
+	return s
+}
+
+// With is a scanner with these rules.
+func With(parsed []*Rule, salt []byte) (*Scanner, error) {
+	e, err := newEngine(parsed)
+	if err != nil {
+		return nil, err
+	}
+	h := sha256.New()
+	for _, r := range parsed {
+		fmt.Fprintln(h, r.ID, r.Severity, r.keywords, r.names, r.lexer)
+	}
+	return &Scanner{engine: e, salt: salt, version: hex.EncodeToString(h.Sum(nil)[:6])}, nil
+}
+
+// Name is "secret".
+func (s *Scanner) Name() string { return "secret" }
+
+// Version tells the set of rules.
+func (s *Scanner) Version() string { return s.version }
+
+// Wants every file that people write.
+func (s *Scanner) Wants(path string) bool { return !genreOf(path).none }
+
+// Begin starts on a tree.
+func (s *Scanner) Begin(_ context.Context, _ fs.FS, out scan.Out) scan.Pass {
+	return pass{s, out}
+}
+
+type pass struct {
+	scanner *Scanner
+	out     scan.Out
+}
+
+func (p pass) File(f scan.File) error {
+	if f.Binary {
+		return nil
+	}
+	for _, found := range p.scanner.Check(f.Path, f.Content) {
+		p.out.Finding(found)
+	}
+	return nil
+}
+
+func (p pass) End() error { return nil }
+
+// Check is what one file holds: one finding for each secret, at its first
+// place. The findings hold no secret in clear; finding.Maker.Own completes them.
+func (s *Scanner) Check(path string, content []byte) []finding.Finding {
+	g := genreOf(path)
+	if g.none {
+		return nil
+	}
+	return s.findings(path, content, s.engine.hits(path, content, g))
+}
