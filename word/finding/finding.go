@@ -238,7 +238,7 @@ func Parse(text []byte) (Finding, error) {
 
 // JSON is the finding in ASFF.
 func (f Finding) JSON() jsontext.Value {
-	text, err := json.Marshal(f, json.Deterministic(true))
+	text, err := json.Marshal(f, json.Deterministic(true), jsontext.PreserveRawStrings(true))
 	if err != nil {
 		panic("finding: " + err.Error()) // only Extra or Details that is not JSON
 	}

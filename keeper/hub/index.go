@@ -1,0 +1,249 @@
+package hub
+
+import (
+	"encoding/binary"
+	"hash/fnv"
+	"math"
+	"sync"
+
+	"github.com/haechi-dev/haechi/base/db"
+	"github.com/haechi-dev/haechi/word/fault"
+	"github.com/haechi-dev/haechi/word/finding"
+)
+
+// index is what queries look at first: some fifty bytes a finding, in columns.
+// What few values occur of is kept once: a row's class stands for its
+// product, account, region, severity and states together, so that a query
+// decides each class once and then reads one number a row.
+//
+// It follows the database by rev, and so on every node: whoever is about to
+// ask reads, in the same transaction, what was changed since.
+type index struct {
+	loading sync.Mutex // one loads at a time; taken before mu
+
+	mu        sync.RWMutex
+	rev       int64
+	class     []uint32 // by seq-1; 0 is no finding
+	generator []uint32
+	types     []uint32
+	resources []uint32
+	created   []int64 // microseconds; unknown is the least
+	updated   []int64
+	first     []int64
+	last      []int64
+	id        []uint64 // hash of the Id
+
+	classes    dictionary
+	generators dictionary
+	typeLists  dictionary
+	resLists   dictionary
+}
+
+// dictionary keeps each text once, under a number. 0 is the empty text.
+type dictionary struct {
+	numbers map[string]uint32
+	texts   []string
+}
+
+func newDictionary() dictionary {
+	return dictionary{numbers: map[string]uint32{"": 0}, texts: []string{""}}
+}
+
+func (d *dictionary) number(text []byte) uint32 {
+	if n, ok := d.numbers[string(text)]; ok {
+		return n
+	}
+	n := uint32(len(d.texts))
+	s := string(text)
+	d.texts = append(d.texts, s)
+	d.numbers[s] = n
+	return n
+}
+
+func newIndex() *index {
+	return &index{classes: newDictionary(), generators: newDictionary(), typeLists: newDictionary(), resLists: newDictionary()}
+}
+
+// classAttributes are what a class stands for, in the order in which it is written.
+var classAttributes = [...]string{"SeverityLabel", "SeverityNormalized", "WorkflowStatus", "RecordState", "ComplianceStatus", "VerificationState",
+	"ProductArn", "AwsAccountId", "Region", "ProductName", "CompanyName"}
+
+func classOf(f *finding.Finding) []byte {
+	normalized := 0
+	if f.Severity != nil && f.Severity.Normalized != nil {
+		normalized = *f.Severity.Normalized
+	}
+	return pack(string(f.Label()), string(rune('0'+normalized)), string(f.Status()), string(f.RecordState), compliance(f), f.Verification,
+		f.ProductARN, f.AccountID, f.Region, f.ProductName, f.CompanyName)
+}
+
+// pack writes texts one after the other, each with its length before it.
+func pack(texts ...string) (out []byte) {
+	for _, t := range texts {
+		out = binary.AppendUvarint(out, uint64(len(t)))
+		out = append(out, t...)
+	}
+	return out
+}
+
+// unpack takes the first text off packed.
+func unpack(packed string) (text, rest string, ok bool) {
+	n, size := uint64(0), 0
+	for shift := uint(0); size < len(packed) && size < 5; shift += 7 {
+		b := packed[size]
+		size++
+		n |= uint64(b&0x7f) << shift
+		if b < 0x80 {
+			if n > uint64(len(packed)-size) {
+				return "", "", false
+			}
+			return packed[size : size+int(n)], packed[size+int(n):], true
+		}
+	}
+	return "", "", false
+}
+
+// facetsOf is what the index keeps of a finding.
+func facetsOf(f *finding.Finding) []byte {
+	var resources []string
+	for _, r := range f.Resources {
+		resources = append(resources, r.Type, r.ID)
+	}
+	out := pack(string(classOf(f)), f.GeneratorID, string(pack(f.Types...)), string(pack(resources...)))
+	for _, t := range []string{f.CreatedAt, f.UpdatedAt, f.FirstObservedAt, f.LastObservedAt} {
+		out = binary.BigEndian.AppendUint64(out, uint64(micros(t)))
+	}
+	return binary.BigEndian.AppendUint64(out, hashID(f.ID))
+}
+
+// never is a time that is not said.
+const never = math.MinInt64
+
+func micros(text string) int64 {
+	t, ok := parseTime(text)
+	if !ok {
+		return never
+	}
+	return t.UnixMicro()
+}
+
+func hashID(id string) uint64 {
+	h := fnv.New64a()
+	h.Write([]byte(id))
+	return h.Sum64()
+}
+
+type indexRow struct {
+	seq, rev int64
+	facets   []byte
+}
+
+// sync reads what was changed since the index was last brought up to date.
+func (ix *index) sync(tx *db.Tx) error {
+	rev, err := db.One(tx, db.Value[int64], "SELECT value FROM hub_counters WHERE name = 'rev'")
+	if err != nil {
+		return err
+	}
+	ix.loading.Lock()
+	defer ix.loading.Unlock()
+	at, seq := ix.rev, int64(math.MaxInt64) // only a loader changes rev
+	for at < rev {
+		const part = 5000
+		rows, err := db.All(tx, func(scan db.Scan) (r indexRow, err error) {
+			return r, scan(&r.seq, &r.rev, &r.facets)
+		}, "SELECT seq, rev, facets FROM hub_findings WHERE rev > ? OR (rev = ? AND seq > ?) ORDER BY rev, seq LIMIT ?", at, at, seq, part)
+		if err != nil {
+			return err
+		}
+		if err := ix.apply(rows); err != nil {
+			return err
+		}
+		if len(rows) < part {
+			break
+		}
+		at, seq = rows[len(rows)-1].rev, rows[len(rows)-1].seq
+	}
+	ix.mu.Lock()
+	ix.rev = max(ix.rev, rev)
+	ix.mu.Unlock()
+	return nil
+}
+
+func (ix *index) apply(rows []indexRow) error {
+	ix.mu.Lock()
+	defer ix.mu.Unlock()
+	for _, r := range rows {
+		if r.seq < 1 || r.seq > math.MaxInt32 {
+			return fault.Internal.Errorf("finding number %d", r.seq)
+		}
+		for int64(len(ix.class)) < r.seq {
+			ix.grow()
+		}
+		if !ix.set(int(r.seq-1), string(r.facets)) {
+			return fault.Internal.Errorf("facets of finding %d are broken", r.seq)
+		}
+	}
+	return nil
+}
+
+func (ix *index) grow() {
+	ix.class, ix.generator, ix.types, ix.resources = append(ix.class, 0), append(ix.generator, 0), append(ix.types, 0), append(ix.resources, 0)
+	ix.created, ix.updated, ix.first, ix.last = append(ix.created, never), append(ix.updated, never), append(ix.first, never), append(ix.last, never)
+	ix.id = append(ix.id, 0)
+}
+
+func (ix *index) set(i int, facets string) bool {
+	for _, c := range []struct {
+		d  *dictionary
+		to []uint32
+	}{{&ix.classes, ix.class}, {&ix.generators, ix.generator}, {&ix.typeLists, ix.types}, {&ix.resLists, ix.resources}} {
+		text, rest, ok := unpack(facets)
+		if !ok {
+			return false
+		}
+		c.to[i], facets = c.d.number([]byte(text)), rest
+	}
+	if len(facets) != 40 {
+		return false
+	}
+	n := []byte(facets)
+	for k, to := range [][]int64{ix.created, ix.updated, ix.first, ix.last} {
+		to[i] = int64(binary.BigEndian.Uint64(n[8*k:]))
+	}
+	ix.id[i] = binary.BigEndian.Uint64(n[32:])
+	return true
+}
+
+// classValue is the value of the n-th attribute of a class.
+func classValue(class string, n int) value {
+	for range n {
+		_, class, _ = unpack(class)
+	}
+	text, _, _ := unpack(class)
+	if classAttributes[n] == "SeverityNormalized" {
+		number := float64([]rune(text)[0] - '0')
+		return value{number: number, isNumber: true}
+	}
+	return value{text: text}
+}
+
+// valuesOf is a class's value as a test sees it: none where it is empty.
+func valuesOf(class string, n int) []value {
+	v := classValue(class, n)
+	if v.text == "" && !v.isNumber {
+		return nil
+	}
+	return []value{v}
+}
+
+// each calls visit for each text of a packed list.
+func each(packed string, visit func(i int, text string)) {
+	for i := 0; packed != ""; i++ {
+		text, rest, ok := unpack(packed)
+		if !ok {
+			return
+		}
+		visit(i, text)
+		packed = rest
+	}
+}
