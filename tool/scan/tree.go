@@ -197,6 +197,7 @@ func (w *walk) wanted(name string) bool {
 }
 
 func (w *walk) unreadAll(place diag.Place) {
+	place.File = shown(place.File)
 	for _, p := range w.passes {
 		p.unread(place)
 	}
@@ -220,7 +221,7 @@ func (w *walk) work(paths <-chan string) {
 			if err == nil {
 				p.show(file)
 			} else {
-				p.unread(diag.Place{File: name, Why: reason(err)})
+				p.unread(diag.Place{File: shown(name), Why: reason(err)})
 			}
 		}
 		if err == nil {
@@ -306,6 +307,9 @@ func placeOf(file string, err error) diag.Place {
 	}
 	return diag.Place{File: file, Why: reason(err)}
 }
+
+// shown is a name that JSON can hold: file systems take any bytes.
+func shown(name string) string { return strings.ToValidUTF8(name, "\uFFFD") }
 
 // reason is err without the path that Place says already.
 func reason(err error) string {

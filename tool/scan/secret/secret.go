@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io/fs"
+	"strings"
 
 	rules "github.com/haechi-dev/haechi/rules/secret"
 	"github.com/haechi-dev/haechi/tool/scan"
@@ -86,5 +87,5 @@ func (s *Scanner) Check(path string, content []byte) []finding.Finding {
 	if g.none {
 		return nil
 	}
-	return s.findings(path, content, s.engine.hits(path, content, g))
+	return s.findings(strings.ToValidUTF8(path, "\uFFFD"), content, s.engine.hits(path, content, g))
 }

@@ -147,6 +147,7 @@ func FuzzCheck(f *testing.F) {
 	for path, file := range examples(f) {
 		f.Add(path, file.Data)
 	}
+	f.Add("in Latin-1 \xfc", []byte("API_TOKEN="+random(6, 40)))
 	f.Add("a.json", []byte(`{"a":"x\npassword: %41bc!7Yz\n","b":"-----BEGIN PRIVATE KEY-----`))
 	s := secret.New(nil)
 	f.Fuzz(func(t *testing.T, path string, content []byte) {
