@@ -1,0 +1,134 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/haechi-dev/haechi/base/db"
+	"github.com/haechi-dev/haechi/base/seal"
+	"github.com/haechi-dev/haechi/keeper/access"
+	"github.com/haechi-dev/haechi/keeper/hub"
+	"github.com/haechi-dev/haechi/river/bus"
+	"github.com/haechi-dev/haechi/word/fault"
+)
+
+// App is one installation's rooms, built and wired.
+type App struct {
+	Config Config
+	DB     *db.DB
+	Bus    *bus.Bus
+	Access *access.Access
+	Hub    *hub.Hub
+
+	log     *slog.Logger
+	now     func() time.Time
+	sealer  *seal.Sealer
+	lock    *os.File
+	rooms   []room
+	handler http.Handler
+	began   time.Time
+}
+
+// room is what runs beside the doors: a name for the log, and a method that blocks until ctx ends.
+type room struct {
+	name string
+	run  func(ctx context.Context) error
+}
+
+// Env is what a process knows besides its Config.
+type Env struct {
+	Log    *slog.Logger
+	Getenv func(string) string
+	Now    func() time.Time // time.Now
+}
+
+// Open makes or opens the installation in c.Data and builds its rooms. Nothing
+// runs and nobody is let in until Serve; Close must be called.
+func Open(ctx context.Context, c Config, env Env) (a *App, err error) {
+	if err := c.Check(); err != nil {
+		return nil, err
+	}
+	a = &App{Config: c, log: env.Log, now: env.Now, began: time.Now()}
+	if a.now == nil {
+		a.now = time.Now
+	}
+	defer func() {
+		if err != nil {
+			_ = a.Close()
+			a = nil
+		}
+	}()
+	if err := a.ground(ctx, env); err != nil {
+		return a, err
+	}
+	if err := a.build(ctx); err != nil {
+		return a, err
+	}
+	return a, a.open()
+}
+
+// ground is what every room stands on: folder, lock, key, database, bus.
+func (a *App) ground(ctx context.Context, env Env) (err error) {
+	if err := os.MkdirAll(a.Config.Data, 0o700); err != nil {
+		return fault.Invalid.Errorf("making the data folder: %w (-data names another)", err)
+	}
+	if a.lock, err = lockFolder(a.Config.Data); err != nil {
+		return err
+	}
+	key := env.Getenv("HAECHI_ROOT_KEY_FILE")
+	if key == "" {
+		key = filepath.Join(a.Config.Data, "root.key")
+	}
+	if a.sealer, err = seal.OpenOrCreate(key); err != nil {
+		return err
+	}
+	url, err := a.Config.database(env.Getenv)
+	if err != nil {
+		return err
+	}
+	if a.DB, err = db.Open(ctx, url, Schemas()...); err != nil {
+		return err
+	}
+	a.Bus = bus.New(a.DB, bus.Config{Log: a.log, Now: a.now, Kept: a.Config.Retention.Events})
+	return nil
+}
+
+// Schemas are the tables of every room there is.
+func Schemas() []db.Schema {
+	return []db.Schema{bus.Schema(), access.Schema(), hub.Schema()}
+}
+
+// lockFolder refuses a second server in the same folder.
+func lockFolder(folder string) (*os.File, error) {
+	f, err := os.OpenFile(filepath.Join(folder, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fault.Invalid.Errorf("locking the data folder: %w (-data names another)", err)
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		f.Close()
+		if errors.Is(err, syscall.EWOULDBLOCK) {
+			return nil, fault.Conflict.Errorf("another haechi is using %s: stop it, or give this one another folder with -data", folder)
+		}
+		return nil, fmt.Errorf("locking %s: %w", folder, err)
+	}
+	return f, nil
+}
+
+// Close lets go of everything. Serve must have returned.
+func (a *App) Close() error {
+	var errs []error
+	if a.DB != nil {
+		errs = append(errs, a.DB.Close())
+	}
+	if a.lock != nil {
+		errs = append(errs, a.lock.Close())
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,135 @@
+package app
+
+import (
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/haechi-dev/haechi/door/wire"
+	"github.com/haechi-dev/haechi/door/wire/sts"
+)
+
+// open opens the doors: what the listener hands every request to.
+func (a *App) open() error {
+	spoken, err := wire.New(wire.Config{
+		Keys: a.Access, Gate: a.Access, Log: a.log, Now: a.now, SourceIP: a.sourceIP,
+		Services: []wire.Service{sts.Service()},
+	})
+	if err != nil {
+		return err
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", a.healthz)
+	mux.HandleFunc("GET /readyz", a.readyz)
+	mux.HandleFunc("GET /metrics", a.metrics)
+	a.handler = a.secured(a.dispatch(spoken, mux))
+	return nil
+}
+
+// dispatch hands what an AWS client has signed, or asks to be let in by a
+// token, to wire, and all else to the doors by prefix.
+func (a *App) dispatch(spoken, others http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if signed(r) {
+			spoken.ServeHTTP(w, r)
+			return
+		}
+		if !a.known(r.Host) {
+			// A name that we do not know is how a page elsewhere gets at a server within (DNS rebinding).
+			http.Error(w, "haechi does not answer to the name "+strings.Map(printable, r.Host)+"; hosts in haechi.yaml lists its names", http.StatusMisdirectedRequest)
+			return
+		}
+		others.ServeHTTP(w, r)
+	})
+}
+
+func printable(r rune) rune {
+	if r <= ' ' || r > '~' || strings.ContainsRune(`<>&"'`, r) {
+		return '?'
+	}
+	return r
+}
+
+// signed tells whether r is for wire.
+func signed(r *http.Request) bool {
+	if strings.HasPrefix(r.Header.Get("Authorization"), "AWS4-") {
+		return true
+	}
+	if strings.Contains(r.URL.RawQuery, "X-Amz-Signature=") || strings.Contains(r.URL.RawQuery, "X-Amz-Algorithm=") {
+		return true
+	}
+	// Calls of AWS's clients without a signature: AssumeRoleWith…, and what was not signed by mistake.
+	return r.Method == http.MethodPost && r.URL.Path == "/" &&
+		(r.Header.Get("X-Amz-Target") != "" || strings.HasPrefix(r.Header.Get("Content-Type"), "application/x-www-form-urlencoded"))
+}
+
+// known tells whether we answer to host.
+func (a *App) known(host string) bool {
+	name := host
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		name = h
+	}
+	name = strings.ToLower(strings.TrimSuffix(strings.Trim(name, "[]"), "."))
+	if loopback(name) || slices.ContainsFunc(a.Config.Hosts, func(h string) bool { return strings.EqualFold(h, name) }) {
+		return true
+	}
+	if u, err := url.Parse(a.Config.URL); err == nil && a.Config.URL != "" && strings.EqualFold(u.Hostname(), name) {
+		return true
+	}
+	listen, _, _ := net.SplitHostPort(a.Config.Listen)
+	if addr, err := netip.ParseAddr(name); err == nil {
+		// An address cannot be rebound; but only one that we may well be reached at.
+		own, err := netip.ParseAddr(listen)
+		return listen == "" || err == nil && (own.IsUnspecified() || own == addr)
+	}
+	return strings.EqualFold(listen, name)
+}
+
+// sourceIP is where a request comes from: the connection's address, or what a trusted proxy says.
+func (a *App) sourceIP(r *http.Request) string {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return r.RemoteAddr
+	}
+	said := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
+	for i := len(said) - 1; i >= 0 && a.trusted(host); i-- {
+		next, err := netip.ParseAddr(strings.TrimSpace(said[i]))
+		if err != nil {
+			break
+		}
+		host = next.Unmap().String()
+	}
+	return host
+}
+
+func (a *App) trusted(host string) bool {
+	addr, err := netip.ParseAddr(host)
+	return err == nil && slices.ContainsFunc(a.Config.Proxies, func(p netip.Prefix) bool { return p.Contains(addr.Unmap()) })
+}
+
+// overTLS tells whether whoever sent r did so over TLS: to us, or to a trusted proxy.
+func (a *App) overTLS(r *http.Request) bool {
+	if r.TLS != nil {
+		return true
+	}
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	return err == nil && a.trusted(host) && strings.EqualFold(r.Header.Get("X-Forwarded-Proto"), "https")
+}
+
+// secured adds what every answer says.
+func (a *App) secured(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Referrer-Policy", "same-origin")
+		h.Set("X-Frame-Options", "DENY")
+		h.Set("Cross-Origin-Resource-Policy", "same-origin")
+		if a.overTLS(r) {
+			h.Set("Strict-Transport-Security", "max-age=31536000")
+		}
+		next.ServeHTTP(w, r)
+	})
+}
