@@ -51,16 +51,15 @@ func (s source) tree() (tree, error) {
 
 func (s source) value(d *jsontext.Decoder, depth int) (tree, error) {
 	t := tree{kind: d.PeekKind()}
-	if depth > maxDepth {
-		return t, s.errorf(int(d.InputOffset()), "nested deeper than %d levels", maxDepth)
-	}
 	var err error
 	switch t.kind {
 	case '{', '[':
 		if _, err = d.ReadToken(); err != nil {
 			return t, s.syntax(err)
 		}
-		t.at = int(d.InputOffset()) - 1
+		if t.at = int(d.InputOffset()) - 1; depth > maxDepth {
+			return t, s.errorf(t.at, "nested deeper than %d levels", maxDepth)
+		}
 		if err = s.contents(d, &t, depth); err != nil {
 			return t, err
 		}

@@ -26,6 +26,50 @@ func TestAgreement(t *testing.T) {
 	})
 }
 
+// The same holds where nearly everything lies in arrays within arrays, names
+// are repeated, and half of the clauses may be met by having nothing.
+func TestAgreementOnArrays(t *testing.T) {
+	lists := []string{`["1"]`, `["2"]`, `[{"exists": false}]`, `["1", {"exists": false}]`, `[{"exists": false}, "2"]`}
+	rapid.Check(t, func(t *rapid.T) {
+		list := func() string { return rapid.SampledFrom(lists).Draw(t, "list") }
+		patterns := []string{
+			fmt.Sprintf(`{"a": {"x": %s, "y": %s}}`, list(), list()),
+			fmt.Sprintf(`{"a": {"x": %s, "y": %s, "b": {"x": %s}}}`, list(), list(), list()),
+			fmt.Sprintf(`{"a": {"x": %s, "b": {"x": %s, "y": %s}}}`, list(), list(), list()),
+			fmt.Sprintf(`{"a": %s, "a.x": %s, "a.b": %s, "a.b.x": %s}`, list(), list(), list(), list()),
+		}
+		set := match.NewSet[int]()
+		for i, text := range patterns {
+			set = set.With(match.Rule[int]{ID: i, Pattern: parse(t, text)})
+		}
+		agree(t, set, patterns, arrays(t, "a", 3))
+	})
+}
+
+// arrays is an object in which a name leads, perhaps more than once, to arrays of objects.
+func arrays(t *rapid.T, name string, depth int) string {
+	var members []string
+	for _, leaf := range []string{"x", "y"} {
+		if rapid.Bool().Draw(t, leaf) {
+			members = append(members, fmt.Sprintf(`%q: %s`, leaf, rapid.SampledFrom([]string{`"1"`, `"2"`, `["1"]`, `["2", "1"]`}).Draw(t, "value")))
+		}
+	}
+	if depth > 1 {
+		for range rapid.SampledFrom([]int{0, 1, 1, 2, 3}).Draw(t, "repeats") {
+			var items []string
+			for range rapid.IntRange(1, 3).Draw(t, "items") {
+				item := arrays(t, "b", depth-1)
+				if rapid.IntRange(0, 5).Draw(t, "plain") == 0 {
+					item = `"1"`
+				}
+				items = append(items, item)
+			}
+			members = append(members, fmt.Sprintf(`%q: [%s]`, name, strings.Join(items, ", ")))
+		}
+	}
+	return "{" + strings.Join(members, ", ") + "}"
+}
+
 // agree compares the ways to match every pattern of a set against one event.
 func agree(t fataler, set *match.Set[int], patterns []string, text string) {
 	event, err := decode([]byte(text))

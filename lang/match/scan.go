@@ -173,7 +173,7 @@ func (s *scratch) object(i int, n *name, at, labels int32, depth int) int {
 		if i = s.space(i); i < len(s.event) && s.event[i] == '}' {
 			return i + 1
 		}
-		if i = s.comma(i, "a comma or } is missing"); i < 0 {
+		if i = s.comma(i, noMember); i < 0 {
 			return -1
 		}
 	}
@@ -200,7 +200,7 @@ func (s *scratch) array(i int, n *name, at, labels int32, depth int) int {
 		if i = s.space(i); i < len(s.event) && s.event[i] == ']' {
 			break
 		}
-		if i = s.comma(i, "a comma or ] is missing"); i < 0 {
+		if i = s.comma(i, noElement); i < 0 {
 			return -1
 		}
 	}

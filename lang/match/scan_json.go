@@ -7,7 +7,11 @@ import (
 	"unicode/utf8"
 )
 
-const tooDeep = "nested deeper than 1000 levels"
+const (
+	tooDeep   = "nested deeper than 1000 levels"
+	noMember  = "a comma or } is missing"
+	noElement = "a comma or ] is missing"
+)
 
 // space passes over white space.
 func (s *scratch) space(i int) int {
@@ -68,8 +72,10 @@ func (s *scratch) skipContents(i, depth int) int {
 	if depth > maxDepth {
 		return s.fail(i, tooDeep)
 	}
-	object := s.event[i] == '{'
-	last := s.event[i] + 2 // the bracket that closes
+	object, last, missing := s.event[i] == '{', byte(']'), noElement
+	if object {
+		last, missing = '}', noMember
+	}
 	if i = s.space(i + 1); i < len(s.event) && s.event[i] == last {
 		return i + 1
 	}
@@ -88,7 +94,7 @@ func (s *scratch) skipContents(i, depth int) int {
 		if i = s.space(i); i < len(s.event) && s.event[i] == last {
 			return i + 1
 		}
-		if i = s.comma(i, "a comma or closing bracket is missing"); i < 0 {
+		if i = s.comma(i, missing); i < 0 {
 			return -1
 		}
 	}
