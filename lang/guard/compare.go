@@ -120,8 +120,6 @@ type outcome struct {
 	why    string
 }
 
-const incomparable = "the two cannot be compared"
-
 // verdict is the outcome of one comparison.
 func verdict(v, want *Value, same, ok bool) outcome {
 	o := outcome{result: result{value: v}, pass: same && ok, fixed: !ok, want: want}

@@ -1,0 +1,210 @@
+package guard
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/haechi-dev/haechi/word/diag"
+	"github.com/haechi-dev/haechi/word/fault"
+	"github.com/haechi-dev/haechi/word/finding"
+	"go.yaml.in/yaml/v4"
+	"golang.org/x/tools/txtar"
+)
+
+// Policy is a rule with what people need to know about it. It is one txtar file:
+// help.md, rule.yaml (ID, severity, title, fix, types, controls, link), rule.guard
+// with a rule of that ID, and examples that break it (bad/) and keep it (good/).
+type Policy struct {
+	ID       string              // AWS's identifier, where AWS has such a rule
+	Severity finding.Label       //
+	Title    Text                // what is wrong where it is broken
+	Fix      Text                // what to do
+	Types    []string            // the resources it is about, as CloudFormation calls them
+	Controls map[string][]string // framework to the numbers of its controls
+	Link     string              // where to read on
+	Help     string              // Markdown
+	Rules    *Rules              // holds a rule called ID
+	bad      []txtar.File
+	good     []txtar.File
+}
+
+// Text is said in English and in Korean.
+type Text struct {
+	En string `yaml:"en"`
+	Ko string `yaml:"ko"`
+}
+
+// Check is what the policy says about a document.
+func (p *Policy) Check(doc *Document, now time.Time) Verdict {
+	for _, v := range p.Rules.Check(doc, now).Rules {
+		if v.Rule == p.ID {
+			return v
+		}
+	}
+	panic("guard: a policy without its rule") // ParsePolicy sees to it
+}
+
+// ParsePolicy reads the txtar file of one policy.
+func ParsePolicy(name string, text []byte) (*Policy, error) {
+	p := &Policy{}
+	var rule, meta []byte
+	for _, f := range txtar.Parse(text).Files {
+		switch folder, _ := path.Split(f.Name); {
+		case f.Name == "help.md":
+			p.Help = strings.TrimSpace(string(f.Data))
+		case f.Name == "rule.yaml":
+			meta = f.Data
+		case f.Name == "rule.guard":
+			rule = f.Data
+		case folder == "bad/":
+			p.bad = append(p.bad, f)
+		case folder == "good/":
+			p.good = append(p.good, f)
+		default:
+			return nil, fault.Invalid.Errorf("%s: a policy has no file %s", name, f.Name)
+		}
+	}
+	if err := p.describe(meta); err != nil {
+		return nil, fault.Invalid.Errorf("%s: rule.yaml: %w", name, err)
+	}
+	var err error
+	if p.Rules, err = Parse(name+"/rule.guard", rule); err != nil {
+		return nil, err
+	}
+	if !slices.Contains(p.Rules.Names(), p.ID) {
+		return nil, fault.Invalid.Wrap(diag.Errorf(diag.Place{File: name + "/rule.guard"}, "there is no rule %s", p.ID).WithHint("%s", diag.DidYouMean(p.ID, p.Rules.Names())))
+	}
+	return p, nil
+}
+
+// description is rule.yaml.
+type description struct {
+	ID       string              `yaml:"id"`
+	Severity finding.Label       `yaml:"severity"`
+	Title    Text                `yaml:"title"`
+	Fix      Text                `yaml:"fix"`
+	Types    []string            `yaml:"types"`
+	Controls map[string][]string `yaml:"controls"`
+	Link     string              `yaml:"link"`
+}
+
+func (p *Policy) describe(meta []byte) error {
+	var d description
+	y := yaml.NewDecoder(bytes.NewReader(meta))
+	y.KnownFields(true)
+	if err := y.Decode(&d); err != nil {
+		return err
+	}
+	const longest = 512 // of a recommendation in ASFF
+	switch {
+	case d.ID == "":
+		return errors.New("there is no id")
+	case d.Severity.Rank() < 0:
+		return fmt.Errorf("severity %q is none of %v", d.Severity, finding.Labels)
+	case d.Title.En == "" || d.Title.Ko == "" || d.Fix.En == "" || d.Fix.Ko == "":
+		return errors.New("title and fix are said in English and Korean")
+	case len([]rune(d.Fix.En)) > longest || len([]rune(d.Fix.Ko)) > longest:
+		return fmt.Errorf("fix is longer than %d characters", longest)
+	case len(d.Types) == 0:
+		return errors.New("there are no types")
+	}
+	p.ID, p.Severity, p.Title, p.Fix, p.Types, p.Controls, p.Link = d.ID, d.Severity, d.Title, d.Fix, d.Types, d.Controls, d.Link
+	return nil
+}
+
+// ParsePolicies reads every policy (*.txtar) of a folder, in the order of their IDs.
+func ParsePolicies(fsys fs.FS) ([]*Policy, error) {
+	files, err := fs.Glob(fsys, "*.txtar")
+	if err != nil {
+		return nil, err
+	}
+	var all []*Policy
+	from := map[string]string{}
+	for _, file := range files {
+		text, err := fs.ReadFile(fsys, file)
+		if err != nil {
+			return nil, err
+		}
+		p, err := ParsePolicy(file, text)
+		if err != nil {
+			return nil, err
+		}
+		if from[p.ID] != "" {
+			return nil, fault.Invalid.Errorf("%s: %s says %s too", file, from[p.ID], p.ID)
+		}
+		from[p.ID] = file
+		all = append(all, p)
+	}
+	slices.SortFunc(all, func(a, b *Policy) int { return strings.Compare(a.ID, b.ID) })
+	return all, nil
+}
+
+// Reader makes documents of an example: one of a template, one or more of a file of configuration items.
+type Reader func(name string, text []byte) ([]*Document, error)
+
+// Proof is how many policies and examples Prove looked at.
+type Proof struct{ Policies, Examples int }
+
+// Prove holds every policy of a folder against its own examples: each bad one must
+// fail and say where, each good one must pass. A policy has at least one of each.
+// The error joins everything that is not so.
+func Prove(fsys fs.FS, read Reader) (Proof, error) {
+	policies, err := ParsePolicies(fsys)
+	if err != nil {
+		return Proof{}, err
+	}
+	proof := Proof{Policies: len(policies)}
+	var wrong []error
+	for _, p := range policies {
+		if len(p.bad) == 0 || len(p.good) == 0 {
+			wrong = append(wrong, fmt.Errorf("%s: there is no bad or no good example", p.ID))
+		}
+		for _, f := range append(slices.Clip(p.bad), p.good...) {
+			proof.Examples++
+			want := Pass
+			if strings.HasPrefix(f.Name, "bad/") {
+				want = Fail
+			}
+			if err := p.prove(f, want, read); err != nil {
+				wrong = append(wrong, fmt.Errorf("%s: %s: %w", p.ID, f.Name, err))
+			}
+		}
+	}
+	return proof, errors.Join(wrong...)
+}
+
+func (p *Policy) prove(f txtar.File, want Status, read Reader) error {
+	docs, err := read(f.Name, f.Data)
+	if err != nil {
+		return err
+	}
+	if len(docs) == 0 {
+		return errors.New("there is no document in it")
+	}
+	for _, doc := range docs {
+		v := p.Check(doc, time.Time{})
+		switch {
+		case v.Err != nil:
+			return v.Err
+		case v.Status != want:
+			return fmt.Errorf("%v, want %v %s", v.Status, want, explain(v.Failures))
+		case want == Fail && !slices.ContainsFunc(v.Failures, func(x Failure) bool { return x.Path != "" || x.Why != "" }):
+			return errors.New("the failure does not say where")
+		}
+	}
+	return nil
+}
+
+func explain(failures []Failure) string {
+	if len(failures) == 0 {
+		return ""
+	}
+	f := failures[0]
+	return fmt.Sprintf("(%s: %s, got %s %s)", f.Path, f.Text, f.Got, f.Why)
+}
