@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -26,17 +27,18 @@ type member struct {
 	value tree
 }
 
-// source is the text of a pattern while it is being parsed.
-type source []byte
+// source is the text of a pattern while it is being parsed. What is taken from
+// it is a part of it where possible, to save memory.
+type source string
 
 // errorf is a mistake at a byte offset.
 func (s source) errorf(at int, format string, a ...any) *diag.Error {
-	return diag.Errorf(diag.At("pattern", s, at), format, a...).In(s)
+	return diag.Errorf(diag.At("pattern", []byte(s), at), format, a...).In([]byte(s))
 }
 
 // tree reads the whole source, which must be one JSON value.
 func (s source) tree() (tree, error) {
-	d := jsontext.NewDecoder(bytes.NewBuffer(s), jsontext.AllowDuplicateNames(true))
+	d := jsontext.NewDecoder(strings.NewReader(string(s)), jsontext.AllowDuplicateNames(true))
 	t, err := s.value(d, 1)
 	if err != nil {
 		return tree{}, err
@@ -101,13 +103,16 @@ func (s source) scalar(d *jsontext.Decoder) (at int, text string, err error) {
 	if err != nil {
 		return 0, "", err
 	}
-	at, text = int(d.InputOffset())-len(raw), string(raw)
-	if raw.Kind() == '"' {
-		var b []byte
-		b, err = jsontext.AppendUnquote(nil, raw)
-		text = string(b)
+	end := int(d.InputOffset())
+	at = end - len(raw)
+	switch {
+	case raw.Kind() != '"':
+		return at, string(s[at:end]), nil
+	case bytes.IndexByte(raw, '\\') < 0:
+		return at, string(s[at+1 : end-1]), nil
 	}
-	return at, text, err
+	unquoted, err := jsontext.AppendUnquote(nil, raw)
+	return at, string(unquoted), err
 }
 
 // syntax gives jsontext's own complaint a place.

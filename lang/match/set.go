@@ -55,7 +55,7 @@ func (s *Set[ID]) Len() (n int) {
 func (s *Set[ID]) Get(id ID) *Pattern {
 	for _, l := range s.levels {
 		if i, ok := l.find(id); ok {
-			return l.rules[i].Pattern
+			return l.patterns[i]
 		}
 	}
 	return nil
@@ -119,7 +119,7 @@ func (s *Set[ID]) Without(ids ...ID) *Set[ID] {
 		if l.live == 0 {
 			continue
 		}
-		if l.live < len(l.rules)/2 {
+		if l.live < len(l.ids)/2 {
 			l = newLevel(s.names, slices.Collect(l.all()))
 		}
 		t.levels = append(t.levels, l)

@@ -5,12 +5,12 @@ import "iter"
 // level is some of a set's rules, indexed together. Rules that were removed
 // stay in the index, as dead.
 type level[ID comparable] struct {
-	rules []Rule[ID] // those with the same pattern lie together
-	ids   []ID       // of the rules, to be copied in one go
-	at    map[ID]int32
-	index *index
-	dead  []uint64 // a bit for each rule, or nil
-	live  int
+	ids      []ID // of the rules; those with the same pattern lie together
+	patterns []*Pattern
+	at       map[ID]int32
+	index    *index
+	dead     []uint64 // a bit for each rule, or nil
+	live     int
 }
 
 func newLevel[ID comparable](n *names, rules []Rule[ID]) *level[ID] {
@@ -20,15 +20,15 @@ func newLevel[ID comparable](n *names, rules []Rule[ID]) *level[ID] {
 	}
 	x, order := newIndex(n, patterns)
 	l := &level[ID]{
-		rules: make([]Rule[ID], len(rules)),
-		ids:   make([]ID, len(rules)),
-		at:    make(map[ID]int32, len(rules)),
-		index: x,
-		live:  len(rules),
+		ids:      make([]ID, len(rules)),
+		patterns: make([]*Pattern, len(rules)),
+		at:       make(map[ID]int32, len(rules)),
+		index:    x,
+		live:     len(rules),
 	}
 	for i, from := range order {
-		l.rules[i], l.ids[i] = rules[from], rules[from].ID
-		l.at[rules[from].ID] = int32(i)
+		l.ids[i], l.patterns[i] = rules[from].ID, rules[from].Pattern
+		l.at[l.ids[i]] = int32(i)
 	}
 	return l
 }
@@ -46,8 +46,8 @@ func (l *level[ID]) isDead(i int32) bool {
 // all are the rules that are alive.
 func (l *level[ID]) all() iter.Seq[Rule[ID]] {
 	return func(yield func(Rule[ID]) bool) {
-		for i, r := range l.rules {
-			if !l.isDead(int32(i)) && !yield(r) {
+		for i, id := range l.ids {
+			if !l.isDead(int32(i)) && !yield(Rule[ID]{id, l.patterns[i]}) {
 				return
 			}
 		}
@@ -60,7 +60,7 @@ func (l *level[ID]) without(dead []int32) *level[ID] {
 		return l
 	}
 	n := *l
-	n.dead = make([]uint64, (len(l.rules)+63)/64)
+	n.dead = make([]uint64, (len(l.ids)+63)/64)
 	copy(n.dead, l.dead)
 	for _, i := range dead {
 		if !n.isDead(i) {
