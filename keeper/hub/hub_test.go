@@ -48,7 +48,9 @@ func (h *house) pass(d time.Duration) {
 }
 
 func each(t *testing.T, test func(t *testing.T, h *house)) {
-	dbtest.Each(t, func(t *testing.T, open func(...db.Schema) *db.DB) { test(t, build(t, open(bus.Schema(), hub.Schema()))) })
+	dbtest.Each(t, func(t *testing.T, open func(...db.Schema) *db.DB) {
+		test(t, build(t, open(bus.Schema(), hub.Schema())))
+	})
 }
 
 func build(t *testing.T, d *db.DB) *house {

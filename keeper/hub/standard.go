@@ -205,16 +205,25 @@ func (h *Hub) Control(ctx context.Context, id string) (ControlStatus, error) {
 	if err != nil {
 		return ControlStatus{}, err
 	}
-	var found *ControlStatus
-	for i, c := range all {
-		if c.ID == id && (found == nil || c.Enabled && !found.Enabled) {
-			found = &all[i]
+	var found ControlStatus
+	for _, c := range all {
+		switch {
+		case c.ID != id:
+		case found.ID == "":
+			found = c
+		default:
+			if c.Enabled && !found.Enabled {
+				found.Enabled, found.Reason, found.UpdatedAt = true, "", c.UpdatedAt
+			}
+			if found.Parameters == nil {
+				found.Parameters = c.Parameters
+			}
 		}
 	}
-	if found == nil {
-		return ControlStatus{}, fault.NotFound.Errorf("there is no control %q", id)
+	if found.ID == "" {
+		return found, fault.NotFound.Errorf("there is no control %q", id)
 	}
-	return *found, nil
+	return found, nil
 }
 
 // ControlParameters are what was set of a control's parameters, as UpdateSecurityControl has them, and why.
