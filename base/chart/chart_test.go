@@ -1,0 +1,65 @@
+package chart_test
+
+import (
+	"encoding/xml"
+	"errors"
+	"io"
+	"math"
+	"strings"
+	"testing"
+
+	"github.com/haechi-dev/haechi/base/chart"
+)
+
+// wellFormed reads a drawing to its end as XML.
+func wellFormed(t *testing.T, svg string) {
+	t.Helper()
+	for d := xml.NewDecoder(strings.NewReader(svg)); ; {
+		if _, err := d.Token(); errors.Is(err, io.EOF) {
+			return
+		} else if err != nil {
+			t.Fatalf("%v in %s", err, svg)
+		}
+	}
+}
+
+// A column is as high as what it stands for, and says it in words.
+func TestColumns(t *testing.T) {
+	svg := chart.Columns{Title: "Findings & days", Labels: []string{"24", "25"}, Height: 132, Series: []chart.Series{
+		{Name: "critical", Class: "critical", Values: []float64{2, 4}},
+		{Name: "<low>", Class: "low", Values: []float64{2}},
+	}}.SVG()
+	wellFormed(t, svg)
+	for _, want := range []string{
+		`aria-label="Findings &amp; days. 24: 4. 25: 4."`,
+		`class="critical" x="168.0" y="60.0" width="40.0" height="50.0"`, // 2 of 4 on a height of 100
+		`class="low" x="168.0" y="10.0" width="40.0" height="50.0"`,
+		`height="100.0"`,
+		`<title>24: critical 2, &lt;low&gt; 2</title>`,
+	} {
+		if !strings.Contains(svg, want) {
+			t.Errorf("%s is not in %s", want, svg)
+		}
+	}
+}
+
+// Nothing, much, and what is no number can be drawn.
+func TestOddValues(t *testing.T) {
+	for _, values := range [][]float64{nil, {}, {0}, {math.NaN(), math.Inf(1), -5, 1e18}, make([]float64, 400)} {
+		labels := make([]string, len(values))
+		for i := range labels {
+			labels[i] = `"><script>`
+		}
+		for _, svg := range []string{
+			chart.Columns{Labels: labels, Series: []chart.Series{{Class: `"x`, Values: values}}}.SVG(),
+			chart.Spark{Title: `<b>`, Values: values}.SVG(),
+			chart.Bar{Parts: []chart.Part{{Name: "&", Value: math.NaN()}, {Name: "a", Value: 3}}}.SVG(),
+			chart.Bar{}.SVG(),
+		} {
+			wellFormed(t, svg)
+			if strings.Contains(svg, "<script") || strings.Contains(svg, "NaN") || strings.Contains(svg, "Inf") {
+				t.Errorf("drawn: %s", svg)
+			}
+		}
+	}
+}
