@@ -52,6 +52,10 @@ func CheckVersion(ctx context.Context) error {
 // Init makes an empty repository at dir, whose HEAD names branch. It does
 // nothing to a repository that is there already.
 func Init(ctx context.Context, dir, branch string) (*Repo, error) {
+	dir, err := filepath.Abs(dir) // git runs elsewhere
+	if err != nil {
+		return nil, err
+	}
 	r := &Repo{dir: dir}
 	if err := os.MkdirAll(filepath.Dir(dir), 0o700); err != nil {
 		return nil, err
@@ -68,6 +72,10 @@ func Init(ctx context.Context, dir, branch string) (*Repo, error) {
 
 // Open is the repository at dir.
 func Open(dir string) (*Repo, error) {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, err
+	}
 	if _, err := os.Stat(filepath.Join(dir, "HEAD")); err != nil {
 		if errors.Is(err, os.ErrNotExist) {
 			return nil, fault.NotFound.Errorf("there is no repository at %s", filepath.Base(dir))

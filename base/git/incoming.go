@@ -142,6 +142,9 @@ func (r *Repo) NewCommits(ctx context.Context, tips []string) ([]string, error) 
 		return nil, nil
 	}
 	out, err := r.ask(ctx, []byte(ask.String()), "rev-list", "--reverse", "--topo-order", "--stdin", "--not", "--all")
+	if code(err) == 128 {
+		return nil, fault.Invalid.Errorf("listing the commits of the push: %w", err) // it names an object that it does not bring
+	}
 	if err != nil {
 		return nil, fmt.Errorf("listing the commits of the push: %w", err)
 	}

@@ -1,0 +1,145 @@
+package gitdoor
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/haechi-dev/haechi/base/git"
+	"github.com/haechi-dev/haechi/keeper/source"
+	"github.com/haechi-dev/haechi/river/bus"
+	"github.com/haechi-dev/haechi/word/fault"
+)
+
+// push runs git-receive-pack, and answers what its hooks ask meanwhile.
+func (d *Door) push(ctx context.Context, cmd *exec.Cmd, repo *git.Repo, c call, body io.Reader, out *reply) error {
+	questions, hookSays, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	hookHears, answers, err := os.Pipe()
+	if err != nil {
+		questions.Close()
+		hookSays.Close()
+		return err
+	}
+	cmd.ExtraFiles = []*os.File{hookSays, hookHears} // 3 and 4, here and in the hook
+	talk := &talk{door: d, repo: repo, call: c, id: bus.ID(), began: d.config.Now()}
+	over := make(chan struct{})
+	go func() {
+		defer close(over)
+		defer answers.Close() // a hook that still waits refuses
+		talk.listen(ctx, bufio.NewReader(questions), answers)
+	}()
+	err = d.run(ctx, cmd, c, body, out)
+	hookSays.Close() // git's copies are gone, so the talk is over
+	hookHears.Close()
+	_ = questions.SetReadDeadline(time.Now().Add(5 * time.Second)) // unless something outlives git
+	<-over
+	questions.Close()
+	return err
+}
+
+// talk is the conversation with the hooks of one push.
+type talk struct {
+	door  *Door
+	repo  *git.Repo
+	call  call
+	id    string
+	began time.Time
+}
+
+func (t *talk) listen(ctx context.Context, questions *bufio.Reader, answers io.Writer) {
+	for {
+		q, err := readQuestion(questions)
+		if errors.Is(err, io.EOF) || errors.Is(err, os.ErrDeadlineExceeded) {
+			return
+		}
+		say := func(text string) error {
+			var lines strings.Builder
+			for line := range strings.Lines(text) {
+				lines.WriteString(":" + strings.TrimSuffix(line, "\n") + "\n")
+			}
+			_, err := io.WriteString(answers, lines.String())
+			return err
+		}
+		if err == nil {
+			err = t.decide(ctx, q, say)
+		}
+		verdict := "accept\n"
+		if err != nil {
+			verdict = "refuse\n"
+			_ = say(t.explain(err))
+		}
+		if _, err := io.WriteString(answers, verdict); err != nil {
+			return
+		}
+	}
+}
+
+// decide answers one hook: nil lets git go on.
+func (t *talk) decide(ctx context.Context, q question, say func(string) error) error {
+	switch q.hook {
+	case preReceive:
+		return t.before(ctx, q, say)
+	case postReceive:
+		var moved []string
+		for _, u := range q.updates {
+			moved = append(moved, u.Ref)
+		}
+		// The refs have moved: that is told even if the client has gone.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
+		defer cancel()
+		t.door.config.Log.Info("push", "repository", t.call.repository, "who", t.call.caller.ARN, "refs", moved, "took", t.door.config.Now().Sub(t.began).Round(time.Millisecond))
+		return t.door.config.Source.Confirm(ctx, t.call.repository, t.id, moved)
+	}
+	return fault.Invalid.Errorf("there is no hook %q", q.hook)
+}
+
+// before is asked while the push lies in quarantine: what it returns refuses it.
+func (t *talk) before(ctx context.Context, q question, say func(string) error) error {
+	repo := t.repo
+	if q.quarantine != "" {
+		if !within(repo, q.quarantine) {
+			return fault.Invalid.Errorf("the quarantine is not where it should be")
+		}
+		repo = repo.Quarantined(q.quarantine)
+		found, err := t.check(ctx, repo, q)
+		if err != nil {
+			return err
+		}
+		if err := t.permit(ctx, q, found, say); err != nil {
+			return err
+		}
+	}
+	return t.door.config.Source.Intend(ctx, repo, source.Push{ID: t.id, Repository: t.call.repository, Who: t.call.caller.ARN, Updates: q.updates})
+}
+
+// within tells whether a folder lies directly among the repository's objects, where git puts quarantines.
+func within(repo *git.Repo, quarantine string) bool {
+	parent, err := filepath.EvalSymlinks(filepath.Dir(quarantine))
+	if err != nil {
+		return false
+	}
+	objects, err := filepath.EvalSymlinks(filepath.Join(repo.Dir(), "objects"))
+	return err == nil && parent == objects
+}
+
+// explain is what people see of an error.
+func (t *talk) explain(err error) string {
+	var refusal *refusal
+	if errors.As(err, &refusal) {
+		return refusal.text
+	}
+	if fault.Of(err) == fault.Internal {
+		t.door.config.Log.Error("checking a push", "repository", t.call.repository, "err", err)
+		return "\nHaechi cannot check this push now, so it is refused. Try again; the server's log says more.\n\n"
+	}
+	return "\nHaechi refuses this push: " + printable(err.Error()) + "\n\n"
+}
