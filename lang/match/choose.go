@@ -33,7 +33,7 @@ func (s *scratch) meets(conds []cond) bool {
 // anyMeets tells whether a leaf of the chain meets the clause.
 func (s *scratch) anyMeets(c *clause, first int32) bool {
 	for i := first; i >= 0; i = s.leaves[i].next {
-		if c.met(s.valueOf(&s.leaves[i]), &s.key) >= 0 {
+		if c.met(s.valueOf(&s.leaves[i]), &s.key) {
 			return true
 		}
 	}
@@ -101,7 +101,7 @@ func (s *scratch) gather(conds []cond) {
 	for i, cond := range conds {
 		lo := int32(len(c.candidates))
 		for l := s.chains[cond.path].first; l >= 0; l = s.leaves[l].next {
-			ok := cond.met(s.valueOf(&s.leaves[l]), &s.key) >= 0
+			ok := cond.met(s.valueOf(&s.leaves[l]), &s.key)
 			c.candidates = append(c.candidates, candidate{l, ok})
 		}
 		c.windows = append(c.windows, window{int32(i), lo, int32(len(c.candidates)), unsettled, cond.takes, cond.lacks})

@@ -4,8 +4,8 @@ import "net/netip"
 
 // A clause is what one field must be: one of its tests must hold.
 type clause struct {
-	path     string // names with a dot before each; see join
-	tests    []test
+	path string // names with a dot before each; see join
+	tests
 	from, to int  // where its list stands in the pattern's text
 	takes    bool // a test other than exists: false, which a leaf can meet
 	lacks    bool // exists: false is among the tests
@@ -38,7 +38,7 @@ const (
 type test struct {
 	op   op
 	text string    // what the text is compared with; folded where op ignores case
-	of   []test    // what anything-but leaves out
+	of   *tests    // what anything-but leaves out
 	arg  *argument // of the operators that need more
 }
 
@@ -69,17 +69,45 @@ type value struct {
 	text []byte
 }
 
-// met tells which of the clause's tests holds for v, or -1.
-func (c *clause) met(v value, buf *[]byte) int {
-	for i := range c.tests {
-		if c.tests[i].holds(v, buf) {
-			return i
-		}
-	}
-	return -1
+// tests are a list of which one must hold.
+type tests struct {
+	list  []test
+	exact map[string]bool // the texts of all opText, where there are many
 }
 
-// holds tells whether the test is true of v; buf is room to work in.
+const manyTexts = 16
+
+func newTests(list []test) tests {
+	t := tests{list: list}
+	if len(list) < manyTexts {
+		return t
+	}
+	t.exact = make(map[string]bool, len(list))
+	for _, x := range list {
+		if x.op == opText {
+			t.exact[x.text] = true
+		}
+	}
+	return t
+}
+
+// met tells whether one of the tests holds for v; buf is room to work in.
+func (t *tests) met(v value, buf *[]byte) bool {
+	if v.kind == '"' && t.exact[string(v.text)] {
+		return true
+	}
+	for i := range t.list {
+		if t.exact != nil && t.list[i].op == opText {
+			continue
+		}
+		if t.list[i].holds(v, buf) {
+			return true
+		}
+	}
+	return false
+}
+
+// holds tells whether the test is true of v.
 func (t *test) holds(v value, buf *[]byte) bool {
 	switch t.op {
 	case opExists:
@@ -93,12 +121,7 @@ func (t *test) holds(v value, buf *[]byte) bool {
 	case opNumber, opRange:
 		return v.kind == '0' && t.arg.holds(t.op, v.text, buf)
 	case opAnythingBut:
-		for i := range t.of {
-			if t.of[i].holds(v, buf) {
-				return false
-			}
-		}
-		return true
+		return !t.of.met(v, buf)
 	}
 	return v.kind == '"' && t.holdsText(v.text)
 }

@@ -2,9 +2,13 @@ package match_test
 
 import (
 	"errors"
+	"fmt"
+	"net/netip"
 	"regexp"
 	"slices"
 	"testing"
+
+	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/haechi-dev/haechi/lang/match"
 	"github.com/haechi-dev/haechi/word/diag"
@@ -90,6 +94,42 @@ func FuzzMatch(f *testing.F) {
 			if why := p.Why(event); !gaveUp && (slices.Contains(got, i) != matches || p.Match(event) != matches || why.Matched != matches) {
 				t.Fatalf("pattern %s\nevent %q\nset %v, alone %v, oracle %v\n%v", p, event, slices.Contains(got, i), p.Match(event), matches, why)
 			}
+		}
+	})
+}
+
+// Addresses are read as the standard library reads them, but without zones.
+func FuzzAddress(f *testing.F) {
+	for _, s := range []string{"10.0.0.1", "1.2.3.04", "256.1.1.1", "::", "::1", "1::", "2001:db8::1:2", "::ffff:1.2.3.4", "1:2:3:4:5:6:7:8", "1:2:3:4:5:6:1.2.3.4",
+		"1:2:3:4:5:6:7::", "::2:3:4:5:6:7:8", "1::2::3", "fe80::1%eth0", "12345::", ":1", "1:", "1.2.3", "1.2.3.4.", "::1.2.3.4:5"} {
+		f.Add(s)
+	}
+	four, err := match.Parse([]byte(`{"a": [{"cidr": "0.0.0.0/0"}]}`))
+	if err != nil {
+		f.Fatal(err)
+	}
+	six, err := match.Parse([]byte(`{"a": [{"cidr": "::/0"}]}`))
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		quoted, err := jsontext.AppendQuote(nil, text)
+		if err != nil {
+			return
+		}
+		event := fmt.Appendf(nil, `{"a": %s}`, quoted)
+		a, err := netip.ParseAddr(text)
+		want := err == nil && a.Zone() == ""
+		if four.Match(event) != (want && a.Is4()) || six.Match(event) != (want && a.Is6()) {
+			t.Fatalf("%q is %v, %v", text, a, err)
+		}
+		if !want {
+			return
+		}
+		// And one address is the same however it is written.
+		p, err := match.Parse(fmt.Appendf(nil, `{"a": [%q]}`, a.StringExpanded()))
+		if err != nil || !p.Match(event) {
+			t.Fatalf("%q is not %s, %v", text, a.StringExpanded(), err)
 		}
 	})
 }

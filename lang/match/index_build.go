@@ -91,8 +91,8 @@ func clauseAtoms(atoms []atom, c cond) []atom {
 		return atoms
 	}
 	start := len(atoms)
-	for i := range c.tests {
-		a, ok := c.tests[i].atom(c.path)
+	for i := range c.list {
+		a, ok := c.list[i].atom(c.path)
 		if !ok {
 			return append(atoms[:start], atom{path: c.path, kind: anyLeaf})
 		}
@@ -231,7 +231,7 @@ func (p *Pattern) appendKey(b []byte) []byte {
 		b = append(b, 'b')
 		for _, c := range br {
 			b = appendText(append(b, 'c'), c.path)
-			b = appendTests(b, c.tests)
+			b = appendTests(b, c.list)
 		}
 	}
 	return b
@@ -251,8 +251,10 @@ func appendTests(b []byte, tests []test) []byte {
 			b = append(b, byte(t.arg.bounds))
 			b = appendText(b, string(t.arg.low.appendKey(nil)))
 			b = appendText(b, string(t.arg.high.appendKey(nil)))
+		case opAnythingBut:
+			b = appendTests(b, t.of.list)
 		default:
-			b = appendTests(appendText(b, t.text), t.of)
+			b = appendText(b, t.text)
 		}
 	}
 	return b

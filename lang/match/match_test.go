@@ -177,6 +177,32 @@ func TestHostileEvents(t *testing.T) {
 	}
 }
 
+// A list of many values takes no longer than a list of few.
+func TestLongLists(t *testing.T) {
+	var texts []string
+	for i := range 15_000 {
+		texts = append(texts, fmt.Sprintf("%q", fmt.Sprint("value ", i)))
+	}
+	list := strings.Join(texts, ",")
+	wanted, unwanted := parse(t, `{"a": [`+list+`, 5]}`), parse(t, `{"a": [{"anything-but": [`+list+`]}]}`)
+	long := []byte(`{"a": [` + strings.Repeat(`"value x",`, 20_000) + `"value 14999"]}`)
+	start := time.Now()
+	if !wanted.Match(long) || !unwanted.Match(long) {
+		t.Error("no match")
+	}
+	if took := time.Since(start); took > time.Second {
+		t.Errorf("it takes %v", took)
+	}
+	for event, want := range map[string]bool{`{"a": "value 7"}`: true, `{"a": "value x"}`: false, `{"a": 5}`: true, `{"a": 6}`: false} {
+		if wanted.Match([]byte(event)) != want {
+			t.Errorf("%s: want %v", event, want)
+		}
+	}
+	if unwanted.Match([]byte(`{"a": "value 7"}`)) || !unwanted.Match([]byte(`{"a": 5}`)) {
+		t.Error("anything-but is wrong")
+	}
+}
+
 // Matching allocates nothing.
 func TestNoAllocations(t *testing.T) {
 	var rules []match.Rule[string]

@@ -122,6 +122,7 @@ func (n *name) clone() *name {
 type names struct {
 	root *name
 	ids  map[string]int32
+	base int // how many paths there were when all rules were indexed together
 }
 
 // with adds the paths of branches; where none is new it is n itself.
@@ -134,7 +135,7 @@ func (n *names) with(patterns []*Pattern) *names {
 					continue
 				}
 				if fresh == n {
-					fresh = &names{n.root.clone(), maps.Clone(n.ids)}
+					fresh = &names{n.root.clone(), maps.Clone(n.ids), n.base}
 				}
 				fresh.add(c.path)
 			}
@@ -156,6 +157,10 @@ func (n *names) add(path string) {
 	n.ids[path] = at.path
 }
 
+// stale tells that so many paths were added since that those of rules that are
+// gone may be most of them.
+func (n *names) stale() bool { return len(n.ids) > 2*n.base+1000 }
+
 func noNames() *names {
-	return &names{&name{path: -1}, map[string]int32{}}
+	return &names{root: &name{path: -1}, ids: map[string]int32{}}
 }

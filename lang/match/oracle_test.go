@@ -183,9 +183,10 @@ func grant(wishes []wish, all []fact, choices map[int]int, absent []string, step
 			}
 		}
 	}
-	mayLack := slices.ContainsFunc(w.list, func(v node) bool { return v.kind == '{' && v.names[0] == "exists" && v.items[0].kind == 'f' })
-	return mayLack && grant(wishes[1:], all, choices, append(slices.Clip(absent), w.path), steps)
+	return slices.ContainsFunc(w.list, mayLack) && grant(wishes[1:], all, choices, append(slices.Clip(absent), w.path), steps)
 }
+
+func mayLack(v node) bool { return v.kind == '{' && v.names[0] == "exists" && v.items[0].kind == 'f' }
 
 func consistent(x, y map[int]int) bool {
 	for array, i := range x {

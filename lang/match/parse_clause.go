@@ -12,7 +12,7 @@ func operators() []string {
 	return []string{"prefix", "suffix", "equals-ignore-case", "wildcard", "anything-but", "numeric", "cidr", "exists", "exactly"}
 }
 
-// at is a clause being parsed: its path, for the errors.
+// clauseParser reads one clause; it knows its path, for the errors.
 type clauseParser struct {
 	source
 	path string
@@ -24,7 +24,8 @@ func (s source) clause(t tree, path string) (*clause, error) {
 	if len(t.items) == 0 {
 		return nil, p.errorf(t.at, "%s has an empty list", p.path).WithHint(`write [{"exists": true}] to accept any value`)
 	}
-	c := &clause{path: path, tests: make([]test, 0, len(t.items)), from: t.at, to: t.end}
+	c := &clause{path: path, from: t.at, to: t.end}
+	list := make([]test, 0, len(t.items))
 	for _, v := range t.items {
 		x, err := p.value(v)
 		if err != nil {
@@ -35,8 +36,9 @@ func (s source) clause(t tree, path string) (*clause, error) {
 		} else {
 			c.takes = true
 		}
-		c.tests = append(c.tests, x)
+		list = append(list, x)
 	}
+	c.tests = newTests(list)
 	return c, nil
 }
 
@@ -188,7 +190,7 @@ func (p clauseParser) anythingButOf(t tree, read func(tree) (test, error), value
 	if len(values) == 0 {
 		return test{}, p.errorf(t.at, "%s: \"anything-but\" has an empty list", p.path)
 	}
-	x := test{op: opAnythingBut, of: make([]test, 0, len(values))}
+	list := make([]test, 0, len(values))
 	for _, v := range values {
 		if v.kind != '"' && v.kind != '0' || v.kind != values[0].kind {
 			return test{}, p.errorf(v.at, "%s: \"anything-but\" takes texts only or numbers only, and here is %s", p.path, p.source[v.at:v.end]).
@@ -198,9 +200,10 @@ func (p clauseParser) anythingButOf(t tree, read func(tree) (test, error), value
 		if err != nil {
 			return test{}, err
 		}
-		x.of = append(x.of, but)
+		list = append(list, but)
 	}
-	return x, nil
+	of := newTests(list)
+	return test{op: opAnythingBut, of: &of}, nil
 }
 
 // anythingButLike reads {"prefix": …} and its kin below anything-but.

@@ -20,7 +20,7 @@ func (p *Pattern) String() string { return p.text }
 func (p *Pattern) Match(event []byte) bool {
 	g := p.program()
 	s := g.room.Get().(*scratch)
-	defer g.room.Put(s)
+	defer s.leave(&g.room)
 	return s.scan(g.names, event) && g.matching(s) >= 0
 }
 

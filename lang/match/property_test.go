@@ -42,7 +42,9 @@ func TestAgreementOnArrays(t *testing.T) {
 		for i, text := range patterns {
 			set = set.With(match.Rule[int]{ID: i, Pattern: parse(t, text)})
 		}
-		agree(t, set, patterns, arrays(t, "a", 3))
+		for range 20 {
+			agree(t, set, patterns, arrays(t, "a", 3))
+		}
 	})
 }
 
@@ -100,8 +102,36 @@ func agree(t fataler, set *match.Set[int], patterns []string, text string) {
 		if got := slices.Contains(ids, i); got != want {
 			t.Fatalf("in the set: got %v, want %v\npattern %s\nevent %s", got, want, pattern, text)
 		}
-		if why := p.Why([]byte(text)); why.Matched != want || why.String() == "" {
+		why := p.Why([]byte(text))
+		if why.Matched != want {
 			t.Fatalf("why: %v, want %v\npattern %s\nevent %s", why, want, pattern, text)
+		}
+		if want {
+			witness(t, why)
+		}
+	}
+}
+
+// witness checks that each clause of a reason is met by the value it names.
+func witness(t fataler, why match.Reason) {
+	for _, c := range why.Clauses {
+		list, err := decode([]byte(c.Want))
+		if err != nil {
+			continue // it was cut
+		}
+		saw := node{}
+		if len(c.Saw) > 0 {
+			if saw, err = decode([]byte(c.Saw[0].JSON)); err != nil {
+				t.Fatalf("%v: %v", c, err)
+			}
+		}
+		if !slices.ContainsFunc(list.items, func(v node) bool {
+			if len(c.Saw) == 0 {
+				return mayLack(v)
+			}
+			return accepts(v, saw)
+		}) {
+			t.Fatalf("%v is not so", c)
 		}
 	}
 }

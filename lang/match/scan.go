@@ -1,6 +1,8 @@
 package match
 
 import (
+	"sync"
+
 	"github.com/haechi-dev/haechi/word/diag"
 	"github.com/haechi-dev/haechi/word/fault"
 )
@@ -88,6 +90,12 @@ func (s *scratch) reset(paths int) {
 	s.leaves, s.spots, s.texts = s.leaves[:0], s.spots[:0], s.texts[:0]
 	s.branching, s.err = false, ""
 	s.choice.left = maxSearch
+}
+
+// leave goes back to where scratches wait, without holding on to the event.
+func (s *scratch) leave(room *sync.Pool) {
+	s.event = nil
+	room.Put(s)
 }
 
 // fail notes what is wrong with the event and where.

@@ -29,11 +29,12 @@ func NewSet[ID comparable](rules ...Rule[ID]) *Set[ID] {
 
 // Match appends to dst the IDs of all rules that match the event, each once
 // and in no particular order. An event that is not a valid JSON object matches
-// nothing, and the error says why. Match allocates nothing as long as dst has
-// room.
+// nothing, and the error says why; so it does, beside what was found, when an
+// event repeats names so often that there are too many choices to try. Match
+// allocates nothing as long as dst has room.
 func (s *Set[ID]) Match(event []byte, dst []ID) ([]ID, error) {
 	c := s.room.Get().(*scratch)
-	defer s.room.Put(c)
+	defer c.leave(s.room)
 	if !c.scan(s.names, event) {
 		return dst, c.fault()
 	}
@@ -87,14 +88,17 @@ func (s *Set[ID]) With(rules ...Rule[ID]) *Set[ID] {
 	}
 	kept := s.Without(ids...)
 	names, levels := kept.names, kept.levels
-	for len(levels) > 0 && class(levels[len(levels)-1].live) <= class(len(fresh)) {
+	for len(levels) > 0 && (names.stale() || class(levels[len(levels)-1].live) <= class(len(fresh))) {
 		fresh = slices.AppendSeq(fresh, levels[len(levels)-1].all())
 		levels = levels[:len(levels)-1]
 	}
-	if len(levels) == 0 {
+	alone := len(levels) == 0
+	if alone {
 		names = noNames() // forget those of rules that are gone
 	}
-	names = withRules(names, fresh)
+	if names = withRules(names, fresh); alone {
+		names.base = len(names.ids)
+	}
 	return &Set[ID]{names, append(slices.Clip(levels), newLevel(names, fresh)), s.room}
 }
 

@@ -81,6 +81,17 @@ func TestSetDoesNotChange(t *testing.T) {
 	}
 }
 
+// Rules that come and go with fields of their own do not make a set slower.
+func TestSetForgets(t *testing.T) {
+	set := match.NewSet(match.Rule[int]{ID: 0, Pattern: parse(t, `{"a": [1]}`)})
+	for i := range 1500 {
+		set = set.With(match.Rule[int]{ID: 1, Pattern: parse(t, fmt.Sprintf(`{"field-%d": [1], "deep.field.%d": [{"exists": false}]}`, i, i))})
+	}
+	if got, err := set.Match([]byte(`{"a": 1, "field-1499": 1}`), nil); len(got) != 2 || err != nil {
+		t.Errorf("got %v, %v", got, err)
+	}
+}
+
 // A rule with the ID of another takes its place, and rules that are gone
 // leave nothing behind.
 func TestSetReplaces(t *testing.T) {

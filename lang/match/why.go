@@ -56,7 +56,7 @@ const (
 func (p *Pattern) Why(event []byte) Reason {
 	g := p.program()
 	s := g.room.Get().(*scratch)
-	defer g.room.Put(s)
+	defer s.leave(&g.room)
 	r := Reason{Alternatives: len(g.branches)}
 	if !s.scan(g.names, event) {
 		r.Err = s.fault()
@@ -113,7 +113,7 @@ func (p *Pattern) explain(s *scratch, c cond, matched, apart bool, i int) Clause
 		return e
 	}
 	for l := s.chains[c.path].first; l >= 0; l = s.leaves[l].next {
-		if e.Met && !c.lacks && c.met(s.valueOf(&s.leaves[l]), &s.key) < 0 {
+		if e.Met && !c.lacks && !c.met(s.valueOf(&s.leaves[l]), &s.key) {
 			continue
 		}
 		if len(e.Saw) < mostValues {
