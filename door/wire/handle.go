@@ -381,4 +381,3 @@ func newID() string {
 }
 
 func clip(s string) string { return s[:min(len(s), 60)] }
-

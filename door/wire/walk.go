@@ -305,10 +305,8 @@ func (w *walk) textIs(s *modelType, text string) {
 	if s.Min != nil || s.Max != nil {
 		w.size(s, float64(utf8.RuneCountInString(text)), "characters")
 	}
-	if s.Pattern != "" {
-		if re := s.pattern(); re != nil && !re.MatchString(text) {
-			w.problem("", "must satisfy regular expression pattern: %s", s.Pattern)
-		}
+	if s.Pattern != "" && !s.pattern()(text) {
+		w.problem("", "must satisfy regular expression pattern: %s", s.Pattern)
 	}
 }
 

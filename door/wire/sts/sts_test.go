@@ -41,10 +41,13 @@ func TestGetCallerIdentity(t *testing.T) {
 // AWS's own clients understand the answer, and raise what is wrong.
 func TestRealClients(t *testing.T) {
 	s := wiretest.Serve(t, wiretest.Options{}, sts.Service())
-	for _, aws := range wiretest.Clients(t) {
+	for i, aws := range wiretest.Clients(t) {
 		out, problems, err := aws.Run(t, s, "sts", "get-caller-identity", "--output", "json")
 		if err != nil || !strings.Contains(out, `"Arn": "`+wiretest.Caller().ARN+`"`) {
 			t.Errorf("%s: %v %s %s", aws.Path, err, out, problems)
+		}
+		if i > 0 {
+			continue // how errors are read did not change between versions
 		}
 		for _, test := range []struct{ arguments, want string }{
 			{"sts get-session-token", "(NotImplemented)"},
