@@ -75,7 +75,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if x.service != nil {
 			m = x.service.Model
 		}
-		a = failure(x.protocol, m, failed, x.call.RequestID, strings.EqualFold(r.Header.Get("X-Amzn-Query-Mode"), "true"))
+		a = failure(x.protocol, m, failed, x.call.RequestID)
 		heard.Code, heard.Reason = failed.Code, failed.Message
 		if x.protocol == Query && failed.query != "" {
 			heard.Code = failed.query

@@ -13,16 +13,15 @@ import (
 // the shapes of what goes in and out. It is read from a table that was trimmed
 // from botocore's model of the service, and does not change.
 type Model struct {
-	Notice          string                `json:"notice"`
-	Version         string                `json:"version"`
-	Protocol        Protocol              `json:"protocol"`
-	JSONVersion     string                `json:"json,omitzero"`
-	Target          string                `json:"target,omitzero"` // prefix of X-Amz-Target
-	Signing         string                `json:"signing"`         // name in the credential scope
-	Namespace       string                `json:"namespace,omitzero"`
-	QueryCompatible bool                  `json:"queryCompatible,omitzero"`
-	Operations      map[string]*Modelled  `json:"operations"`
-	Shapes          map[string]*modelType `json:"shapes"`
+	Notice      string                `json:"notice"`
+	Version     string                `json:"version"`
+	Protocol    Protocol              `json:"protocol"`
+	JSONVersion string                `json:"json,omitzero"`
+	Target      string                `json:"target,omitzero"` // prefix of X-Amz-Target
+	Signing     string                `json:"signing"`         // name in the credential scope
+	Namespace   string                `json:"namespace,omitzero"`
+	Operations  map[string]*Modelled  `json:"operations"`
+	Shapes      map[string]*modelType `json:"shapes"`
 
 	routes func() ([]route, error)
 }

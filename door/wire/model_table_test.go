@@ -141,7 +141,6 @@ func notice(version string) string {
 type service2 struct {
 	Metadata struct {
 		APIVersion, EndpointPrefix, Protocol, JSONVersion, TargetPrefix, SigningName, XMLNamespace string
-		AWSQueryCompatible                                                                         jsontext.Value
 	}
 	Operations map[string]struct {
 		HTTP     struct{ Method, RequestURI string }
@@ -233,7 +232,7 @@ func trim(model []byte, version string) ([]byte, error) {
 	}
 	var b bytes.Buffer
 	head := Model{Notice: notice(version), Version: in.Metadata.APIVersion, Protocol: Protocol(in.Metadata.Protocol), JSONVersion: in.Metadata.JSONVersion,
-		Target: in.Metadata.TargetPrefix, Signing: signing, Namespace: in.Metadata.XMLNamespace, QueryCompatible: len(in.Metadata.AWSQueryCompatible) > 0}
+		Target: in.Metadata.TargetPrefix, Signing: signing, Namespace: in.Metadata.XMLNamespace}
 	if head.Protocol != JSON {
 		head.JSONVersion = ""
 	}

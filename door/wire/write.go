@@ -36,7 +36,7 @@ func (a *answer) send(w http.ResponseWriter, r *http.Request, id string) {
 }
 
 // failure writes an error as the protocol does.
-func failure(p Protocol, m *Model, e *Error, id string, queryMode bool) *answer {
+func failure(p Protocol, m *Model, e *Error, id string) *answer {
 	a := &answer{status: e.status, headers: map[string]string{}}
 	switch p {
 	case Query:
@@ -69,13 +69,6 @@ func failure(p Protocol, m *Model, e *Error, id string, queryMode bool) *answer 
 			Type    string `json:"__type"`
 			Message string `json:"message"`
 		}{e.Code, e.Message}, jsontext.AllowInvalidUTF8(true))
-		if queryMode && m != nil && m.QueryCompatible {
-			kind := "Sender"
-			if a.status >= 500 {
-				kind = "Receiver"
-			}
-			a.headers["X-Amzn-Query-Error"] = e.Code + ";" + kind
-		}
 	default:
 		a.kind = "application/json"
 		a.headers["X-Amzn-Errortype"] = e.Code
