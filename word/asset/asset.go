@@ -8,6 +8,13 @@ import (
 	"github.com/haechi-dev/haechi/word/diag"
 )
 
+// What the event that tells of a change is called (EventBridge's detail-type and
+// source). Its detail is AWS Config's ConfigurationItemChangeNotification.
+const (
+	Source  = "aws.config"
+	Changed = "Config Configuration Item Change"
+)
+
 // Item is the state of one asset at one time: a live resource, or a resource
 // that a template would make.
 type Item struct {
