@@ -15,6 +15,7 @@ import (
 	"strings"
 
 	"github.com/haechi-dev/haechi/base/sigv4"
+	"github.com/haechi-dev/haechi/lang/iam"
 	"github.com/haechi-dev/haechi/word/fault"
 )
 
@@ -317,8 +318,12 @@ func (x *exchange) allowed(ctx context.Context, o Operation, in any) *Error {
 	if len(asked) == 0 {
 		return x.broken("asking the gate", errors.New("the operation asks nothing"))
 	}
-	for _, a := range asked {
-		if a.Principal != x.call.Principal {
+	for i := range asked {
+		switch asked[i].Principal {
+		case iam.Principal{}: // a keeper says what has to be allowed, and not to whom
+			asked[i].Principal = x.call.Principal
+		case x.call.Principal:
+		default:
 			return x.broken("asking the gate", errors.New("the operation asks for another principal"))
 		}
 	}
@@ -327,11 +332,7 @@ func (x *exchange) allowed(ctx context.Context, o Operation, in any) *Error {
 	case err == nil:
 		return nil
 	case errors.Is(err, fault.Denied):
-		e := denied(err.Error())
-		if code := x.service.code(x.call.Operation, fault.Denied); code != "" {
-			e.Code, e.status, e.query = code, x.service.status(code, 403), ""
-		}
-		return e
+		return denied(err.Error())
 	}
 	return x.broken("asking the gate", err)
 }

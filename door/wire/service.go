@@ -39,7 +39,8 @@ type Operation struct {
 // Op answers an operation with typed values. Their JSON names are the names on
 // the wire (for SDKs' names: the member's, unless the model gives it another);
 // times are time.Time. asks says what the caller must be allowed to do, and is
-// asked before answer is called; it must ask at least one thing.
+// asked before answer is called; it must ask at least one thing. The principal
+// may be left out: it is the caller.
 func Op[In, Out any](asks func(*Call, *In) []iam.Request, answer func(context.Context, *Call, *In) (*Out, error)) Operation {
 	o := open(answer)
 	o.asks = func(c *Call, in any) []iam.Request { return asks(c, in.(*In)) }

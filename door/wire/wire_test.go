@@ -529,8 +529,15 @@ func TestGate(t *testing.T) {
 		t.Errorf("asking nothing: %d", status)
 	}
 	asks = func(*wire.Call, *struct{}) []iam.Request { return []iam.Request{{Action: "a:B", Resource: "*"}} }
+	asked = nil
+	if status := call(); status != 200 || len(asked) != 1 || asked[0].Principal != wiretest.Caller() {
+		t.Errorf("asking without a principal: %d, asked %v", status, asked)
+	}
+	asks = func(*wire.Call, *struct{}) []iam.Request {
+		return []iam.Request{{Principal: iam.Principal{Name: "somebody else"}, Action: "a:B", Resource: "*"}}
+	}
 	if status := call(); status != 500 {
-		t.Errorf("asking for nobody: %d", status)
+		t.Errorf("asking for somebody else: %d", status)
 	}
 }
 
