@@ -69,42 +69,40 @@ type value struct {
 	text []byte
 }
 
-// tests are a list of which one must hold.
+// tests are a list of which one must hold. Where there are many texts in it
+// they are looked up: all opText are in exact then, and come last in the list.
 type tests struct {
-	list  []test
-	exact map[string]bool // the texts of all opText, where there are many
+	list   []test
+	others int // how many of the list are not in exact
+	exact  map[string]bool
 }
 
 const manyTexts = 16
 
 func newTests(list []test) tests {
-	t := tests{list: list}
 	if len(list) < manyTexts {
-		return t
+		return tests{list: list, others: len(list)}
 	}
-	t.exact = make(map[string]bool, len(list))
-	for _, x := range list {
+	t := tests{list: list, exact: make(map[string]bool, len(list))}
+	for i, x := range list {
 		if x.op == opText {
 			t.exact[x.text] = true
+			continue
 		}
+		list[t.others], list[i] = x, list[t.others]
+		t.others++
 	}
 	return t
 }
 
 // met tells whether one of the tests holds for v; buf is room to work in.
 func (t *tests) met(v value, buf *[]byte) bool {
-	if v.kind == '"' && t.exact[string(v.text)] {
-		return true
-	}
-	for i := range t.list {
-		if t.exact != nil && t.list[i].op == opText {
-			continue
-		}
+	for i := range t.list[:t.others] {
 		if t.list[i].holds(v, buf) {
 			return true
 		}
 	}
-	return false
+	return v.kind == '"' && t.exact[string(v.text)]
 }
 
 // holds tells whether the test is true of v.

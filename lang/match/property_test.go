@@ -140,17 +140,19 @@ func witness(t fataler, why match.Reason) {
 // its rules match one by one.
 func TestSetOfHundreds(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		texts := rapid.SliceOfN(patternTexts(), 300, 300).Draw(t, "patterns")
+		var parsed []*match.Pattern
+		for _, text := range rapid.SliceOfN(patternTexts(), 60, 60).Draw(t, "patterns") {
+			parsed = append(parsed, parse(t, text))
+		}
 		patterns := map[int]*match.Pattern{}
 		set := match.NewSet[int]()
-		for i := 0; i < len(texts); {
-			n := min(len(texts)-i, rapid.IntRange(1, 100).Draw(t, "step"))
+		for id := 0; id < 350; {
 			var rules []match.Rule[int]
-			for range n {
-				id := rapid.IntRange(0, 400).Draw(t, "id")
-				patterns[id] = parse(t, texts[i])
+			for range rapid.IntRange(1, 100).Draw(t, "step") {
+				patterns[id] = parsed[(id*7+len(rules))%len(parsed)]
 				rules = append(rules, match.Rule[int]{ID: id, Pattern: patterns[id]})
-				i++
+				id += rapid.IntRange(-3, 7).Draw(t, "next")
+				id = max(id, 0)
 			}
 			set = set.With(rules...)
 			gone := rapid.SliceOfN(rapid.IntRange(0, 400), 0, 60).Draw(t, "gone")
