@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/haechi-dev/haechi/base/db"
@@ -72,6 +73,11 @@ func (e *Entry) check() Put {
 		return bad("InvalidArgument", "DetailType is longer than 128 characters.")
 	case strings.HasPrefix(e.Source, "aws."):
 		return bad("NotAuthorizedForSourceException", "Not authorized for the source.")
+	}
+	for _, text := range append([]string{e.Source, e.Type}, e.Resources...) {
+		if !utf8.ValidString(text) {
+			return bad("InvalidArgument", "a text is not UTF-8")
+		}
 	}
 	if y := e.Time.Year(); !e.Time.IsZero() && (y < 1970 || y > 9999) {
 		return bad("InvalidArgument", "Time is not within the years 1970 to 9999.")

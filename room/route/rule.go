@@ -50,6 +50,9 @@ func (r *Router) PutRule(ctx context.Context, rule Rule, tags map[string]string)
 	if err := rule.check(); err != nil {
 		return "", err
 	}
+	if err := checkTags(tags); err != nil {
+		return "", err
+	}
 	err = r.change(ctx, func(tx *db.Tx) error {
 		return r.putRule(tx, storedRule{Rule: rule, Tags: tags})
 	})

@@ -107,6 +107,9 @@ func (r *Router) checkTarget(tx *db.Tx, t RuleTarget) error {
 	if _, err := compile(t.Input, t.InputPath, t.Transformer); err != nil {
 		return fmt.Errorf("target %s: %w", t.ID, err)
 	}
+	if _, isBus := r.isBus(t.ARN); isBus && (t.Input != "" || t.InputPath != "" || t.Transformer != nil) {
+		return fault.Invalid.Errorf("target %s: an event goes to another bus as it is", t.ID)
+	}
 	if err := t.Retry.check(); err != nil {
 		return fmt.Errorf("target %s: %w", t.ID, err)
 	}
