@@ -34,6 +34,7 @@ type App struct {
 	rooms   []room
 	handler http.Handler
 	began   time.Time
+	version string
 }
 
 // room is what runs beside the doors: a name for the log, and a method that blocks until ctx ends.
@@ -44,9 +45,10 @@ type room struct {
 
 // Env is what a process knows besides its Config.
 type Env struct {
-	Log    *slog.Logger
-	Getenv func(string) string
-	Now    func() time.Time // time.Now
+	Log     *slog.Logger
+	Getenv  func(string) string
+	Now     func() time.Time // time.Now
+	Version string           // of this program, for people
 }
 
 // Open makes or opens the installation in c.Data and builds its rooms. Nothing
@@ -55,7 +57,7 @@ func Open(ctx context.Context, c Config, env Env) (a *App, err error) {
 	if err := c.Check(); err != nil {
 		return nil, err
 	}
-	a = &App{Config: c, log: env.Log, now: env.Now, began: time.Now()}
+	a = &App{Config: c, log: env.Log, now: env.Now, began: time.Now(), version: env.Version}
 	if a.now == nil {
 		a.now = time.Now
 	}

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/haechi-dev/haechi/door/console"
 	"github.com/haechi-dev/haechi/door/wire"
 	"github.com/haechi-dev/haechi/door/wire/sts"
 )
@@ -25,6 +26,14 @@ func (a *App) open() error {
 	mux.HandleFunc("GET /healthz", a.healthz)
 	mux.HandleFunc("GET /readyz", a.readyz)
 	mux.HandleFunc("GET /metrics", a.metrics)
+	pages, err := console.New(console.Config{
+		Access: a.Access, DB: a.DB, Hub: a.Hub, Bus: a.Bus, Log: a.log, Now: a.now,
+		Account: a.Config.Account, Region: a.Config.Region, Version: a.version, Secure: a.overTLS, SourceIP: a.sourceIP,
+	})
+	if err != nil {
+		return err
+	}
+	mux.Handle("/", pages)
 	a.handler = a.secured(a.dispatch(spoken, mux))
 	return nil
 }

@@ -80,7 +80,7 @@ func serve(ctx context.Context, c call, flags *flag.FlagSet) error {
 	if err != nil {
 		return err
 	}
-	a, err := app.Open(ctx, config, app.Env{Log: log, Getenv: c.env})
+	a, err := app.Open(ctx, config, app.Env{Log: log, Getenv: c.env, Version: versionText()})
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,264 @@
+// Package console is what people see: pages that work without scripts, and are live with them.
+//
+// A page is one Go file with a typed view, one template of the same name and
+// one line in pages. Templates are parsed once for each language; what they say
+// is English, and {{t "…"}} finds the reader's words for it.
+package console
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/haechi-dev/haechi/base/db"
+	"github.com/haechi-dev/haechi/base/seal"
+	"github.com/haechi-dev/haechi/keeper/hub"
+	"github.com/haechi-dev/haechi/lang/iam"
+	"github.com/haechi-dev/haechi/river/bus"
+	"github.com/haechi-dev/haechi/word/fault"
+)
+
+// Config is what the console shows, and whom it asks.
+type Config struct {
+	Access Access
+	DB     *db.DB
+	Hub    *hub.Hub
+	Bus    *bus.Bus
+	Log    *slog.Logger
+	Now    func() time.Time
+
+	Account, Region string
+	Version         string
+	Secure          func(*http.Request) bool   // whether a request came over TLS; nil: r.TLS
+	Loop            Loop                       // what goes on, for the overview; may be nil
+	SourceIP        func(*http.Request) string // where a request came from; nil: the connection's address
+}
+
+// Access says who is asking and whether they may.
+type Access interface {
+	SignIn(ctx context.Context, user string, password seal.Secret) (token seal.Secret, err error)
+	Redeem(ctx context.Context, link seal.Secret) (token seal.Secret, err error)
+	Session(ctx context.Context, token seal.Secret) (iam.Principal, error)
+	SignOut(ctx context.Context, token seal.Secret) error
+	Allow(ctx context.Context, requests ...iam.Request) error
+}
+
+// Console is the door.
+type Console struct {
+	config    Config
+	templates map[string]map[string]*tmpl // by language and page
+	mux       *http.ServeMux
+}
+
+// New makes the console's pages.
+func New(c Config) (*Console, error) {
+	c.Log = cmp.Or(c.Log, slog.Default())
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Secure == nil {
+		c.Secure = func(r *http.Request) bool { return r.TLS != nil }
+	}
+	if c.SourceIP == nil {
+		c.SourceIP = func(r *http.Request) string { return r.RemoteAddr }
+	}
+	o := &Console{config: c, mux: http.NewServeMux()}
+	var err error
+	if o.templates, err = parseTemplates(); err != nil {
+		return nil, err
+	}
+	o.mux.Handle("GET /static/", static())
+	o.mux.HandleFunc("GET /sign-in", o.signInPage)
+	o.mux.HandleFunc("POST /sign-in", o.signIn)
+	o.mux.HandleFunc("GET /link/{token}", o.linkPage)
+	o.mux.HandleFunc("POST /link/{token}", o.redeem)
+	o.mux.HandleFunc("POST /sign-out", o.signOut)
+	o.mux.HandleFunc("GET /live", o.live)
+	for _, p := range o.pages() {
+		o.mux.HandleFunc("GET "+p.path, o.show(p))
+		for path, a := range p.actions {
+			o.mux.HandleFunc("POST "+path, o.act(p, a))
+		}
+	}
+	o.mux.HandleFunc("/", o.missing)
+	return o, nil
+}
+
+// Paths are all that the console answers to, for those who test that nobody gets in: METHOD /path/{pattern}.
+func (o *Console) Paths() (paths []string) {
+	for _, p := range o.pages() {
+		paths = append(paths, "GET "+p.path)
+		for path := range p.actions {
+			paths = append(paths, "POST "+path)
+		}
+	}
+	return append(paths, "GET /live")
+}
+
+// ServeHTTP answers; requests that another site makes a browser send are refused.
+func (o *Console) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Content-Security-Policy", "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'")
+	w.Header().Set("Cache-Control", "no-store")
+	if err := http.NewCrossOriginProtection().Check(r); err != nil {
+		o.fail(w, r, fault.Denied.Errorf("another site sent this request"))
+		return
+	}
+	r.Body = http.MaxBytesReader(w, r.Body, 1<<20)
+	o.mux.ServeHTTP(w, r)
+}
+
+// page is one page.
+type page struct {
+	name    string // of its template, and of its place in the navigation
+	path    string // as http.ServeMux has it
+	nav     string // English title in the navigation, or "" for a page within another
+	under   string // the page whose place in the navigation lights up
+	asks    func(r *request) []iam.Request
+	view    func(r *request) (any, error)
+	actions map[string]action // POST path → what it does
+}
+
+// action is what a form does. It returns where to go next.
+type action struct {
+	asks func(r *request) []iam.Request
+	do   func(r *request) (next string, err error)
+}
+
+// pages lists every page; adding one is a line here.
+func (o *Console) pages() []page {
+	return []page{o.overview(), o.findings(), o.finding()}
+}
+
+// request is one look at a page, by somebody we know.
+type request struct {
+	*http.Request
+	w         http.ResponseWriter
+	principal iam.Principal
+	lang      string
+	console   *Console
+}
+
+// ask is the question whether whoever looks may do action on resource ("" is *).
+func (r *request) ask(action, resource string) []iam.Request {
+	q := iam.Request{Principal: r.principal, Action: action, Resource: cmp.Or(resource, "*")}.Known()
+	q.Context["aws:sourceip"] = []string{r.console.config.SourceIP(r.Request)}
+	return []iam.Request{q}
+}
+
+// may tells whether whoever looks may do something, so that pages need not show what would be refused.
+func (r *request) may(action string) bool {
+	return r.console.config.Access.Allow(r.Context(), r.ask(action, "")...) == nil
+}
+
+// t is English in the reader's language.
+func (r *request) t(text string, args ...any) string { return translate(r.lang, text, args...) }
+
+func (o *Console) show(p page) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		q, err := o.enter(w, r)
+		if err != nil {
+			o.turnAway(w, r, err)
+			return
+		}
+		if err := o.config.Access.Allow(r.Context(), p.asks(q)...); err != nil {
+			o.fail(w, r, err)
+			return
+		}
+		view, err := p.view(q)
+		if err != nil {
+			o.fail(w, r, err)
+			return
+		}
+		o.render(q, http.StatusOK, p, view)
+	}
+}
+
+func (o *Console) act(p page, a action) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		q, err := o.enter(w, r)
+		if err != nil {
+			o.turnAway(w, r, err)
+			return
+		}
+		if err := r.ParseForm(); err != nil {
+			o.fail(w, r, fault.Invalid.Errorf("the form cannot be read"))
+			return
+		}
+		if err := o.config.Access.Allow(r.Context(), a.asks(q)...); err != nil {
+			o.fail(w, r, err)
+			return
+		}
+		next, err := a.do(q)
+		if err != nil {
+			o.fail(w, r, err)
+			return
+		}
+		http.Redirect(w, r, next, http.StatusSeeOther)
+	}
+}
+
+// enter finds out who is asking.
+func (o *Console) enter(w http.ResponseWriter, r *http.Request) (*request, error) {
+	q := &request{Request: r, w: w, lang: language(r), console: o}
+	token, err := o.sessionToken(r)
+	if err != nil {
+		return q, err
+	}
+	q.principal, err = o.config.Access.Session(r.Context(), token)
+	return q, err
+}
+
+// turnAway shows the way to the sign-in page, and back from there.
+func (o *Console) turnAway(w http.ResponseWriter, r *http.Request, err error) {
+	if !errors.Is(err, fault.Unauthenticated) {
+		o.fail(w, r, err)
+		return
+	}
+	if r.Method != http.MethodGet || r.URL.Path == "/live" {
+		o.fail(w, r, fault.Unauthenticated.Errorf("sign in first"))
+		return
+	}
+	to := "/sign-in"
+	if r.URL.Path != "/" {
+		to += "?next=" + escapeQuery(r.URL.RequestURI())
+	}
+	http.Redirect(w, r, to, http.StatusSeeOther)
+}
+
+func (o *Console) missing(w http.ResponseWriter, r *http.Request) {
+	o.fail(w, r, fault.NotFound.Errorf("there is no page at this address"))
+}
+
+// statuses are the kinds as HTTP has them.
+var statuses = map[fault.Kind]int{
+	fault.Invalid: 400, fault.NotFound: 404, fault.Exists: 409, fault.Conflict: 409, fault.Unauthenticated: 401,
+	fault.Denied: 403, fault.Limit: 429, fault.Unavailable: 503, fault.Unsupported: 501,
+}
+
+type failure struct {
+	Status  int
+	Message string
+}
+
+// fail shows an error. One without a kind is ours: its words go to the log alone.
+func (o *Console) fail(w http.ResponseWriter, r *http.Request, err error) {
+	status, known := statuses[fault.Of(err)]
+	message := err.Error()
+	if !known {
+		if r.Context().Err() != nil {
+			return
+		}
+		o.config.Log.Error("a page failed", "page", r.URL.Path, "error", err)
+		status, message = http.StatusInternalServerError, ""
+	}
+	q, _ := o.enter(w, r) // somebody we do not know sees the error without the frame's navigation
+	if !strings.Contains(r.Header.Get("Accept"), "text/html") {
+		http.Error(w, cmp.Or(message, "internal error"), status)
+		return
+	}
+	o.render(q, status, page{name: "failure"}, failure{status, message})
+}

@@ -1,0 +1,167 @@
+package console
+
+import (
+	"bytes"
+	"embed"
+	"fmt"
+	"html/template"
+	"io/fs"
+	"maps"
+	"net/http"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/haechi-dev/haechi/word/finding"
+)
+
+//go:embed *.html
+var templateFiles embed.FS
+
+//go:embed static
+var staticFiles embed.FS
+
+// tmpl is a page's template within the frame.
+type tmpl = template.Template
+
+// static serves the style, the script and the picture, which change only with the program.
+func static() http.Handler {
+	files, err := fs.Sub(staticFiles, ".")
+	if err != nil {
+		panic(err) // the name is ours
+	}
+	serve := http.FileServerFS(files)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Cache-Control", "public, max-age=3600")
+		serve.ServeHTTP(w, r)
+	})
+}
+
+func parseTemplates() (map[string]map[string]*tmpl, error) {
+	all := map[string]map[string]*tmpl{}
+	files, err := fs.Glob(templateFiles, "page_*.html")
+	if err != nil {
+		return nil, err
+	}
+	for _, lang := range languages() {
+		all[lang] = map[string]*tmpl{}
+		for _, f := range files {
+			t, err := template.New("frame.html").Funcs(functions(lang)).ParseFS(templateFiles, "frame.html", "parts.html", f)
+			if err != nil {
+				return nil, fmt.Errorf("a page's template: %w", err)
+			}
+			all[lang][strings.TrimSuffix(strings.TrimPrefix(path.Base(f), "page_"), ".html")] = t
+		}
+	}
+	return all, nil
+}
+
+// functions are what templates may call.
+func functions(lang string) template.FuncMap {
+	return template.FuncMap{
+		"t":     func(text string, args ...any) string { return translate(lang, text, args...) },
+		"lang":  func() string { return lang },
+		"lower": func(v any) string { return strings.ToLower(fmt.Sprint(v)) },
+		"when":  func(v any) template.HTML { return when(lang, v) },
+		"num":   number,
+		"short": func(n int, text string) string { return shorten(text, n) },
+		"dict":  dict,
+	}
+}
+
+// dict is what a part gets that needs more than one value: dict "a" 1 "b" 2.
+func dict(pairs ...any) (map[string]any, error) {
+	if len(pairs)%2 != 0 {
+		return nil, fmt.Errorf("dict: a name without a value")
+	}
+	d := map[string]any{}
+	for i := 0; i < len(pairs); i += 2 {
+		d[fmt.Sprint(pairs[i])] = pairs[i+1]
+	}
+	return d, nil
+}
+
+// when shows a time, in UTC; a script turns it into the reader's own.
+func when(lang string, v any) template.HTML {
+	var at time.Time
+	switch v := v.(type) {
+	case time.Time:
+		at = v
+	case string:
+		var ok bool
+		if at, ok = finding.Time(v); !ok {
+			return template.HTML(template.HTMLEscapeString(v))
+		}
+	}
+	if at.IsZero() {
+		return template.HTML(`<span class="none">` + template.HTMLEscapeString(translate(lang, "never")) + `</span>`)
+	}
+	at = at.UTC()
+	return template.HTML(`<time datetime="` + at.Format(time.RFC3339) + `">` + at.Format("2006-01-02 15:04:05") + ` UTC</time>`)
+}
+
+// number is n with its thousands apart.
+func number(n any) string {
+	digits := fmt.Sprint(n)
+	var b strings.Builder
+	for i, c := range digits {
+		if i > 0 && (len(digits)-i)%3 == 0 && digits[i-1] != '-' {
+			b.WriteByte(',')
+		}
+		b.WriteRune(c)
+	}
+	return b.String()
+}
+
+func shorten(text string, n int) string {
+	if r := []rune(text); len(r) > n {
+		return string(r[:n-1]) + "…"
+	}
+	return text
+}
+
+// nav is one entry of the navigation.
+type nav struct {
+	Title, Path string
+	Here        bool
+}
+
+// frame is what surrounds every page.
+type frame struct {
+	Page    string
+	Lang    string
+	User    string // "" for nobody
+	Nav     []nav
+	Said    string
+	Account string
+	Version string
+	View    any
+}
+
+func (o *Console) render(q *request, status int, p page, view any) {
+	f := frame{Page: p.name, Lang: q.lang, User: q.principal.Name, Account: o.config.Account, Version: o.config.Version, Said: q.said(), View: view}
+	if f.User != "" {
+		for _, n := range o.pages() {
+			if n.nav != "" && (o.config.Access.Allow(q.Context(), n.asks(q)...) == nil) {
+				f.Nav = append(f.Nav, nav{n.nav, n.path2(), n.name == p.name || n.name == p.under})
+			}
+		}
+	}
+	var b bytes.Buffer
+	if err := o.templates[q.lang][p.name].Execute(&b, f); err != nil {
+		o.config.Log.Error("a page could not be written", "page", p.name, "error", err)
+		http.Error(q.w, "internal error", http.StatusInternalServerError)
+		return
+	}
+	q.w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	q.w.Header().Set("Content-Language", q.lang)
+	q.w.Header().Add("Vary", "Accept-Language, Cookie")
+	q.w.WriteHeader(status)
+	_, _ = b.WriteTo(q.w)
+}
+
+// path2 is the path as a link has it.
+func (p page) path2() string { return strings.TrimSuffix(p.path, "{$}") }
+
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -1,0 +1,136 @@
+package console
+
+import (
+	"cmp"
+	"errors"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/haechi-dev/haechi/keeper/hub"
+	"github.com/haechi-dev/haechi/lang/iam"
+	"github.com/haechi-dev/haechi/word/fault"
+	"github.com/haechi-dev/haechi/word/finding"
+)
+
+type pair struct{ Name, Value string }
+
+type findingView struct {
+	Finding     finding.Finding
+	Row         findingRow
+	Excerpt     string
+	Place       string
+	Fields      []pair // what the provider says besides
+	Presence    []hub.Presence
+	History     []hub.Change
+	Acceptance  *hub.Acceptance
+	Tied        []findingRow
+	At          string // the past time shown, or ""
+	JSON        string
+	Choose      bool
+	Remediation string
+	URL         string
+}
+
+func (o *Console) finding() page {
+	return page{
+		name: "finding", path: "/findings/{ref}", under: "findings",
+		asks: func(r *request) []iam.Request { return r.ask("securityhub:GetFindings", "") },
+		view: o.findingView,
+	}
+}
+
+func (o *Console) findingView(r *request) (any, error) {
+	ref, err := decodeRef(r.PathValue("ref"))
+	if err != nil {
+		return nil, err
+	}
+	v := findingView{Choose: r.may("securityhub:BatchUpdateFindings")}
+	if v.Finding, err = o.config.Hub.Get(r.Context(), ref); err != nil {
+		return nil, err
+	}
+	if at := r.URL.Query().Get("at"); at != "" {
+		when, err := time.Parse(time.RFC3339, at)
+		if err != nil {
+			return nil, fault.Invalid.Errorf("%q is not a time (2026-11-25T12:00:00Z)", at)
+		}
+		if v.Finding, err = o.config.Hub.At(r.Context(), ref, when); err != nil {
+			return nil, err
+		}
+		v.At, v.Choose = at, false
+	}
+	f := &v.Finding
+	v.Row, v.Excerpt, v.Place = rowOf(f, false), f.ProductFields[finding.FieldExcerpt], f.Place().String()
+	if f.Remediation != nil && f.Remediation.Recommendation != nil {
+		v.Remediation, v.URL = f.Remediation.Recommendation.Text, safeURL(f.Remediation.Recommendation.URL)
+	}
+	v.Fields = fieldsOf(f)
+	if v.Presence, err = o.config.Hub.PresenceOf(r.Context(), ref); err != nil {
+		return nil, err
+	}
+	if v.History, _, err = o.config.Hub.History(r.Context(), hub.HistoryQuery{Ref: ref, Limit: 50}); err != nil {
+		return nil, err
+	}
+	switch a, err := o.config.Hub.AcceptanceOf(r.Context(), ref); {
+	case err == nil:
+		v.Acceptance = &a
+	case !errors.Is(err, fault.NotFound):
+		return nil, err
+	}
+	if v.Tied, err = o.tied(r, f); err != nil {
+		return nil, err
+	}
+	text := jsontext.Value(f.JSON())
+	if err := text.Indent(jsontext.WithIndent("  ")); err != nil {
+		return nil, err
+	}
+	v.JSON = string(text)
+	return v, nil
+}
+
+// safeURL is a link that a page may show: http and https alone.
+func safeURL(text string) string {
+	if strings.HasPrefix(text, "https://") || strings.HasPrefix(text, "http://") {
+		return text
+	}
+	return ""
+}
+
+// fieldsOf is what the provider says besides, less what the page shows anyhow.
+func fieldsOf(f *finding.Finding) (pairs []pair) {
+	for _, name := range slices.Sorted(maps.Keys(f.ProductFields)) {
+		switch name {
+		case finding.FieldExcerpt, finding.FieldFile, finding.FieldLine, finding.FieldColumn:
+		default:
+			pairs = append(pairs, pair{strings.TrimPrefix(name, "haechi/"), f.ProductFields[name]})
+		}
+	}
+	return pairs
+}
+
+// tied are the other open findings about the same resource.
+func (o *Console) tied(r *request, f *finding.Finding) (rows []findingRow, err error) {
+	if len(f.Resources) == 0 {
+		return nil, nil
+	}
+	got, err := o.config.Hub.Find(r.Context(), hub.Query{Filters: hub.Filters{"ResourceId": hub.Is(f.Resources[0].ID), "RecordState": hub.Is("ACTIVE")}, Limit: 8})
+	if err != nil {
+		return nil, err
+	}
+	for i := range got.Findings {
+		if other := &got.Findings[i]; other.ID != f.ID || other.ProductARN != f.ProductARN {
+			rows = append(rows, rowOf(other, false))
+		}
+	}
+	return rows, nil
+}
+
+// Whose is who answers for the finding.
+func (v findingView) Owner() string {
+	if v.Acceptance != nil {
+		return cmp.Or(v.Finding.UserFields["owner"], v.Acceptance.Owner)
+	}
+	return v.Finding.UserFields["owner"]
+}

@@ -1,0 +1,108 @@
+// What makes pages live: they work without it.
+"use strict";
+(() => {
+  // Times in the reader's own zone; the UTC text stays as the title.
+  const localTimes = (root) => {
+    for (const t of root.querySelectorAll("time[datetime]:not([title])")) {
+      const d = new Date(t.dateTime);
+      if (isNaN(d)) continue;
+      t.title = t.textContent;
+      const ago = (Date.now() - d) / 1000;
+      const rtf = new Intl.RelativeTimeFormat(document.documentElement.lang, { numeric: "auto" });
+      const units = [[60, "second", 1], [3600, "minute", 60], [86400, "hour", 3600], [604800, "day", 86400]];
+      const unit = units.find(([most]) => Math.abs(ago) < most);
+      t.textContent = unit ? rtf.format(-Math.round(ago / unit[2]), unit[1]) : d.toLocaleString(document.documentElement.lang, { dateStyle: "medium", timeStyle: "short" });
+    }
+  };
+  localTimes(document);
+
+  // When something happened, the page fetches itself and takes over its live parts.
+  let busy = false, again = false;
+  const refresh = async () => {
+    if (busy) { again = true; return; }
+    busy = true;
+    try {
+      const answer = await fetch(location.href, { headers: { Accept: "text/html" }, credentials: "same-origin" });
+      if (answer.redirected && new URL(answer.url).pathname === "/sign-in") { location.href = answer.url; return; }
+      if (!answer.ok) return;
+      const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+      for (const now of document.querySelectorAll("[data-live]")) {
+        const next = now.id && page.getElementById(now.id);
+        if (!next || next.innerHTML === now.dataset.was) continue;
+        const was = next.innerHTML;
+        if (now.contains(document.activeElement) && document.activeElement !== document.body && now.querySelector("input:checked, textarea:focus, input:focus, select:focus")) continue;
+        if (now.querySelector("input:checked")) continue; // a choice under way is not swept away
+        const open = [...now.querySelectorAll("details[open]")].map((d) => d.id).filter(Boolean);
+        now.replaceChildren(...next.childNodes);
+        now.dataset.was = was;
+        for (const id of open) document.getElementById(id)?.setAttribute("open", "");
+        localTimes(now);
+        mark();
+      }
+      document.title = page.title;
+    } finally {
+      busy = false;
+      if (again) { again = false; setTimeout(refresh, 400); }
+    }
+  };
+  if (document.querySelector("[data-live]") && window.EventSource) {
+    const live = new EventSource("/live");
+    let first = true;
+    live.addEventListener("change", () => { if (!first) refresh(); first = false; });
+    addEventListener("pagehide", () => live.close());
+  }
+
+  // The log of a run comes as it is written.
+  for (const log of document.querySelectorAll("pre[data-follow]")) {
+    const stream = new EventSource(log.dataset.follow);
+    let end = true;
+    log.addEventListener("scroll", () => { end = log.scrollHeight - log.scrollTop - log.clientHeight < 40; });
+    stream.addEventListener("text", (e) => {
+      log.append(JSON.parse(e.data));
+      if (end) log.scrollTop = log.scrollHeight;
+    });
+    stream.addEventListener("end", () => { stream.close(); refresh(); });
+    addEventListener("pagehide", () => stream.close());
+  }
+
+  // Keys: / filters, j and k walk, Enter opens, x chooses, ? tells.
+  let at = -1;
+  const rows = () => [...document.querySelectorAll("tr.row")];
+  const mark = () => rows().forEach((r, i) => r.classList.toggle("at", i === at));
+  const walk = (by) => {
+    const all = rows();
+    if (!all.length) return;
+    at = Math.max(0, Math.min(all.length - 1, at + by));
+    mark();
+    all[at].scrollIntoView({ block: "nearest" });
+  };
+  addEventListener("keydown", (e) => {
+    if (e.ctrlKey || e.metaKey || e.altKey || /^(INPUT|TEXTAREA|SELECT|BUTTON)$/.test(e.target.tagName) && e.key !== "Escape") return;
+    const here = rows()[at];
+    switch (e.key) {
+      case "/": { const f = document.querySelector("input[type=search]"); if (f) { f.focus(); f.select(); e.preventDefault(); } break; }
+      case "j": walk(1); break;
+      case "k": walk(-1); break;
+      case "Enter": here?.querySelector("a")?.click(); break;
+      case "x": { const box = here?.querySelector("input[type=checkbox]"); if (box) { box.checked = !box.checked; box.dispatchEvent(new Event("change", { bubbles: true })); } break; }
+      case "g": location.href = "/"; break;
+      case "f": location.href = "/findings"; break;
+      case "?": document.querySelector("#keys")?.showModal?.(); break;
+      case "Escape": document.activeElement?.blur(); break;
+    }
+  });
+
+  // Choosing all, and how many are chosen.
+  document.addEventListener("change", (e) => {
+    if (e.target.matches("input[data-all]")) {
+      for (const box of document.querySelectorAll("input[name=ref]")) box.checked = e.target.checked;
+    }
+    const chosen = document.querySelectorAll("input[name=ref]:checked").length;
+    for (const n of document.querySelectorAll("[data-chosen]")) n.textContent = chosen;
+  });
+  // What cannot be undone is asked twice.
+  document.addEventListener("submit", (e) => {
+    const ask = e.submitter?.dataset.confirm;
+    if (ask && !confirm(ask)) e.preventDefault();
+  });
+})();
