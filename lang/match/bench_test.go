@@ -53,6 +53,19 @@ func BenchmarkWith(b *testing.B) {
 	}
 }
 
+// BenchmarkGrown measures what it costs that rules were added one at a time.
+func BenchmarkGrown(b *testing.B) {
+	set, _ := measured(b, 97_000, ruleA)
+	for i := 97_000; i < 100_000; i++ {
+		p, err := match.Parse([]byte(ruleA(i)))
+		if err != nil {
+			b.Fatal(err)
+		}
+		set = set.With(match.Rule[string]{ID: fmt.Sprintf("rule-%06d", i), Pattern: p})
+	}
+	benchmarkMatch(b, set, findings(2000))
+}
+
 // BenchmarkNewSet measures making a set of a hundred thousand rules, parsing included.
 func BenchmarkNewSet(b *testing.B) {
 	for b.Loop() {

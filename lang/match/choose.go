@@ -87,7 +87,7 @@ func (s *scratch) fit(conds []cond) bool {
 	s.gather(conds)
 	s.choice.searching = false
 	_, ok := s.element(0, 0, len(conds))
-	if s.choice.left < 0 {
+	if !s.choice.spend(0) {
 		s.fail(0, "too many values under repeated names to choose from")
 		return false
 	}
@@ -109,11 +109,13 @@ func (s *scratch) gather(conds []cond) {
 	}
 }
 
-// spend takes steps of a search off the account, and tells whether it may go on.
+// spend takes steps off the account, and tells whether the search may go on.
+// What is no search may always.
 func (c *choice) spend(steps int) bool {
-	if c.searching {
-		c.left -= steps
+	if !c.searching {
+		return true
 	}
+	c.left -= steps
 	return c.left >= 0
 }
 
@@ -287,7 +289,7 @@ func (s *scratch) suits(array int32, mark, first, i, j int) bool {
 	c.windows = append(c.windows, c.windows[mark:first]...)
 	c.windows = append(c.windows, c.windows[i:j]...)
 	to := len(c.windows)
-	for e := array + 1; e < s.spots[array].end && c.left >= 0; e = s.spots[e].end {
+	for e := array + 1; e < s.spots[array].end && c.spend(0); e = s.spots[e].end {
 		c.windows = c.windows[:to]
 		some := false
 		for w := from; w < to; w++ {

@@ -15,7 +15,9 @@ const (
 	numbers   // see number.appendKey
 	literals  // the first letter
 	tableKinds
-	pieces // not a table: see automaton
+	// These are not tables.
+	pieces  // texts that occur somewhere: see automaton
+	anyLeaf // what every leaf at the path has
 )
 
 // longestKey is where prefixes, suffixes and pieces are cut off in the index,

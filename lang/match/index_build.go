@@ -81,9 +81,6 @@ type filing struct {
 	always []int32
 }
 
-// anyLeaf is the kind of an atom that every leaf at its path has.
-const anyLeaf = tableKinds + 10
-
 // clauseAtoms appends the atoms of a clause, one of which is there whenever
 // the clause is met; there are none if it may be met without a leaf.
 func clauseAtoms(atoms []atom, c cond) []atom {

@@ -177,6 +177,30 @@ func TestHostileEvents(t *testing.T) {
 	}
 }
 
+// An event that cannot be decided for one rule is decided for the others.
+func TestUndecided(t *testing.T) {
+	const n = 30
+	event := `{`
+	for i := range n {
+		event += fmt.Sprintf(`"a": [{"x%d": 1}, {"x%d": 1}], `, i, (i+1)%n)
+	}
+	event += `"b": [{"x": 1}, {"y": 1}]}`
+	var hard []string
+	for i := range n {
+		hard = append(hard, fmt.Sprintf(`"x%d": [1], "y%d": [{"exists": false}, 1]`, i, i))
+	}
+	hardest := parse(t, `{"a": {`+strings.Join(hard, ", ")+`, "z": [{"exists": false}]}, "b": {"x": [1], "y": [1]}}`)
+	easy := parse(t, `{"b": {"x": [1], "y": [{"exists": false}]}}`)
+	set := match.NewSet(match.Rule[string]{ID: "hardest", Pattern: hardest}, match.Rule[string]{ID: "easy", Pattern: easy})
+	ids, err := set.Match([]byte(event), nil)
+	if len(ids) != 1 || ids[0] != "easy" || err == nil {
+		t.Errorf("got %v, %v; want the easy one and an error", ids, err)
+	}
+	if why := hardest.Why([]byte(event)); why.Matched || why.Err == nil {
+		t.Errorf("why: %v", why)
+	}
+}
+
 // A list of many values takes no longer than a list of few.
 func TestLongLists(t *testing.T) {
 	var texts []string

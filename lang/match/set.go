@@ -96,7 +96,7 @@ func (s *Set[ID]) With(rules ...Rule[ID]) *Set[ID] {
 	if alone {
 		names = noNames() // forget those of rules that are gone
 	}
-	if names = withRules(names, fresh); alone {
+	if names = names.with(patternsOf(fresh)); alone {
 		names.base = len(names.ids)
 	}
 	return &Set[ID]{names, append(slices.Clip(levels), newLevel(names, fresh)), s.room}
@@ -157,10 +157,10 @@ func lastOfEach[ID comparable](rules []Rule[ID]) []Rule[ID] {
 	return kept
 }
 
-func withRules[ID comparable](n *names, rules []Rule[ID]) *names {
+func patternsOf[ID comparable](rules []Rule[ID]) []*Pattern {
 	patterns := make([]*Pattern, len(rules))
 	for i, r := range rules {
 		patterns[i] = r.Pattern
 	}
-	return n.with(patterns)
+	return patterns
 }

@@ -14,11 +14,7 @@ type level[ID comparable] struct {
 }
 
 func newLevel[ID comparable](n *names, rules []Rule[ID]) *level[ID] {
-	patterns := make([]*Pattern, len(rules))
-	for i, r := range rules {
-		patterns[i] = r.Pattern
-	}
-	x, order := newIndex(n, patterns)
+	x, order := newIndex(n, patternsOf(rules))
 	l := &level[ID]{
 		ids:      make([]ID, len(rules)),
 		patterns: make([]*Pattern, len(rules)),

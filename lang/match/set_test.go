@@ -65,6 +65,9 @@ func TestSetDoesNotChange(t *testing.T) {
 				if i%3 == 0 {
 					set = set.Without(2+i, 12345)
 				}
+				if !base.Get(0).Match(event) || base.Get(1).Why(event).Matched {
+					t.Error("a pattern alone is wrong")
+				}
 				if got, _ := base.Match(event, nil); !slices.Equal(got, []int{0}) {
 					t.Errorf("the first set matches %v", got)
 				}

@@ -14,7 +14,7 @@ import (
 // A Reason says why an event matches a pattern or does not.
 type Reason struct {
 	Matched bool
-	Err     error // the event is not a valid JSON object; nothing else is known then
+	Err     error // the event is not a valid JSON object, or repeats names too often to try all choices
 
 	// Of a pattern with $or, Alternative counts from 1 and says which of the
 	// Alternatives, in the order of the document, the Clauses are of: the one
@@ -64,11 +64,13 @@ func (p *Pattern) Why(event []byte) Reason {
 	}
 	best := g.matching(s)
 	if r.Matched = best >= 0; r.Matched {
+		s.choice.left = maxSearch
 		s.fit(g.branches[best]) // for what was picked
 	} else {
+		r.Err = s.fault()
 		best, r.Apart = g.nearest(s)
 	}
-	r.Err, r.Alternative = s.fault(), best+1
+	r.Alternative = best + 1
 	for i, c := range g.branches[best] {
 		r.Clauses = append(r.Clauses, p.explain(s, c, r.Matched, r.Apart, i))
 	}
