@@ -20,8 +20,9 @@ import (
 // out. A symbolic link is a file of that type whose content is its target: it
 // is never followed. Close it when done.
 type Tree struct {
-	ID      string       // of the tree object: equal trees have equal names
-	Skipped []diag.Place // what cannot be shown: submodules, names that are no UTF-8
+	ID         string       // of the tree object: equal trees have equal names
+	Skipped    []diag.Place // files that cannot be shown, since their names are no UTF-8
+	Submodules []string     // folders whose commits lie in other repositories
 
 	objects *Objects
 	entries map[string]*entry
@@ -73,14 +74,16 @@ func (t *Tree) list(out string) error {
 		}
 		e := &entry{name: path.Base(name), id: f[2], tree: t}
 		e.size, _ = strconv.ParseInt(f[3], 10, 64) // "-" for what is no blob
-		var why string
-		e.mode, why = modeOf(f[0])
-		parent := t.entries[path.Dir(name)]
-		if why == "" && (parent == nil || !fs.ValidPath(name)) {
-			why = "its name cannot be shown"
+		if f[0] == "160000" {
+			t.Submodules = append(t.Submodules, strings.ToValidUTF8(name, "\uFFFD"))
+			continue
 		}
-		if why != "" {
-			t.Skipped = append(t.Skipped, diag.Place{File: strings.ToValidUTF8(name, "\uFFFD"), Why: why})
+		e.mode = modeOf(f[0])
+		parent := t.entries[path.Dir(name)]
+		if parent == nil || !fs.ValidPath(name) {
+			if !e.IsDir() {
+				t.Skipped = append(t.Skipped, diag.Place{File: strings.ToValidUTF8(name, "\uFFFD"), Why: "its name cannot be shown"})
+			}
 			continue
 		}
 		t.entries[name] = e
@@ -92,19 +95,17 @@ func (t *Tree) list(out string) error {
 	return nil
 }
 
-// modeOf is a file's mode, or why there is none to show.
-func modeOf(mode string) (fs.FileMode, string) {
+// modeOf is a file's mode.
+func modeOf(mode string) fs.FileMode {
 	switch mode {
 	case "040000":
-		return fs.ModeDir | 0o755, ""
+		return fs.ModeDir | 0o755
 	case "100755":
-		return 0o755, ""
+		return 0o755
 	case "120000":
-		return fs.ModeSymlink | 0o777, ""
-	case "160000":
-		return 0, "a submodule: its commits lie elsewhere"
+		return fs.ModeSymlink | 0o777
 	}
-	return 0o644, "" // 100644, and 100664 of very old commits
+	return 0o644 // 100644, and 100664 of very old commits
 }
 
 // Close ends reading.
