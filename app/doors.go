@@ -27,7 +27,7 @@ func (a *App) open() error {
 	mux.HandleFunc("GET /readyz", a.readyz)
 	mux.HandleFunc("GET /metrics", a.metrics)
 	pages, err := console.New(console.Config{
-		Access: a.Access, DB: a.DB, Hub: a.Hub, Bus: a.Bus, Log: a.log, Now: a.now,
+		Access: a.Access, People: a.Access, Kept: a.kept, DB: a.DB, Hub: a.Hub, Bus: a.Bus, Log: a.log, Now: a.now,
 		Account: a.Config.Account, Region: a.Config.Region, Version: a.version, Secure: a.overTLS, SourceIP: a.sourceIP,
 	})
 	if err != nil {

@@ -25,6 +25,7 @@ import (
 // Config is what the console shows, and whom it asks.
 type Config struct {
 	Access Access
+	People People
 	DB     *db.DB
 	Hub    *hub.Hub
 	Bus    *bus.Bus
@@ -34,6 +35,7 @@ type Config struct {
 	Account, Region string
 	Version         string
 	Secure          func(*http.Request) bool   // whether a request came over TLS; nil: r.TLS
+	Kept            Holdings                   // what is kept, for the settings; may be nil
 	Loop            Loop                       // what goes on, for the overview; may be nil
 	SourceIP        func(*http.Request) string // where a request came from; nil: the connection's address
 }
@@ -122,15 +124,17 @@ type page struct {
 	actions map[string]action // POST path → what it does
 }
 
-// action is what a form does. It returns where to go next.
+// action is what a form does. It returns where to go next, or, with show, the
+// page's view with what is told this once.
 type action struct {
 	asks func(r *request) []iam.Request
 	do   func(r *request) (next string, err error)
+	show func(r *request) (view any, err error)
 }
 
 // pages lists every page; adding one is a line here.
 func (o *Console) pages() []page {
-	return []page{o.overview(), o.findings(), o.finding()}
+	return []page{o.overview(), o.findings(), o.finding(), o.users(), o.settings()}
 }
 
 // request is one look at a page, by somebody we know.
@@ -190,6 +194,15 @@ func (o *Console) act(p page, a action) http.HandlerFunc {
 		}
 		if err := o.config.Access.Allow(r.Context(), a.asks(q)...); err != nil {
 			o.fail(w, r, err)
+			return
+		}
+		if a.show != nil {
+			view, err := a.show(q)
+			if err != nil {
+				o.fail(w, r, err)
+				return
+			}
+			o.render(q, http.StatusOK, p, view)
 			return
 		}
 		next, err := a.do(q)

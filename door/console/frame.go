@@ -65,6 +65,7 @@ func functions(lang string) template.FuncMap {
 		"lower": func(v any) string { return strings.ToLower(fmt.Sprint(v)) },
 		"when":  func(v any) template.HTML { return when(lang, v) },
 		"num":   number,
+		"bytes": bytesOf,
 		"short": func(n int, text string) string { return shorten(text, n) },
 		"dict":  dict,
 	}
@@ -112,6 +113,18 @@ func number(n any) string {
 		b.WriteRune(c)
 	}
 	return b.String()
+}
+
+// bytesOf is a size as people say it.
+func bytesOf(n int64) string {
+	v, unit := float64(n), "B"
+	for _, u := range []string{"kB", "MB", "GB", "TB"} {
+		if v < 1000 {
+			break
+		}
+		v, unit = v/1000, u
+	}
+	return strings.TrimSuffix(fmt.Sprintf("%.1f", v), ".0") + " " + unit
 }
 
 func shorten(text string, n int) string {
