@@ -21,6 +21,7 @@ type EventBus struct {
 	Created     time.Time         `json:"created,omitzero"`
 	Changed     time.Time         `json:"changed,omitzero"`
 	Tags        map[string]string `json:"tags,omitzero"`
+	Origin      string            `json:"origin,omitzero"` // "file" if it came from a file of routes
 }
 
 // CreateBus makes a bus.
@@ -146,15 +147,17 @@ func (r *Router) DeleteBus(ctx context.Context, name string) error {
 	if name == DefaultBus {
 		return fault.Invalid.Errorf("Cannot delete event bus default.")
 	}
-	return r.change(ctx, func(tx *db.Tx) error {
-		n, err := db.One(tx, db.Value[int64], "SELECT (SELECT COUNT(*) FROM route_rules WHERE bus = ?) + (SELECT COUNT(*) FROM route_archives WHERE bus = ?)", name, name)
-		if err != nil {
-			return err
-		}
-		if n > 0 {
-			return fault.Conflict.Errorf("Event bus %s still has rules or archives.", name)
-		}
-		_, err = tx.Exec("DELETE FROM route_buses WHERE name = ?", name)
+	return r.change(ctx, func(tx *db.Tx) error { return deleteBus(tx, name) })
+}
+
+func deleteBus(tx *db.Tx, name string) error {
+	n, err := db.One(tx, db.Value[int64], "SELECT (SELECT COUNT(*) FROM route_rules WHERE bus = ?) + (SELECT COUNT(*) FROM route_archives WHERE bus = ?)", name, name)
+	if err != nil {
 		return err
-	})
+	}
+	if n > 0 {
+		return fault.Conflict.Errorf("Event bus %s still has rules or archives.", name)
+	}
+	_, err = tx.Exec("DELETE FROM route_buses WHERE name = ?", name)
+	return err
 }

@@ -1,6 +1,7 @@
 package route
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -54,6 +55,8 @@ func (r *Router) putReceiver(tx *db.Tx, c Receiver) error {
 	}
 	maps.Copy(secrets, c.Secrets)
 	c.Secrets = secrets
+	c.Origin = cmp.Or(c.Origin, was.Origin)
+	c.ARN = r.ReceiverARN(c.Kind, c.Name)
 	if _, err := openReceiver(c, &r.env); err != nil {
 		return err
 	}

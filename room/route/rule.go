@@ -1,6 +1,7 @@
 package route
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -73,6 +74,7 @@ func (r *Router) putRule(tx *db.Tx, rule storedRule) error {
 	case err == nil:
 		rule.Tags = was.Tags
 		rule.CreatedBy = was.CreatedBy
+		rule.Origin = cmp.Or(rule.Origin, was.Origin)
 		if was.Schedule == rule.Schedule {
 			rule.Started = was.Started
 		}
