@@ -43,6 +43,7 @@ func (s Signer) Sign(r *http.Request, payload string, now time.Time) {
 	if s.Service == "s3" {
 		r.Header.Set(contentHash, payload)
 	}
+	s.encodePath(r)
 	c := s.claim(now)
 	c.SignedHeaders = []string{"host"}
 	for name := range r.Header {
@@ -60,6 +61,7 @@ func (s Signer) Sign(r *http.Request, payload string, now time.Time) {
 // Presign puts a signature into the query of r that is good for as long as
 // expires says. The body is empty, or not signed where the service is s3.
 func (s Signer) Presign(r *http.Request, expires time.Duration, now time.Time) {
+	s.encodePath(r)
 	c := s.claim(now)
 	c.SignedHeaders, c.headers = []string{"host"}, "host"
 	query := r.URL.Query()
@@ -77,6 +79,14 @@ func (s Signer) Presign(r *http.Request, expires time.Duration, now time.Time) {
 		payload = UnsignedPayload
 	}
 	r.URL.RawQuery += "&X-Amz-Signature=" + url.QueryEscape(s.signature(r, c, payload))
+}
+
+// encodePath has a path sent to s3 with every byte encoded that is not plain.
+// net/url leaves some that it need not encode, and s3 signs what it would encode itself.
+func (s Signer) encodePath(r *http.Request) {
+	if s.Service == "s3" {
+		r.URL.RawPath = string(appendPath(nil, r.URL.Path, style{encode: true}))
+	}
 }
 
 func (s Signer) claim(now time.Time) *Claim {

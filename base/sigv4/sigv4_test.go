@@ -75,6 +75,22 @@ func TestSignerAndVerifierAgree(t *testing.T) {
 	}
 }
 
+// For s3 a path is sent as s3 itself would encode it, whatever net/url would do.
+func TestPathsForS3(t *testing.T) {
+	r, err := http.NewRequest("GET", "http://s3.example/bucket/a+b:c=d@e (1)/%C3%BC%2F", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	Signer{AccessKey: "AK", Secret: secret, Region: "eu-west-1", Service: "s3"}.Sign(r, Hash(nil), noon)
+	// The slash in the key's last part is one of the path by now, as it is for every S3 client.
+	if got, want := r.URL.EscapedPath(), "/bucket/a%2Bb%3Ac%3Dd%40e%20%281%29/%C3%BC/"; got != want {
+		t.Errorf("sent as %s, want %s", got, want)
+	}
+	if err := verify(r, nil, noon); err != nil {
+		t.Error(err)
+	}
+}
+
 // Each thing that must be refused is, for its own reason.
 func TestRefused(t *testing.T) {
 	edit := func(from, to string) func(*http.Request) {
@@ -244,6 +260,29 @@ func TestEveryBitCounts(t *testing.T) {
 			if err := verify(build(all), []byte(all[2]), noon); err == nil {
 				t.Errorf("part %d with bit %d changed is accepted: %q", i, bit, changed)
 			}
+		}
+	}
+}
+
+// The same holds for a presigned URL.
+func TestEveryBitOfAURLCounts(t *testing.T) {
+	r := httpGet(t)
+	Signer{AccessKey: "AKIDHAECHI", Secret: secret, Token: "a/token", Region: "us-east-1", Service: "sts"}.Presign(r, time.Hour, noon)
+	uri := r.URL.RequestURI()
+	for bit := range len(uri) * 8 {
+		changed := []byte(uri)
+		changed[bit/8] ^= 1 << (bit % 8)
+		path, query, _ := strings.Cut(string(changed), "?")
+		other := &http.Request{Method: "GET", RequestURI: string(changed), URL: &url.URL{Path: path, RawQuery: query}, Host: r.Host, Header: http.Header{}}
+		if same(1, uri, string(changed)) {
+			continue
+		}
+		c, err := Parse(other)
+		if err != nil || c.AccessKey != "AKIDHAECHI" || c.Token != "a/token" {
+			continue // refused, or looked up as another key or token than there is
+		}
+		if err := verify(other, nil, noon); err == nil {
+			t.Errorf("bit %d changed is accepted: %s", bit, changed)
 		}
 	}
 }
