@@ -41,17 +41,34 @@ func tagResource(tx *db.Tx, arn string, tags map[string]string) error {
 	return err
 }
 
-// Tag adds tags to something of the hub's: itself, a rule, a subscription.
+// taggable tells whether arn is of something that there is and that bears tags: the hub or an automation rule.
+func (h *Hub) taggable(tx *db.Tx, arn string) error {
+	if err := checkTags(arn, nil); err != nil || arn == h.ARN() {
+		return err
+	}
+	n, err := db.One(tx, db.Value[int64], "SELECT COUNT(*) FROM hub_rules WHERE id = ?", arn)
+	if err == nil && n == 0 {
+		err = fault.NotFound.Errorf("there is nothing %q", arn)
+	}
+	return err
+}
+
+// Tag adds tags to the hub or to an automation rule.
 func (h *Hub) Tag(ctx context.Context, arn string, tags map[string]string) error {
-	return h.db.Write(ctx, func(tx *db.Tx) error { return tagResource(tx, arn, tags) })
+	return h.db.Write(ctx, func(tx *db.Tx) error {
+		if err := h.taggable(tx, arn); err != nil {
+			return err
+		}
+		return tagResource(tx, arn, tags)
+	})
 }
 
 // Untag takes tags away.
 func (h *Hub) Untag(ctx context.Context, arn string, names ...string) error {
-	if err := checkTags(arn, nil); err != nil {
-		return err
-	}
 	return h.db.Write(ctx, func(tx *db.Tx) error {
+		if err := h.taggable(tx, arn); err != nil {
+			return err
+		}
 		for _, name := range names {
 			if _, err := tx.Exec("DELETE FROM hub_tags WHERE arn = ? AND name = ?", arn, strings.ReplaceAll(name, "\x00", "")); err != nil {
 				return err
@@ -63,11 +80,11 @@ func (h *Hub) Untag(ctx context.Context, arn string, names ...string) error {
 
 // Tags are those of something of the hub's.
 func (h *Hub) Tags(ctx context.Context, arn string) (tags map[string]string, err error) {
-	if err := checkTags(arn, nil); err != nil {
-		return nil, err
-	}
 	tags = map[string]string{}
 	return tags, h.db.Read(ctx, func(tx *db.Tx) error {
+		if err := h.taggable(tx, arn); err != nil {
+			return err
+		}
 		return tx.Each(func(scan db.Scan) error {
 			var k, v string
 			err := scan(&k, &v)
