@@ -4,7 +4,9 @@
 package shape
 
 import (
+	"crypto/sha256"
 	_ "embed"
+	"encoding/hex"
 	"slices"
 
 	"github.com/go-json-experiment/json"
@@ -41,6 +43,12 @@ func New() *Shapes {
 		panic("shape: " + err.Error()) // only a mistake in types.yaml
 	}
 	return s
+}
+
+// Digest changes when the table does.
+func (s *Shapes) Digest() string {
+	sum := sha256.Sum256(table)
+	return hex.EncodeToString(sum[:])
 }
 
 // Types are the resource types of the table, sorted.

@@ -10,6 +10,7 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/haechi-dev/haechi/base/db"
 	"github.com/haechi-dev/haechi/word/asset"
+	"github.com/haechi-dev/haechi/word/event"
 	"github.com/haechi-dev/haechi/word/fault"
 )
 
@@ -221,6 +222,31 @@ func (inv *Inventory) version(tx *db.Tx, k Key, s state) (Version, error) {
 	}
 	v.Changes = inv.diff(before.item, s.item)
 	return v, nil
+}
+
+// KeyIn names the asset that an event tells of; ok is false for events of other kinds.
+func KeyIn(e event.Event) (k Key, ok bool) {
+	if e.Type != asset.Changed || e.Source != asset.Source {
+		return k, false
+	}
+	type item struct {
+		Account string `json:"awsAccountId"`
+		Region  string `json:"awsRegion"`
+		Type    string `json:"resourceType"`
+		ID      string `json:"resourceId"`
+	}
+	var n struct {
+		Item    item `json:"configurationItem"`
+		Summary item `json:"configurationItemSummary"`
+	}
+	if json.Unmarshal(e.Detail, &n) != nil {
+		return k, false
+	}
+	i := n.Item
+	if i.Type == "" {
+		i = n.Summary
+	}
+	return Key(i), i.Type != "" && i.ID != ""
 }
 
 // A token names the last row of a page. It holds nothing that its bearer could not ask for.

@@ -2,6 +2,8 @@ package guard
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -30,6 +32,7 @@ type Policy struct {
 	Link     string              // where to read on
 	Help     string              // Markdown
 	Rules    *Rules              // holds a rule called ID
+	Digest   string              // SHA-256 of the file, in hex
 	bad      []txtar.File
 	good     []txtar.File
 }
@@ -52,7 +55,8 @@ func (p *Policy) Check(doc *Document, now time.Time) Verdict {
 
 // ParsePolicy reads the txtar file of one policy.
 func ParsePolicy(name string, text []byte) (*Policy, error) {
-	p := &Policy{}
+	sum := sha256.Sum256(text)
+	p := &Policy{Digest: hex.EncodeToString(sum[:])}
 	var rule, meta []byte
 	for _, f := range txtar.Parse(text).Files {
 		switch folder, _ := path.Split(f.Name); {
