@@ -22,6 +22,8 @@ type Update struct {
 	Accept *Acceptance `json:"-"` // with status SUPPRESSED: why, by whom and until when
 	By     string      `json:"-"` // ARN of the principal
 	Why    string      `json:"-"` // for the history
+
+	If finding.Status `json:"-"` // leaves alone what is not in this status any more; "" asks for none
 }
 
 // Updated is what became of an update.
@@ -152,6 +154,9 @@ func (b *batch) byRef(refs []Ref) (map[Ref][]*row, error) {
 // decideOne updates one finding; it tells whether the finding still fits into its limit.
 func (b *batch) decideOne(r *row, u *Update) bool {
 	f := r.finding
+	if u.If != "" && f.Status() != u.If {
+		return true
+	}
 	u.Decision.apply(&f, 0, b.at)
 	if f.Note != nil && u.Note != nil {
 		note := *f.Note
