@@ -30,23 +30,29 @@ func appendNumber(buf, text []byte) (number, []byte) {
 	if text[0] == '-' {
 		n.negative, text = true, text[1:]
 	}
-	if e := bytes.IndexAny(text, "eE"); e >= 0 {
-		n.exp, text = exponent(text[e+1:]), text[:e]
+	start, point := len(buf), -1 // how many digits stand before the decimal point
+	for i, c := range text {
+		if c|0x20 == 'e' {
+			n.exp = exponent(text[i+1:])
+			break
+		}
+		if c == '.' {
+			point = len(buf) - start
+		} else {
+			buf = append(buf, c)
+		}
 	}
-	start := len(buf)
-	whole := text
-	if dot := bytes.IndexByte(text, '.'); dot >= 0 {
-		whole = text[:dot]
-		buf = append(append(buf, whole...), text[dot+1:]...)
-	} else {
-		buf = append(buf, whole...)
-	}
-	n.exp += int64(len(whole))
 	n.digits = buf[start:]
+	if point < 0 {
+		point = len(n.digits)
+	}
+	n.exp += int64(point)
 	for len(n.digits) > 0 && n.digits[0] == '0' {
 		n.digits, n.exp = n.digits[1:], n.exp-1
 	}
-	n.digits = bytes.TrimRight(n.digits, "0")
+	for len(n.digits) > 0 && n.digits[len(n.digits)-1] == '0' {
+		n.digits = n.digits[:len(n.digits)-1]
+	}
 	if len(n.digits) == 0 {
 		return number{}, buf
 	}
