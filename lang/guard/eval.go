@@ -84,7 +84,7 @@ type evaluation struct {
 	calls  int
 	silent int // > 0 within filters and conditions, whose failures nobody asked for
 
-	failures []Failure
+	failures []failed
 	omitted  int
 	message  string // of the innermost call of a parameterised rule
 }
@@ -112,7 +112,9 @@ func (e *evaluation) verdict(rules []*rule) Verdict {
 			status, v.Err = Fail, err
 		}
 		if status == Fail {
-			v.Failures = append(v.Failures, e.failures...)
+			for i := range e.failures {
+				v.Failures = append(v.Failures, e.failures[i].words(e.doc.name))
+			}
 			v.Omitted += e.omitted
 		}
 		v.Status = max(v.Status, status)

@@ -293,26 +293,64 @@ func (e *evaluation) typeClause(s *scope, c *typeClause) (Status, error) {
 // shown is how many bytes of a value a failure shows.
 const shown = 200
 
+// failed is a failure as it is found; most are thrown away again, because another
+// alternative holds, so they are put into words only at the end.
+type failed struct {
+	clause  *compareClause // or nil
+	outcome outcome
+	failure Failure // where clause is nil
+	message string  // of the rule's call
+}
+
 // fail records that a clause does not hold for a value.
 func (e *evaluation) fail(c *compareClause, o *outcome) {
+	if e.room() {
+		e.failures = append(e.failures, failed{clause: c, outcome: *o, message: e.message})
+	}
+}
+
+// add records any other failure.
+func (e *evaluation) add(f Failure) {
+	if e.room() {
+		e.failures = append(e.failures, failed{failure: f, message: e.message})
+	}
+}
+
+// room tells whether a failure is to be recorded, and counts those that are not.
+func (e *evaluation) room() bool {
 	if e.silent > 0 {
-		return
+		return false
 	}
-	f := Failure{Clause: c.place, Message: c.message, Place: diag.Place{File: e.doc.name}, Got: "nothing", Want: c.op.text(c.negated), Why: o.why}
-	if o.want != nil {
-		f.Want += " " + o.want.show(shown)
-	} else if c.with.literal != nil {
-		f.Want += " " + c.with.literal.show(shown)
+	if len(e.failures) >= MaxFailures {
+		e.omitted++
+		return false
 	}
-	f.Text = c.query.text + " " + f.Want
-	switch {
-	case o.value != nil:
-		f.Path, f.Place, f.Got = o.value.path(), o.value.place(e.doc.name), o.value.show(shown)
-	case o.missing != nil:
-		f.Path, f.Place = o.missing.from.path(), o.missing.from.place(e.doc.name)
-		f.Why = "there is no " + o.missing.text()
+	return true
+}
+
+// words puts a failure into words. Where its clause says nothing, the call of its rule does.
+func (x *failed) words(file string) Failure {
+	f := x.failure
+	if c, o := x.clause, &x.outcome; c != nil {
+		f = Failure{Clause: c.place, Message: c.message, Place: diag.Place{File: file}, Got: "nothing", Want: c.op.text(c.negated), Why: o.why}
+		if o.want != nil {
+			f.Want += " " + o.want.show(shown)
+		} else if c.with.literal != nil {
+			f.Want += " " + c.with.literal.show(shown)
+		}
+		f.Text = c.query.text + " " + f.Want
+		switch {
+		case o.value != nil:
+			f.Path, f.Place, f.Got = o.value.path(), o.value.place(file), o.value.show(shown)
+		case o.missing != nil:
+			f.Path, f.Place = o.missing.from.path(), o.missing.from.place(file)
+			f.Why = "there is no " + o.missing.text()
+		}
 	}
-	e.add(f)
+	if f.Message == "" {
+		f.Message = x.message
+	}
+	return f
 }
 
 func (e *evaluation) missed(c *queryClause, m *missing) {
@@ -321,19 +359,4 @@ func (e *evaluation) missed(c *queryClause, m *missing) {
 	}
 	e.add(Failure{Clause: c.place, Text: c.query.text + " { … }", Path: m.from.path(), Place: m.from.place(e.doc.name), Got: "nothing", Want: c.query.text,
 		Why: "there is no " + m.text()})
-}
-
-// add keeps a failure; where its clause says nothing, the call of its rule does.
-func (e *evaluation) add(f Failure) {
-	if e.silent > 0 {
-		return
-	}
-	if len(e.failures) >= MaxFailures {
-		e.omitted++
-		return
-	}
-	if f.Message == "" {
-		f.Message = e.message
-	}
-	e.failures = append(e.failures, f)
 }

@@ -124,7 +124,7 @@ func (v *Value) path() string {
 		if x.parent.kind == kindList {
 			steps = append(steps, strconv.Itoa(x.index))
 		} else {
-			steps = append(steps, strings.NewReplacer("~", "~0", "/", "~1").Replace(x.name))
+			steps = append(steps, escape(x.name))
 		}
 	}
 	var b strings.Builder
@@ -132,6 +132,14 @@ func (v *Value) path() string {
 		b.WriteString("/" + steps[i])
 	}
 	return b.String()
+}
+
+// escape writes a name as a step of a JSON pointer.
+func escape(name string) string {
+	if !strings.ContainsAny(name, "~/") {
+		return name
+	}
+	return strings.ReplaceAll(strings.ReplaceAll(name, "~", "~0"), "/", "~1")
 }
 
 // place is where v was written, as far as that is known.
