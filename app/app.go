@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -15,7 +16,13 @@ import (
 	"github.com/haechi-dev/haechi/base/seal"
 	"github.com/haechi-dev/haechi/keeper/access"
 	"github.com/haechi-dev/haechi/keeper/hub"
+	"github.com/haechi-dev/haechi/keeper/inventory"
+	"github.com/haechi-dev/haechi/keeper/source"
 	"github.com/haechi-dev/haechi/river/bus"
+	"github.com/haechi-dev/haechi/river/journal"
+	"github.com/haechi-dev/haechi/room/comply"
+	"github.com/haechi-dev/haechi/room/detect"
+	"github.com/haechi-dev/haechi/room/route"
 	"github.com/haechi-dev/haechi/word/fault"
 )
 
@@ -27,6 +34,14 @@ type App struct {
 	Access *access.Access
 	Hub    *hub.Hub
 
+	Source    *source.Source
+	Inventory *inventory.Inventory
+	Journal   *journal.Journal
+	Route     *route.Router
+	Detect    *detect.Detect
+	Comply    *comply.Comply
+
+	packs   []comply.Pack
 	log     *slog.Logger
 	now     func() time.Time
 	sealer  *seal.Sealer
@@ -35,6 +50,7 @@ type App struct {
 	handler http.Handler
 	began   time.Time
 	version string
+	url     atomic.Value // string: how people reach the console, once it listens
 }
 
 // room is what runs beside the doors: a name for the log, and a method that blocks until ctx ends.
@@ -73,7 +89,7 @@ func Open(ctx context.Context, c Config, env Env) (a *App, err error) {
 	if err := a.build(ctx); err != nil {
 		return a, err
 	}
-	return a, a.open()
+	return a, a.open(ctx)
 }
 
 // ground is what every room stands on: folder, lock, key, database, bus.
@@ -104,7 +120,10 @@ func (a *App) ground(ctx context.Context, env Env) (err error) {
 
 // Schemas are the tables of every room there is.
 func Schemas() []db.Schema {
-	return []db.Schema{bus.Schema(), access.Schema(), hub.Schema()}
+	return []db.Schema{
+		Schema(), bus.Schema(), access.Schema(), hub.Schema(), inventory.Schema(), source.Schema(),
+		route.Schema(), detect.Schema(), comply.Schema(),
+	}
 }
 
 // lockFolder refuses a second server in the same folder.
@@ -126,6 +145,9 @@ func lockFolder(folder string) (*os.File, error) {
 // Close lets go of everything. Serve must have returned.
 func (a *App) Close() error {
 	var errs []error
+	if a.Journal != nil {
+		errs = append(errs, a.Journal.Close())
+	}
 	if a.DB != nil {
 		errs = append(errs, a.DB.Close())
 	}

@@ -1,20 +1,26 @@
 package app
 
 import (
+	"context"
 	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
+	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/haechi-dev/haechi/door/console"
+	"github.com/haechi-dev/haechi/door/gitdoor"
+	"github.com/haechi-dev/haechi/door/intake"
 	"github.com/haechi-dev/haechi/door/wire"
 	"github.com/haechi-dev/haechi/door/wire/sts"
+	"github.com/haechi-dev/haechi/tool/scan/secret"
+	"github.com/haechi-dev/haechi/word/finding"
 )
 
 // open opens the doors: what the listener hands every request to.
-func (a *App) open() error {
+func (a *App) open(ctx context.Context) error {
 	spoken, err := wire.New(wire.Config{
 		Keys: a.Access, Gate: a.Access, Log: a.log, Now: a.now, SourceIP: a.sourceIP,
 		Services: []wire.Service{sts.Service()},
@@ -33,9 +39,41 @@ func (a *App) open() error {
 	if err != nil {
 		return err
 	}
+	git, err := a.gitDoor(ctx)
+	if err != nil {
+		return err
+	}
+	mux.Handle(gitdoor.Prefix, git)
+	mux.Handle(intake.Prefix, intake.Handler(intake.Config{Journal: a.Journal, Access: a.Access, Now: a.now, Log: a.log}))
 	mux.Handle("/", pages)
 	a.handler = a.secured(a.dispatch(spoken, mux))
 	return nil
+}
+
+func (a *App) gitDoor(ctx context.Context) (http.Handler, error) {
+	salt, err := a.once(ctx, "scan.salt")
+	if err != nil {
+		return nil, err
+	}
+	return gitdoor.New(gitdoor.Config{
+		Source: a.Source, Access: gitAccess{a.Access, []string{a.Config.Region}}, Secrets: secrets{secret.New(salt)}, Keep: a.keep, Maker: a.maker(),
+		Hooks: filepath.Join(a.Config.Data, "hooks"), Log: a.log, Now: a.now, CreateOnPush: true,
+	})
+}
+
+// link is a finding's page on the console, and that of all findings for nil.
+func (a *App) link(f *finding.Finding) string {
+	base, _ := a.url.Load().(string)
+	if base == "" {
+		base = strings.TrimSuffix(a.Config.URL, "/")
+	}
+	if base == "" {
+		return ""
+	}
+	if f == nil {
+		return base + "/findings"
+	}
+	return base + console.FindingPath(f)
 }
 
 // dispatch hands what an AWS client has signed, or asks to be let in by a

@@ -2,22 +2,90 @@ package app
 
 import (
 	"context"
+	"path/filepath"
+	"time"
 
+	"github.com/haechi-dev/haechi/base/outbound"
+	"github.com/haechi-dev/haechi/base/shape"
 	"github.com/haechi-dev/haechi/keeper/access"
 	"github.com/haechi-dev/haechi/keeper/hub"
+	"github.com/haechi-dev/haechi/keeper/inventory"
+	"github.com/haechi-dev/haechi/keeper/source"
+	"github.com/haechi-dev/haechi/lang/sigma"
+	"github.com/haechi-dev/haechi/river/journal"
+	"github.com/haechi-dev/haechi/room/comply"
+	"github.com/haechi-dev/haechi/room/detect"
+	"github.com/haechi-dev/haechi/room/route"
+	rules "github.com/haechi-dev/haechi/rules/detect"
+	"github.com/haechi-dev/haechi/word/finding"
 )
 
 // build builds the keepers and the rooms, those first that others need.
-func (a *App) build(ctx context.Context) (err error) {
+func (a *App) build(ctx context.Context) error {
+	for _, step := range []func(context.Context) error{a.buildKeepers, a.buildRoute, a.buildDetect, a.buildComply} {
+		if err := step(ctx); err != nil {
+			return err
+		}
+	}
+	a.rooms = append(a.rooms, []room{
+		{"bus", a.Bus.Run}, {"access", a.Access.Run}, {"hub", a.Hub.Run}, {"source", a.Source.Run},
+		{"route", a.Route.Run}, {"detect", a.Detect.Run}, {"comply", a.Comply.Run},
+	}...)
+	return nil
+}
+
+func (a *App) maker() finding.Maker {
+	return finding.Maker{Account: a.Config.Account, Region: a.Config.Region}
+}
+
+func (a *App) buildKeepers(ctx context.Context) (err error) {
 	c := &a.Config
 	a.Access = access.New(access.Config{DB: a.DB, Sealer: a.sealer, Account: c.Account, Folder: c.Data, Now: a.now, Log: a.log})
-	if a.Hub, err = hub.New(ctx, hub.Config{DB: a.DB, Bus: a.Bus, Log: a.log, Now: a.now, Account: c.Account, Region: c.Region}); err != nil {
+	packs, err := comply.Packs()
+	if err != nil {
 		return err
 	}
-	a.rooms = []room{
-		{"bus", a.Bus.Run},
-		{"access", a.Access.Run},
-		{"hub", a.Hub.Run},
+	a.packs = packs
+	var standards []hub.Standard
+	for _, p := range packs {
+		standards = append(standards, p.Standard(c.Region))
 	}
+	if a.Hub, err = hub.New(ctx, hub.Config{DB: a.DB, Bus: a.Bus, Log: a.log, Now: a.now, Account: c.Account, Region: c.Region, Standards: standards}); err != nil {
+		return err
+	}
+	a.Source = source.New(source.Config{DB: a.DB, Bus: a.Bus, Dir: filepath.Join(c.Data, "repos"), Account: c.Account, Region: c.Region, Log: a.log, Now: a.now})
+	a.Inventory = inventory.New(inventory.Config{DB: a.DB, Bus: a.Bus, Shapes: shape.New(), Now: a.now, Account: c.Account, Region: c.Region})
+	a.Journal, err = journal.Open(journal.Config{Dir: filepath.Join(c.Data, "journal"), MaxBytes: c.Retention.RecordBytes, MaxAge: c.Retention.Records, Log: a.log, Now: a.now})
+	return err
+}
+
+func (a *App) buildRoute(context.Context) error {
+	dialer, err := outbound.New(outbound.Config{Allow: a.Config.Outbound.Allow})
+	if err != nil {
+		return err
+	}
+	commands := map[string]route.Command{}
+	for name, c := range a.Config.Commands {
+		commands[name] = route.Command{Argv: c.Argv, Dir: c.Dir, Env: c.Env, UID: c.UID, GID: c.GID, Timeout: c.Timeout}
+	}
+	a.Route = route.New(route.Config{
+		DB: a.DB, Bus: a.Bus, Account: a.Config.Account, Region: a.Config.Region, Log: a.log, Now: a.now,
+		HTTP: dialer.Client(30 * time.Second), Dial: dialer.DialContext, Seal: a.sealer, Commands: commands,
+		Link: a.link, Notify: a.notified, Kept: a.Config.Retention.Deliveries,
+	})
+	return nil
+}
+
+func (a *App) buildDetect(context.Context) error {
+	files, err := sigma.Load(rules.Files)
+	if err != nil {
+		return err
+	}
+	a.Detect, err = detect.New(detect.Config{DB: a.DB, Journal: a.Journal, Hub: a.Hub, Rules: files, Maker: a.maker(), Log: a.log, Now: a.now})
+	return err
+}
+
+func (a *App) buildComply(context.Context) error {
+	a.Comply = comply.New(comply.Config{DB: a.DB, Bus: a.Bus, Inventory: a.Inventory, Hub: a.Hub, Shapes: shape.New(), Packs: a.packs, Log: a.log, Now: a.now, Account: a.Config.Account, Region: a.Config.Region})
 	return nil
 }

@@ -34,6 +34,7 @@ func (a *App) Listen(free bool) (net.Listener, error) {
 func (a *App) Serve(ctx context.Context, l net.Listener, ready func()) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
+	a.url.Store(a.URL(l))
 	server := &http.Server{
 		Handler:           a.handler,
 		ReadHeaderTimeout: 10 * time.Second,

@@ -1,0 +1,72 @@
+package app
+
+import (
+	"context"
+
+	"github.com/haechi-dev/haechi/base/seal"
+	"github.com/haechi-dev/haechi/door/gitdoor"
+	"github.com/haechi-dev/haechi/keeper/access"
+	"github.com/haechi-dev/haechi/keeper/hub"
+	"github.com/haechi-dev/haechi/lang/iam"
+	"github.com/haechi-dev/haechi/room/route"
+	"github.com/haechi-dev/haechi/tool/scan/secret"
+	"github.com/haechi-dev/haechi/word/fault"
+	"github.com/haechi-dev/haechi/word/finding"
+)
+
+// gitAccess is access as the git door asks for it.
+type gitAccess struct {
+	access  *access.Access
+	regions []string // that signatures may be made for
+}
+
+// Signed is the caller whose access key made a CodeCommit signature.
+func (g gitAccess) Signed(ctx context.Context, s gitdoor.Signature) (gitdoor.Caller, error) {
+	key, who, err := g.access.Secret(ctx, s.AccessKey, s.Token)
+	if err != nil || !s.Verify(key.Reveal(), g.regions) {
+		return gitdoor.Caller{}, fault.Unauthenticated.Errorf("the access key or its signature is wrong")
+	}
+	return gitdoor.Caller{ARN: who.ARN, Session: who}, nil
+}
+
+// Password is the user who has that git password.
+func (g gitAccess) Password(ctx context.Context, user, password string) (gitdoor.Caller, error) {
+	who, err := g.access.Token(ctx, access.Git, user, seal.Secret(password))
+	return gitdoor.Caller{ARN: who.ARN, Session: who}, err
+}
+
+// Allow asks whether a caller may do something to a repository.
+func (g gitAccess) Allow(ctx context.Context, c gitdoor.Caller, action, resource string) error {
+	who, ok := c.Session.(iam.Principal)
+	if !ok {
+		return fault.Denied.Errorf("nobody is asking")
+	}
+	return g.access.Allow(ctx, iam.Request{Principal: who, Action: action, Resource: resource})
+}
+
+// secrets is the secret scanner as the git door asks it, file by file.
+type secrets struct{ *secret.Scanner }
+
+// Check finds the secrets of one file.
+func (s secrets) Check(_ context.Context, path string, content []byte) []finding.Finding {
+	return s.Scanner.Check(path, content)
+}
+
+// keep keeps what a door found in the hub, and fails where the hub did not take it.
+func (a *App) keep(ctx context.Context, s finding.Scan, findings ...finding.Finding) error {
+	done, err := a.Hub.Import(ctx, s, findings...)
+	if err == nil && len(done.Failed) > 0 {
+		return fault.Invalid.Errorf("the hub refused a finding: %s: %s", done.Failed[0].Code, done.Failed[0].Message)
+	}
+	return err
+}
+
+// notified marks what people were told of; what somebody decided meanwhile stays.
+func (a *App) notified(ctx context.Context, told []route.Identity) error {
+	u := hub.Update{Decision: hub.To(finding.Notified), If: finding.New, By: "arn:aws:haechi:" + a.Config.Region + ":" + a.Config.Account + ":route", Why: "somebody was told"}
+	for _, t := range told {
+		u.Refs = append(u.Refs, hub.Ref{Account: t.Account, ProductARN: t.ProductARN, ID: t.ID})
+	}
+	_, err := a.Hub.Update(ctx, u)
+	return err
+}
