@@ -14,6 +14,8 @@ import (
 	"github.com/haechi-dev/haechi/door/gitdoor"
 	"github.com/haechi-dev/haechi/door/intake"
 	"github.com/haechi-dev/haechi/door/wire"
+	"github.com/haechi-dev/haechi/door/wire/events"
+	"github.com/haechi-dev/haechi/door/wire/securityhub"
 	"github.com/haechi-dev/haechi/door/wire/sts"
 	"github.com/haechi-dev/haechi/tool/scan/secret"
 	"github.com/haechi-dev/haechi/word/finding"
@@ -23,7 +25,7 @@ import (
 func (a *App) open(ctx context.Context) error {
 	spoken, err := wire.New(wire.Config{
 		Keys: a.Access, Gate: a.Access, Log: a.log, Now: a.now, SourceIP: a.sourceIP,
-		Services: []wire.Service{sts.Service()},
+		Services: []wire.Service{sts.Service(), securityhub.Service(a.Hub), events.Service(a.Route)},
 	})
 	if err != nil {
 		return err
@@ -80,7 +82,7 @@ func (a *App) link(f *finding.Finding) string {
 // token, to wire, and all else to the doors by prefix.
 func (a *App) dispatch(spoken, others http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if signed(r) {
+		if wire.Mine(r) {
 			spoken.ServeHTTP(w, r)
 			return
 		}
@@ -98,19 +100,6 @@ func printable(r rune) rune {
 		return '?'
 	}
 	return r
-}
-
-// signed tells whether r is for wire.
-func signed(r *http.Request) bool {
-	if strings.HasPrefix(r.Header.Get("Authorization"), "AWS4-") {
-		return true
-	}
-	if strings.Contains(r.URL.RawQuery, "X-Amz-Signature=") || strings.Contains(r.URL.RawQuery, "X-Amz-Algorithm=") {
-		return true
-	}
-	// Calls of AWS's clients without a signature: AssumeRoleWith…, and what was not signed by mistake.
-	return r.Method == http.MethodPost && r.URL.Path == "/" &&
-		(r.Header.Get("X-Amz-Target") != "" || strings.HasPrefix(r.Header.Get("Content-Type"), "application/x-www-form-urlencoded"))
 }
 
 // known tells whether we answer to host.
