@@ -136,8 +136,8 @@ func (c *Comply) update(tx *db.Tx, packs []Pack, r *row, item asset.Item, j judg
 	if err := r.write(tx); err != nil {
 		return err
 	}
-	if before == r.status {
-		return nil
+	if before == r.status || before == "" && (r.status == Compliant || r.status == NotApplicable) {
+		return nil // what is fine from the start is no news
 	}
 	return c.config.Bus.Publish(tx, c.changed(r, before, now))
 }
