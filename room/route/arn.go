@@ -22,6 +22,12 @@ func (r *Router) ReceiverARN(kind, name string) string {
 // BusARN is the address of a bus.
 func (r *Router) BusARN(bus string) string { return r.arn("event-bus/" + busName(bus)) }
 
+// ConnectionARN is what permissions call a connection; its own ARN has an id at the end.
+func (r *Router) ConnectionARN(name string) string { return r.arn("connection/" + name) }
+
+// DestinationARN is what permissions call an API destination; its own ARN has an id at the end.
+func (r *Router) DestinationARN(name string) string { return r.arn("api-destination/" + name) }
+
 // RuleARN is the address of a rule: rule/NAME on the default bus, rule/BUS/NAME on another.
 func (r *Router) RuleARN(bus, name string) string {
 	if bus = busName(bus); bus != DefaultBus {
