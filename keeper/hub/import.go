@@ -167,7 +167,7 @@ func (b *batch) takeOne(s finding.Scan, f *finding.Finding, rules *ruleset, did 
 	if scan {
 		observe(f, was, b.at)
 	}
-	if reset(f, was, arn) {
+	if reset(f, was, arn, r.decided.has(fieldWorkflow)) {
 		r.decided &^= fieldWorkflow
 	}
 	f.ProcessedAt = finding.Stamp(b.at)

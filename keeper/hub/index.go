@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"hash/fnv"
 	"math"
+	"strconv"
 	"sync"
 
 	"github.com/haechi-dev/haechi/base/db"
@@ -73,7 +74,7 @@ func classOf(f *finding.Finding) []byte {
 	if f.Severity != nil && f.Severity.Normalized != nil {
 		normalized = *f.Severity.Normalized
 	}
-	return pack(string(f.Label()), string(rune('0'+normalized)), string(f.Status()), string(f.RecordState), compliance(f), f.Verification,
+	return pack(string(f.Label()), strconv.Itoa(normalized), string(f.Status()), string(f.RecordState), compliance(f), f.Verification,
 		f.ProductARN, f.AccountID, f.Region, f.ProductName, f.CompanyName)
 }
 
@@ -221,8 +222,8 @@ func classValue(class string, n int) value {
 	}
 	text, _, _ := unpack(class)
 	if classAttributes[n] == "SeverityNormalized" {
-		number := float64([]rune(text)[0] - '0')
-		return value{number: number, isNumber: true}
+		number, err := strconv.Atoi(text)
+		return value{number: float64(number), isNumber: err == nil}
 	}
 	return value{text: text}
 }

@@ -47,11 +47,11 @@ func settle(f *finding.Finding, was *finding.Finding, decided fields) {
 		oldProvider = *old.Provider
 	}
 	isNew := was == nil
-	settleOne(&p.Confidence, &f.Confidence, oldProvider.Confidence, old.Confidence, isNew, decided.has(fieldConfidence), given)
-	settleOne(&p.Criticality, &f.Criticality, oldProvider.Criticality, old.Criticality, isNew, decided.has(fieldCriticality), given)
-	settleOne(&p.RelatedFindings, &f.RelatedFindings, oldProvider.RelatedFindings, old.RelatedFindings, isNew, decided.has(fieldRelated), givenList)
-	settleOne(&p.Types, &f.Types, oldProvider.Types, old.Types, isNew, decided.has(fieldTypes), givenList)
-	settleOne(&p.Severity, &f.Severity, oldProvider.Severity, old.Severity, isNew, decided.has(fieldSeverity), given)
+	homes[*int]{&p.Confidence, &f.Confidence, oldProvider.Confidence, old.Confidence}.settle(p.Confidence != nil, f.Confidence != nil, isNew, decided.has(fieldConfidence))
+	homes[*int]{&p.Criticality, &f.Criticality, oldProvider.Criticality, old.Criticality}.settle(p.Criticality != nil, f.Criticality != nil, isNew, decided.has(fieldCriticality))
+	homes[[]finding.Related]{&p.RelatedFindings, &f.RelatedFindings, oldProvider.RelatedFindings, old.RelatedFindings}.settle(p.RelatedFindings != nil, f.RelatedFindings != nil, isNew, decided.has(fieldRelated))
+	homes[[]string]{&p.Types, &f.Types, oldProvider.Types, old.Types}.settle(p.Types != nil, f.Types != nil, isNew, decided.has(fieldTypes))
+	homes[*finding.Severity]{&p.Severity, &f.Severity, oldProvider.Severity, old.Severity}.settle(p.Severity != nil, f.Severity != nil, isNew, decided.has(fieldSeverity))
 	p.Severity = providerSide(p.Severity)
 	f.Severity = normalize(f.Severity)
 	f.Provider = nil
@@ -60,22 +60,26 @@ func settle(f *finding.Finding, was *finding.Finding, decided fields) {
 	}
 }
 
-func settleOne[T any](provider, top *T, wasProvider, wasTop T, isNew, decided bool, given func(T) bool) {
-	switch hasProvider, hasTop := given(*provider), given(*top); {
-	case hasProvider && (isNew || !hasTop):
-		*top = *provider
-	case hasTop && !hasProvider:
-		*provider = *top
-	case !hasProvider && !hasTop:
-		*provider, *top = wasProvider, wasTop
-	}
-	if decided {
-		*top = wasTop
-	}
+// homes are an attribute's two, as they come and as they were.
+type homes[T any] struct {
+	provider, top       *T
+	wasProvider, wasTop T
 }
 
-func given[T any](p *T) bool      { return p != nil }
-func givenList[T any](l []T) bool { return l != nil }
+// settle is the table of the format: hasProvider and hasTop tell where the import says something.
+func (h homes[T]) settle(hasProvider, hasTop, isNew, decided bool) {
+	switch {
+	case hasProvider && (isNew || !hasTop):
+		*h.top = *h.provider
+	case hasTop && !hasProvider:
+		*h.provider = *h.top
+	case !hasProvider && !hasTop:
+		*h.provider, *h.top = h.wasProvider, h.wasTop
+	}
+	if decided {
+		*h.top = h.wasTop
+	}
+}
 
 // providerSide is a severity as FindingProviderFields holds it: label and original only.
 func providerSide(s *finding.Severity) *finding.Severity {
@@ -144,8 +148,10 @@ func (h *Hub) fill(f *finding.Finding, was *finding.Finding, arn productARN) {
 // reset moves the workflow status of f where the world has moved: a finding
 // that comes back, or a control that fails again, is NEW; a control that
 // passes is RESOLVED; what is SUPPRESSED stays so. It tells whether it did.
-// was is nil for a new finding.
-func reset(f, was *finding.Finding, arn productARN) bool {
+// was is nil for a new finding. decided tells whether the status is a person's:
+// one that the hub had set goes as soon as the control fails, even where the
+// provider was silent about it in between.
+func reset(f, was *finding.Finding, arn productARN, decided bool) bool {
 	before := f.Status()
 	if before == finding.Suppressed {
 		return false
@@ -153,8 +159,8 @@ func reset(f, was *finding.Finding, arn productARN) bool {
 	status := before
 	if was != nil && (status == finding.Notified || status == finding.Resolved) {
 		back := was.RecordState == finding.Archived && f.RecordState == finding.Active
-		failsAgain := compliance(was) == finding.Passed && compliance(f) != finding.Passed && compliance(f) != ""
-		if back || failsAgain {
+		passed := compliance(was) == finding.Passed || compliance(was) == "" && status == finding.Resolved && !decided
+		if back || passed && compliance(f) != finding.Passed && compliance(f) != "" {
 			status = finding.New
 		}
 	}

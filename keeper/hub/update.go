@@ -241,7 +241,7 @@ func (b *batch) updateState(r *row, u FilterUpdate, d Decision) {
 		f.RecordState = u.RecordState
 	}
 	arn, _ := parseProductARN(f.ProductARN)
-	if reset(&f, &r.finding, arn) {
+	if reset(&f, &r.finding, arn, r.decided.has(fieldWorkflow)) {
 		r.decided &^= fieldWorkflow
 	}
 	f.ProcessedAt = finding.Stamp(b.at)
