@@ -17,24 +17,25 @@ import (
 // crash has left behind: git takes milliseconds.
 const grace = time.Minute
 
-// Run settles what crashes of other nodes leave behind, until ctx ends. Repair
-// is to be called before the door opens.
+// Run repairs what a crash of this node has left behind, and then, until ctx
+// ends, what crashes of other nodes do.
 func (s *Source) Run(ctx context.Context) error {
-	for {
+	for patience := time.Duration(0); ; patience = grace {
+		if err := s.repair(ctx, patience); err != nil && ctx.Err() == nil {
+			s.config.Log.Error("comparing refs with their log", "err", err)
+		}
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-time.After(grace):
-		}
-		if err := s.repair(ctx, grace); err != nil && ctx.Err() == nil {
-			s.config.Log.Error("comparing refs with their log", "err", err)
 		}
 	}
 }
 
 // Repair compares the refs of every repository with the log and settles what
 // differs: an intended move that git has made counts, one that it has not made
-// is dropped, and a move that nobody intended is written down as such.
+// is dropped, and a move that nobody intended is written down as such. A push
+// that is under way meanwhile comes to no harm: its confirmation is believed.
 func (s *Source) Repair(ctx context.Context) error { return s.repair(ctx, 0) }
 
 func (s *Source) repair(ctx context.Context, grace time.Duration) error {
