@@ -46,7 +46,7 @@ func (a *App) open(ctx context.Context) error {
 		return err
 	}
 	mux.Handle(gitdoor.Prefix, git)
-	mux.Handle(intake.Prefix, intake.Handler(intake.Config{Journal: a.Journal, Access: a.Access, Now: a.now, Log: a.log}))
+	mux.Handle(intake.Prefix, intake.Handler(intake.Config{Journal: a.Journal, Access: a.Access, Items: a.Inventory, Now: a.now, Log: a.log}))
 	mux.Handle("/", pages)
 	a.handler = a.secured(a.dispatch(spoken, mux))
 	return nil

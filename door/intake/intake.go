@@ -21,6 +21,7 @@ import (
 
 	"github.com/haechi-dev/haechi/base/seal"
 	"github.com/haechi-dev/haechi/keeper/access"
+	"github.com/haechi-dev/haechi/keeper/inventory"
 	"github.com/haechi-dev/haechi/lang/iam"
 	"github.com/haechi-dev/haechi/word/fault"
 	"github.com/haechi-dev/haechi/word/record"
@@ -44,6 +45,7 @@ type Access interface {
 type Config struct {
 	Journal Journal
 	Access  Access
+	Items   Items
 	Now     func() time.Time
 	Log     *slog.Logger
 }
@@ -68,9 +70,10 @@ const heldBytes = 4 * maxBody
 // Handler answers below Prefix:
 //
 //	POST /intake/firehose           Firehose's HTTP endpoint contract, with a token as access key
+//	POST /intake/items              configuration items, a snapshot or a change of AWS Config, with a bearer token
 //	POST /intake/lines?source=NAME  JSON lines, plain lines or a CloudTrail file, plain or gzip, with a bearer token
 //
-// Both take what the other takes inside: CloudTrail files, CloudWatch Logs
+// The first and the last take what the other takes inside: CloudTrail files, CloudWatch Logs
 // subscription payloads, EventBridge events. Nobody gets any answer without a token whose
 // owner may do Action. A request is kept whole or not at all, and once per request id.
 func Handler(c Config) http.Handler {
@@ -82,10 +85,11 @@ func Handler(c Config) http.Handler {
 	}
 	d := &door{Config: c, room: semaphore.NewWeighted(heldBytes)}
 	mux := http.NewServeMux()
-	mux.HandleFunc("POST "+Prefix+"firehose", d.answer(d.firehose))
-	mux.HandleFunc("POST "+Prefix+"lines", d.answer(d.lines))
-	mux.HandleFunc(Prefix, d.answer(func(*http.Request, sender) (reply, error) {
-		return reply{}, fault.NotFound.Errorf("there is nothing here but POST %sfirehose and POST %slines", Prefix, Prefix)
+	mux.HandleFunc("POST "+Prefix+"firehose", d.answer(Action, d.firehose))
+	mux.HandleFunc("POST "+Prefix+"lines", d.answer(Action, d.lines))
+	mux.HandleFunc("POST "+Prefix+"items", d.answer(ItemsAction, d.items))
+	mux.HandleFunc(Prefix, d.answer(Action, func(*http.Request, sender) (reply, error) {
+		return reply{}, fault.NotFound.Errorf("there is nothing here but POST %[1]sfirehose, POST %[1]slines and POST %[1]sitems", Prefix)
 	}))
 	return mux
 }
@@ -98,10 +102,11 @@ type sender struct {
 
 // reply is the answer in Firehose's shape; the other route says the same, and how many records it took.
 type reply struct {
-	RequestID    string `json:"requestId"`
-	Timestamp    int64  `json:"timestamp"` // Unix milliseconds
-	Records      *int   `json:"records,omitzero"`
-	ErrorMessage string `json:"errorMessage,omitzero"`
+	RequestID    string              `json:"requestId"`
+	Timestamp    int64               `json:"timestamp"` // Unix milliseconds
+	Records      *int                `json:"records,omitzero"`
+	Items        *inventory.Imported `json:"items,omitzero"`
+	ErrorMessage string              `json:"errorMessage,omitzero"`
 }
 
 const (
@@ -110,13 +115,13 @@ const (
 	maxRequestID  = 256
 )
 
-func (d *door) answer(take func(*http.Request, sender) (reply, error)) http.HandlerFunc {
+func (d *door) answer(action string, take func(*http.Request, sender) (reply, error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		id := r.Header.Get(headerRequest)
 		if len(id) > maxRequestID {
 			id = ""
 		}
-		said, err := d.admit(w, r, id, take)
+		said, err := d.admit(w, r, id, action, take)
 		said.RequestID, said.Timestamp = cmp.Or(said.RequestID, id), d.Now().UnixMilli()
 		status := http.StatusOK
 		if err != nil {
@@ -128,13 +133,13 @@ func (d *door) answer(take func(*http.Request, sender) (reply, error)) http.Hand
 }
 
 // admit asks who it is and whether they may, before it reads a byte of the body.
-func (d *door) admit(w http.ResponseWriter, r *http.Request, id string, take func(*http.Request, sender) (reply, error)) (reply, error) {
+func (d *door) admit(w http.ResponseWriter, r *http.Request, id, action string, take func(*http.Request, sender) (reply, error)) (reply, error) {
 	who, err := d.Access.Token(r.Context(), access.Intake, "", seal.Secret(tokenOf(r)))
 	if err != nil {
 		return reply{}, err
 	}
 	host, _, _ := net.SplitHostPort(r.RemoteAddr)
-	if err := d.Access.Allow(r.Context(), iam.Request{Principal: who, Action: Action, Resource: "*", Context: map[string][]string{"aws:SourceIp": {host}}}); err != nil {
+	if err := d.Access.Allow(r.Context(), iam.Request{Principal: who, Action: action, Resource: "*", Context: map[string][]string{"aws:SourceIp": {host}}}); err != nil {
 		return reply{}, err
 	}
 	weight := weigh(r)

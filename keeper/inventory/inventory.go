@@ -72,11 +72,11 @@ func KeyOf(i asset.Item) Key { return Key{i.Account, i.Region, i.Type, i.ID} }
 
 // Imported is what became of an import.
 type Imported struct {
-	New       int // not known before, or back after it was deleted
-	Changed   int // known, and different now
-	Deleted   int // known, and gone now
-	Unchanged int // known and the same
-	Older     int // captured before what is known: kept in the history
+	New       int `json:"new"`       // not known before, or back after it was deleted
+	Changed   int `json:"changed"`   // known, and different now
+	Deleted   int `json:"deleted"`   // known, and gone now
+	Unchanged int `json:"unchanged"` // known and the same
+	Older     int `json:"older"`     // captured before what is known: kept in the history
 }
 
 // Total is how many items were taken.
