@@ -1,0 +1,107 @@
+package deps_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/haechi-dev/haechi/base/advisory"
+	"github.com/haechi-dev/haechi/tool/scan"
+	"github.com/haechi-dev/haechi/tool/scan/deps"
+	"github.com/haechi-dev/haechi/word/component"
+	"github.com/haechi-dev/haechi/word/finding"
+)
+
+// What a peer answers for real projects is answered here too, through aliases.
+func TestConformance(t *testing.T) {
+	dir := os.Getenv("HAECHI_TESTDATA")
+	if dir == "" {
+		t.Skip("HAECHI_TESTDATA is not set")
+	}
+	answers, err := os.ReadFile(filepath.Join(dir, "manifests", "answers-osv-scanner-2.5.1.tsv"))
+	if err != nil {
+		t.Skip("no manifests there:", err)
+	}
+	index := filepath.Join(t.TempDir(), "advisories")
+	if _, err := advisory.Import(context.Background(), filepath.Join(dir, "vulns", "osv"), index, time.Now(), nil); err != nil {
+		t.Fatal(err)
+	}
+	x, err := advisory.Open(index)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer x.Close()
+	result, err := scan.Tree(context.Background(), os.DirFS(filepath.Join(dir, "manifests")), scan.Options{Scanners: []scan.Scanner{deps.New(x)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := map[string]bool{} // manifest, package, version, name of the bug
+	all := map[string]bool{}   // the same with one name for each bug
+	for _, f := range result.Runs[0].Findings {
+		v := f.Vulnerabilities[0]
+		for _, p := range v.Packages {
+			key := p.FilePath + "\t" + p.Name + "\t" + p.Version + "\t"
+			all[key+v.ID] = true
+			for _, name := range append([]string{v.ID}, v.Related...) {
+				found[key+name] = true
+			}
+		}
+	}
+	met, total := 0, 0
+	var unmet []string
+	answered := map[string]bool{}
+	for _, row := range strings.Split(strings.TrimSpace(string(answers)), "\n")[1:] {
+		total++
+		c := strings.Split(row, "\t")
+		key := c[0] + "\t" + advisory.Normal(c[1], c[2]) + "\t" + c[3] + "\t"
+		names := []string{c[4]}
+		if len(c) > 5 && c[5] != "" {
+			names = append(names, strings.Split(c[5], ",")...)
+		}
+		hit := slices.ContainsFunc(names, func(n string) bool { return found[key+n] })
+		for _, n := range names {
+			answered[key+n] = true
+		}
+		if hit {
+			met++
+		} else {
+			unmet = append(unmet, row)
+		}
+	}
+	extra := 0
+	for key := range all {
+		if !answered[key] && !slices.ContainsFunc(result.Runs[0].Findings, func(f finding.Finding) bool { return sameBug(f, key, answered) }) {
+			extra++
+			if os.Getenv("HAECHI_ALL") != "" {
+				fmt.Println("  extra: " + key)
+			}
+		}
+	}
+	unresolved := 0
+	for _, c := range result.Components {
+		if c.State == component.Unresolved {
+			unresolved++
+		}
+	}
+	fmt.Printf("CONFORMANCE manifests answers %d/%d components=%d unresolved=%d extra=%d\n", met, total, len(result.Components), unresolved, extra)
+	for _, line := range unmet[:min(len(unmet), 20)] {
+		fmt.Println("  " + line)
+	}
+}
+
+// sameBug tells whether f is the bug of key, and one of its other names was answered.
+func sameBug(f finding.Finding, key string, answered map[string]bool) bool {
+	v := f.Vulnerabilities[0]
+	for _, p := range v.Packages {
+		at := p.FilePath + "\t" + p.Name + "\t" + p.Version + "\t"
+		if at+v.ID == key {
+			return slices.ContainsFunc(v.Related, func(n string) bool { return answered[at+n] })
+		}
+	}
+	return false
+}

@@ -1,0 +1,328 @@
+package deps_test
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/haechi-dev/haechi/base/advisory"
+	"github.com/haechi-dev/haechi/tool/scan"
+	"github.com/haechi-dev/haechi/tool/scan/deps"
+	"github.com/haechi-dev/haechi/tool/scan/scantest"
+	"github.com/haechi-dev/haechi/word/finding"
+)
+
+func tree(files map[string]string) fstest.MapFS {
+	t := fstest.MapFS{}
+	for name, text := range files {
+		t[name] = &fstest.MapFile{Data: []byte(text)}
+	}
+	return t
+}
+
+func run(t *testing.T, files fs.FS) scan.Result {
+	t.Helper()
+	r, err := scan.Tree(context.Background(), files, scan.Options{Scanners: []scan.Scanner{deps.New(advisory.Few())}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// listed is what components say, one a line.
+func listed(r scan.Result) []string {
+	var all []string
+	for _, c := range r.Components {
+		direct := "transitive"
+		if c.Direct {
+			direct = "direct"
+		}
+		all = append(all, strings.TrimSpace(fmt.Sprintf("%s %s %s %s %s %s %s", c.Place, c.PURL, c.Version, c.State, c.Scope, direct, strings.Join(c.Path, ">"))))
+	}
+	return all
+}
+
+const lock3 = `{
+  "name": "shop", "lockfileVersion": 3,
+  "packages": {
+    "": {"name": "shop", "dependencies": {"mkdirp": "^0.5.0", "@x/alias": "npm:lodash@4.17.20"}, "devDependencies": {"jest": "1.0.0"}, "workspaces": ["tools"]},
+    "node_modules/mkdirp": {"version": "0.5.1", "license": "MIT", "dependencies": {"minimist": "0.0.8"}},
+    "node_modules/mkdirp/node_modules/minimist": {"version": "0.0.8"},
+    "node_modules/@x/alias": {"name": "lodash", "version": "4.17.20"},
+    "node_modules/jest": {"version": "1.0.0", "dev": true, "dependencies": {"minimist": "^1.2.0"}},
+    "node_modules/minimist": {"version": "1.2.8", "dev": true},
+    "node_modules/private": {"version": "git+ssh://git@host.internal/private.git#abc"},
+    "node_modules/tools": {"resolved": "tools", "link": true},
+    "tools": {"version": "1.0.0", "dependencies": {"private": "*"}}
+  }
+}`
+
+const lock1 = `{
+  "name": "shop", "lockfileVersion": 1,
+  "dependencies": {
+    "mkdirp": {
+      "version": "0.5.1",
+      "requires": {"minimist": "0.0.8"},
+      "dependencies": {
+        "minimist": {"version": "0.0.8"}
+      }
+    },
+    "lodash": {"version": "4.17.20", "dev": true}
+  }
+}`
+
+// Lock files of npm are read with lines, scopes and ways, aliases by their real names.
+func TestNpm(t *testing.T) {
+	want := []string{
+		"package-lock.json:5 pkg:npm/mkdirp 0.5.1 RESOLVED runtime direct mkdirp",
+		"package-lock.json:6 pkg:npm/minimist 0.0.8 RESOLVED runtime transitive mkdirp>minimist",
+		"package-lock.json:7 pkg:npm/lodash 4.17.20 RESOLVED runtime direct @x/alias",
+		"package-lock.json:8 pkg:npm/jest 1.0.0 RESOLVED development direct jest",
+		"package-lock.json:9 pkg:npm/minimist 1.2.8 RESOLVED development transitive jest>minimist",
+		"package-lock.json:10 pkg:npm/private git+ssh://git@host.internal/private.git#abc UNRESOLVED runtime direct private",
+	}
+	r := run(t, tree(map[string]string{"package-lock.json": lock3}))
+	if diff := cmp.Diff(want, listed(r)); diff != "" {
+		t.Error(diff)
+	}
+	want = []string{
+		"package-lock.json:4 pkg:npm/mkdirp 0.5.1 RESOLVED runtime direct mkdirp",
+		"package-lock.json:8 pkg:npm/minimist 0.0.8 RESOLVED runtime transitive mkdirp>minimist",
+		"package-lock.json:11 pkg:npm/lodash 4.17.20 RESOLVED development direct lodash",
+	}
+	if diff := cmp.Diff(want, listed(run(t, tree(map[string]string{"package-lock.json": lock1})))); diff != "" {
+		t.Error(diff)
+	}
+	r = run(t, tree(map[string]string{"package-lock.json": lock1, "package.json": `{"dependencies":{"mkdirp":"*","minimist":"*"}}`}))
+	if got := listed(r)[2]; !strings.HasSuffix(got, "transitive lodash") {
+		t.Errorf("package.json does not ask for it: %s", got)
+	}
+}
+
+const goModText = `module example.com/shop
+
+go 1.26
+
+require (
+	golang.org/x/text v0.3.3
+	github.com/old/thing v1.0.0 // indirect
+	example.com/local v0.0.0
+)
+
+replace github.com/old/thing => github.com/new/thing v1.2.3
+
+replace example.com/local => ./local
+`
+
+// A go.mod is read with its replacements; a version of the language is none of the library.
+func TestGoMod(t *testing.T) {
+	want := []string{
+		"go.mod:3 pkg:golang/stdlib 1.26 UNRESOLVED runtime direct",
+		"go.mod:6 pkg:golang/golang.org/x/text 0.3.3 RESOLVED runtime direct",
+		"go.mod:7 pkg:golang/github.com/new/thing 1.2.3 RESOLVED runtime transitive",
+		"go.mod:8 pkg:golang/example.com/local => ./local UNRESOLVED runtime direct",
+	}
+	if diff := cmp.Diff(want, listed(run(t, tree(map[string]string{"go.mod": goModText})))); diff != "" {
+		t.Error(diff)
+	}
+	want = []string{"go.mod:3 pkg:golang/stdlib 1.26.3 RESOLVED runtime direct"}
+	if diff := cmp.Diff(want, listed(run(t, tree(map[string]string{"go.mod": "module m\ngo 1.26\ntoolchain go1.26.3\n"})))); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// Requirements are pinned or unresolved; files that are included and not met otherwise are followed.
+func TestRequirements(t *testing.T) {
+	files := map[string]string{
+		"requirements.txt": "# comment\nPyYAML==5.3  # pinned\nrequests[socks] >= 2.0 ; python_version > '3'\nurllib3==1.26.5 \\\n    --hash=sha256:abc\n-r base.in\n-r requirements-dev.txt\n--index-url https://index.internal/\n" +
+			"-e git+https://host.internal/x.git@main#egg=My_Pkg\ndjango @ https://host.internal/django.whl\nflask==1.*\n./local/wheel.whl\nzope.interface===4.0\n",
+		"base.in":              "six\n-r base.in\n",
+		"requirements-dev.txt": "pytest==7.0\n",
+	}
+	want := []string{
+		"base.in:1 pkg:pypi/six  UNRESOLVED runtime direct",
+		"requirements-dev.txt:1 pkg:pypi/pytest 7.0 RESOLVED development direct",
+		"requirements.txt:2 pkg:pypi/pyyaml 5.3 RESOLVED runtime direct",
+		"requirements.txt:3 pkg:pypi/requests >= 2.0 UNRESOLVED runtime direct",
+		"requirements.txt:4 pkg:pypi/urllib3 1.26.5 RESOLVED runtime direct",
+		"requirements.txt:9 pkg:pypi/my-pkg git+https://host.internal/x.git@main#egg=My_Pkg UNRESOLVED runtime direct",
+		"requirements.txt:10 pkg:pypi/django @ https://host.internal/django.whl UNRESOLVED runtime direct",
+		"requirements.txt:11 pkg:pypi/flask ==1.* UNRESOLVED runtime direct",
+		"requirements.txt:13 pkg:pypi/zope-interface 4.0 RESOLVED runtime direct",
+	}
+	if diff := cmp.Diff(want, listed(run(t, tree(files)))); diff != "" {
+		t.Error(diff)
+	}
+}
+
+const parentPom = `<project><groupId>g</groupId><artifactId>parent</artifactId><version>1</version><packaging>pom</packaging>
+<properties><log4j.version>2.14.1</log4j.version><alias>${log4j.version}</alias></properties>
+<dependencyManagement><dependencies>
+<dependency><groupId>org.apache.logging.log4j</groupId><artifactId>log4j-core</artifactId><version>${alias}</version></dependency>
+<dependency><groupId>g</groupId><artifactId>bom</artifactId><version>1</version><type>pom</type><scope>import</scope></dependency>
+</dependencies></dependencyManagement></project>`
+
+const childPom = `<?xml version="1.0" encoding="ISO-8859-1"?>
+<project>
+  <parent><groupId>g</groupId><artifactId>parent</artifactId><version>1</version></parent>
+  <artifactId>child</artifactId>
+  <dependencies>
+    <dependency>
+      <groupId>org.apache.logging.log4j</groupId>
+      <artifactId>log4j-core</artifactId>
+    </dependency>
+    <dependency><groupId>junit</groupId><artifactId>junit</artifactId><version>4.13</version><scope>test</scope></dependency>
+    <dependency><groupId>${project.groupId}</groupId><artifactId>sibling</artifactId><version>${project.version}</version></dependency>
+    <dependency><groupId>x</groupId><artifactId>from-bom</artifactId></dependency>
+    <dependency><groupId>x</groupId><artifactId>elsewhere</artifactId></dependency>
+    <dependency><groupId>x</groupId><artifactId>range</artifactId><version>[1.0,2.0)</version></dependency>
+    <dependency><groupId>x</groupId><artifactId>loop</artifactId><version>${a}</version></dependency>
+  </dependencies>
+  <properties><a>${b}</a><b>${a}</b></properties>
+</project>`
+
+// A pom.xml is resolved through properties, parents and lists of versions as far as the tree holds them.
+func TestPom(t *testing.T) {
+	files := map[string]string{"pom.xml": parentPom, "child/pom.xml": childPom,
+		"bom/pom.xml": `<project><artifactId>bom</artifactId><dependencyManagement><dependencies><dependency><groupId>x</groupId><artifactId>from-bom</artifactId><version>3.0</version></dependency></dependencies></dependencyManagement></project>`}
+	want := []string{
+		"child/pom.xml:8 pkg:maven/org.apache.logging.log4j/log4j-core 2.14.1 RESOLVED runtime direct",
+		"child/pom.xml:10 pkg:maven/junit/junit 4.13 RESOLVED development direct",
+		"child/pom.xml:11 pkg:maven/g/sibling 1 RESOLVED runtime direct",
+		"child/pom.xml:12 pkg:maven/x/from-bom 3.0 RESOLVED runtime direct",
+		"child/pom.xml:13 pkg:maven/x/elsewhere managed elsewhere UNRESOLVED runtime direct",
+		"child/pom.xml:14 pkg:maven/x/range [1.0,2.0) UNRESOLVED runtime direct",
+		"child/pom.xml:15 pkg:maven/x/loop ${a} UNRESOLVED runtime direct",
+	}
+	if diff := cmp.Diff(want, listed(run(t, tree(files)))); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// A vulnerable version becomes one finding for each bug and manifest, which says how it came in and what to do.
+func TestFinding(t *testing.T) {
+	r := run(t, tree(map[string]string{"web/package-lock.json": lock3}))
+	var f finding.Finding
+	for _, x := range r.Runs[0].Findings {
+		if x.GeneratorID == "deps/CVE-2021-44906" {
+			f = x
+		}
+	}
+	if f.GeneratorID == "" {
+		t.Fatalf("not found among %d", len(r.Runs[0].Findings))
+	}
+	if got, want := f.Label(), finding.Critical; got != want {
+		t.Errorf("severity %s, want %s", got, want)
+	}
+	if got, want := f.Where(), "web/package-lock.json:6"; got != want {
+		t.Errorf("where %s, want %s", got, want)
+	}
+	if got, want := f.Remediation.Recommendation.Text, "Upgrade minimist to 0.2.4 or later: take a version of mkdirp that asks for it, or override the version in web/package-lock.json."; got != want {
+		t.Errorf("advice %q, want %q", got, want)
+	}
+	v := f.Vulnerabilities[0]
+	want := finding.Vulnerability{ID: "CVE-2021-44906", Related: []string{"GHSA-xvch-5gv4-984h"}, ReferenceURLs: v.ReferenceURLs, FixAvailable: "YES",
+		Packages: []finding.Package{{Name: "minimist", Version: "0.0.8", PackageManager: "NPM", FilePath: "web/package-lock.json", FixedInVersion: "0.2.4"}},
+		Extra:    []byte(`{"Cvss":[{"Version":"3.1","BaseScore":9.8,"BaseVector":"CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H"}]}`)}
+	if diff := cmp.Diff(want, v); diff != "" {
+		t.Error(diff)
+	}
+	moved := run(t, tree(map[string]string{"web/package-lock.json": "\n\n" + strings.Replace(lock3, `"0.0.8"}`, `"0.0.7"}`, 1)}))
+	same := slices.ContainsFunc(moved.Runs[0].Findings, func(x finding.Finding) bool {
+		return x.ProductFields[finding.FieldFingerprint] == f.ProductFields[finding.FieldFingerprint]
+	})
+	if !same {
+		t.Error("another version on another line is another finding")
+	}
+}
+
+// A broken manifest is named with its place, and the scan is incomplete.
+func TestBroken(t *testing.T) {
+	r := run(t, tree(map[string]string{"package-lock.json": "{\n  \"packages\": [\n", "go.mod": "module m\nrequire x\n", "pom.xml": "<project>\n<dependencies>", "a/package-lock.json": lock3}))
+	var where []string
+	for _, p := range r.Runs[0].Scan.Skipped {
+		where = append(where, p.File)
+		if p.Why == "" {
+			t.Errorf("%v without a reason", p)
+		}
+	}
+	if diff := cmp.Diff([]string{"go.mod", "package-lock.json", "pom.xml"}, where); diff != "" || r.Runs[0].Scan.Complete {
+		t.Error(diff)
+	}
+	if len(r.Components) == 0 {
+		t.Error("the good one was not listed")
+	}
+}
+
+// Where there are no advisories on an ecosystem, silence is no health.
+func TestNoData(t *testing.T) {
+	b := advisory.NewBuilder()
+	if err := b.Add([]byte(`{"id":"A","affected":[{"package":{"ecosystem":"npm","name":"p"},"versions":["1.0.0"]}]}`)); err != nil {
+		t.Fatal(err)
+	}
+	x, err := b.Index(advisory.Few().About().Built)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := scan.Tree(context.Background(), tree(map[string]string{"requirements.txt": "six==1.0\n"}), scan.Options{Scanners: []scan.Scanner{deps.New(x)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s := r.Runs[0].Scan; s.Complete || len(s.Skipped) != 1 || !strings.HasPrefix(s.Skipped[0].Why, "NO DATA") {
+		t.Errorf("%+v", s)
+	}
+}
+
+func TestProve(t *testing.T) {
+	scantest.Prove(t, func() scan.Scanner { return deps.New(advisory.Few()) }, tree(map[string]string{
+		"web/package-lock.json": lock3, "old/package-lock.json": lock1, "go.mod": goModText, "requirements.txt": "PyYAML==5.3\n", "pom.xml": parentPom, "child/pom.xml": childPom}))
+}
+
+// fuzz checks that no manifest breaks the scanner, alone in a tree.
+func fuzz(f *testing.F, name string, seeds ...string) {
+	for _, s := range seeds {
+		f.Add([]byte(s))
+	}
+	s := deps.New(advisory.Few())
+	f.Fuzz(func(t *testing.T, text []byte) {
+		if len(text) > 1<<18 {
+			return
+		}
+		r, err := scan.Tree(context.Background(), fstest.MapFS{name: {Data: text}}, scan.Options{Scanners: []scan.Scanner{s}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range r.Runs[0].Scan.Skipped {
+			if strings.Contains(p.Why, "broke") {
+				t.Fatalf("%q: %s", text, p.Why)
+			}
+		}
+		for _, c := range r.Components {
+			if c.Name == "" || c.PURL == "" || c.Place.Line < 1 {
+				t.Fatalf("%q gives %+v", text, c)
+			}
+		}
+		for _, x := range r.Runs[0].Findings {
+			_ = x.JSON()
+		}
+	})
+}
+
+// Any package-lock.json is listed or refused.
+func FuzzNpmLock(f *testing.F) { fuzz(f, "package-lock.json", lock3, lock1) }
+
+// Any go.mod is listed or refused.
+func FuzzGoMod(f *testing.F) { fuzz(f, "go.mod", goModText) }
+
+// Any requirements.txt is listed or refused.
+func FuzzRequirements(f *testing.F) {
+	fuzz(f, "requirements.txt", "a==1\nb[x]>=2 ; python_version>'3'\n-r c\nd @ https://x\n-e git+x#egg=e\n")
+}
+
+// Any pom.xml is listed or refused.
+func FuzzPom(f *testing.F) { fuzz(f, "pom.xml", parentPom, childPom) }
