@@ -84,7 +84,7 @@ func secretText(n int) string { return "tok" + "_" + fmt.Sprintf("%08d", n) }
 
 // house is a door with a server, and a clone of what lies behind.
 type house struct {
-	t      *testing.T
+	t      testing.TB
 	source *source.Source
 	db     *db.DB
 	url    string // of the server, with ada's name
@@ -95,7 +95,7 @@ type house struct {
 	kept []finding.Finding
 }
 
-func build(t *testing.T, dir string, change func(*gitdoor.Config)) (*house, *gitdoor.Door) {
+func build(t testing.TB, dir string, change func(*gitdoor.Config)) (*house, *gitdoor.Door) {
 	d, err := db.Open(context.Background(), "sqlite:"+filepath.Join(dir, "state.db"), source.Schema(), bus.Schema())
 	if err != nil {
 		panic(err)
@@ -125,7 +125,7 @@ func build(t *testing.T, dir string, change func(*gitdoor.Config)) (*house, *git
 	return h, door
 }
 
-func open(t *testing.T, change func(*gitdoor.Config)) *house {
+func open(t testing.TB, change func(*gitdoor.Config)) *house {
 	t.Helper()
 	h, door := build(t, t.TempDir(), change)
 	t.Cleanup(func() { h.db.Close() })
@@ -171,7 +171,7 @@ func (h *house) refused(args ...string) string {
 	return out
 }
 
-func wants(t *testing.T, text string, parts ...string) {
+func wants(t testing.TB, text string, parts ...string) {
 	t.Helper()
 	for _, p := range parts {
 		if !strings.Contains(text, p) {
