@@ -1,0 +1,83 @@
+package haechi_test
+
+import (
+	"flag"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/haechi-dev/haechi/base/db"
+	"github.com/haechi-dev/haechi/base/seal"
+	"github.com/haechi-dev/haechi/door/wire/haechi"
+	"github.com/haechi-dev/haechi/door/wire/wiretest"
+	"github.com/haechi-dev/haechi/lang/iam"
+	"github.com/haechi-dev/haechi/river/bus"
+	"github.com/haechi-dev/haechi/room/route"
+)
+
+var update = flag.Bool("update", false, "write ops.txt anew")
+
+func TestOps(t *testing.T) { wiretest.Ops(t, haechi.Service(nil), "ops.txt", *update) }
+
+func serve(t *testing.T, o wiretest.Options) func(input string) (status int, body string) {
+	t.Helper()
+	d, err := db.Open(t.Context(), "sqlite:"+filepath.Join(t.TempDir(), "state.db"), bus.Schema(), route.Schema())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { d.Close() })
+	key, err := seal.OpenOrCreate(filepath.Join(t.TempDir(), "root.key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := route.New(route.Config{DB: d, Bus: bus.New(d), Account: wiretest.Account, Region: wiretest.Region, Seal: key, HTTP: http.DefaultClient})
+	service := haechi.Service(r)
+	s := wiretest.Serve(t, o, service)
+	return func(input string) (int, string) {
+		t.Helper()
+		response, body := s.Call(t, "haechi", "POST", "/", "Haechi.ApplyConfig", input)
+		if response.StatusCode == http.StatusOK {
+			wiretest.Valid(t, service.Model, "ApplyConfig", body)
+		}
+		return response.StatusCode, string(body)
+	}
+}
+
+const files = `"Files":[{"Name":"routes.yaml","Text":"targets:\n  - name: slack/ops\n    settings: {url: env:HOOK}\nroutes:\n  - name: high\n    pattern: {source: [aws.securityhub]}\n    to: [{target: slack/ops}]\n"}]`
+
+// A dry run tells what would be done, and does nothing; applying does it once.
+func TestApplyConfig(t *testing.T) {
+	call := serve(t, wiretest.Options{})
+	const secret = `"Secrets":{"env:HOOK":"https://hooks.slack.com/services/` + `T0/B0/x"}`
+	for _, c := range []struct{ input, want string }{
+		{`{` + files + `,` + secret + `,"DryRun":true}`, `"Do":"create","What":"target","Name":"slack/ops"`},
+		{`{` + files + `,` + secret + `}`, `"Name":"default/high"`},
+		{`{` + files + `,` + secret + `}`, `{"Changes":[]}`},
+		{`{"Files":[],"DryRun":true}`, `"Do":"delete","What":"target","Name":"slack/ops"`},
+	} {
+		if status, body := call(c.input); status != http.StatusOK || !strings.Contains(body, c.want) || strings.Contains(body, "hooks.slack.com") {
+			t.Errorf("%s: %d %s, want %s", c.input, status, body, c.want)
+		}
+	}
+}
+
+// What is wrong in a file is told with its place; a secret that did not come is never looked for here; who may not, may not.
+func TestApplyConfigRefused(t *testing.T) {
+	t.Setenv("HOOK", "https://hooks.example.com/of-the-server")
+	call := serve(t, wiretest.Options{})
+	for _, c := range []struct{ input, want string }{
+		{`{` + files + `}`, `env:HOOK did not come with the files`},
+		{`{"Files":[{"Name":"r.yaml","Text":"routs: []"}]}`, `r.yaml:1:1`},
+		{`{"Files":[{"Name":"r.yaml"}]}`, `Text`},
+		{`{}`, `Files`},
+	} {
+		if status, body := call(c.input); status != http.StatusBadRequest || !strings.Contains(body, c.want) {
+			t.Errorf("%s: %d %s, want 400 with %s", c.input, status, body, c.want)
+		}
+	}
+	denied := serve(t, wiretest.Options{Deny: func(r iam.Request) bool { return r.Action == "haechi:ApplyConfig" }})
+	if status, body := denied(`{"Files":[]}`); status < 400 || !strings.Contains(body, "AccessDenied") {
+		t.Errorf("denied: %d %s", status, body)
+	}
+}
