@@ -15,6 +15,7 @@ import (
 	"github.com/haechi-dev/haechi/door/intake"
 	"github.com/haechi-dev/haechi/door/wire"
 	"github.com/haechi-dev/haechi/door/wire/events"
+	"github.com/haechi-dev/haechi/door/wire/haechi"
 	"github.com/haechi-dev/haechi/door/wire/securityhub"
 	"github.com/haechi-dev/haechi/door/wire/sts"
 	"github.com/haechi-dev/haechi/tool/scan/secret"
@@ -25,7 +26,7 @@ import (
 func (a *App) open(ctx context.Context) error {
 	spoken, err := wire.New(wire.Config{
 		Keys: a.Access, Gate: a.Access, Log: a.log, Now: a.now, SourceIP: a.sourceIP,
-		Services: []wire.Service{sts.Service(), securityhub.Service(a.Hub), events.Service(a.Route)},
+		Services: []wire.Service{sts.Service(), securityhub.Service(a.Hub), events.Service(a.Route), haechi.Service(a.Route)},
 	})
 	if err != nil {
 		return err
