@@ -8,6 +8,7 @@ import (
 // A Window is what a correlation remembers of one group: plain data, to be kept by whoever counts.
 type Window struct {
 	Entries []Entry `json:"entries,omitzero"` // by time
+	Began   int64   `json:"began,omitzero"`   // what First was at first: the name of the episode
 	First   int64   `json:"first,omitzero"`   // of the episode that goes on, Unix milliseconds; 0 for none
 	Last    int64   `json:"last,omitzero"`
 	Count   int     `json:"count,omitzero"`
@@ -46,6 +47,7 @@ func (c *Correlation) Observe(w *Window, at time.Time, value string) bool {
 		return false
 	}
 	w.First, w.Last, w.Count = w.Entries[from].At, w.Entries[to-1].At, to-from
+	w.Began = w.First
 	w.Entries = slices.Delete(w.Entries, from, to)
 	return true
 }
