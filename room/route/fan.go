@@ -9,6 +9,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/haechi-dev/haechi/base/db"
 	"github.com/haechi-dev/haechi/word/event"
+	"github.com/haechi-dev/haechi/word/fault"
 	"github.com/haechi-dev/haechi/word/finding"
 )
 
@@ -25,7 +26,7 @@ type arrival struct {
 func (r *Router) fold(tx *db.Tx, e event.Event) error {
 	body, err := envelope(e)
 	if err != nil {
-		return err
+		return fault.Invalid.Wrap(err) // it will not become better
 	}
 	return r.fan(tx, arrival{event: e, bus: busName(e.Bus), body: body})
 }
@@ -50,7 +51,8 @@ func (r *Router) fan(tx *db.Tx, a arrival) error {
 	}
 	rules, err := b.matching(a.event, a.body)
 	if err != nil {
-		return err
+		// Some rules could not be decided; those that match get it all the same.
+		r.config.Log.Warn("matching an event", "event", a.event.ID, "bus", a.bus, "error", err)
 	}
 	for _, rule := range rules {
 		if a.only != nil && !a.only[rule.arn] {
@@ -99,9 +101,10 @@ func (r *Router) enqueue(tx *db.Tx, t *table, rule string, item Item, target *li
 	}
 	now := r.config.Now()
 	due := t.dueAt(now, item, target)
-	_, err = tx.Exec(`INSERT INTO route_deliveries (id, queue, bus, rule, target, event, type, state, message, subject, grp, created, begun, due, attempts, finished, status, answer, body)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, '', ?, ?, ?, ?, ?, 0, 0, 0, '', ?) ON CONFLICT (id) DO NOTHING`,
-		item.id(), item.To.ARN, item.Bus, rule, item.To.ID, item.Event.ID, item.Event.Type, waiting, item.Subject, item.Group, now.UnixMicro(), due.UnixMicro(), due.UnixMicro(), body)
+	_, age := item.To.Retry.limits()
+	_, err = tx.Exec(`INSERT INTO route_deliveries (id, queue, bus, rule, target, event, type, state, message, subject, grp, created, begun, expires, due, attempts, finished, status, answer, body)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, '', ?, ?, ?, ?, ?, ?, 0, 0, 0, '', ?) ON CONFLICT (id) DO NOTHING`,
+		item.id(), item.To.ARN, item.Bus, rule, item.To.ID, item.Event.ID, item.Event.Type, waiting, item.Subject, item.Group, now.UnixMicro(), due.UnixMicro(), due.Add(age).UnixMicro(), due.UnixMicro(), body)
 	tx.AfterCommit(r.wake)
 	return err
 }

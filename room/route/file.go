@@ -184,7 +184,7 @@ func (p *fileParser) target(f *fileTarget) {
 	if f.Quiet != nil {
 		var q fileQuiet
 		if err := p.inner(f.Quiet, &q); err == nil {
-			c.Pacing.Quiet = Quiet{q.From, q.To, q.Zone}
+			c.Pacing.Quiet = Quiet(q)
 			_, _, _, err := c.Pacing.Quiet.parse()
 			p.wrong(f.Quiet, err)
 		}

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/go-json-experiment/json"
 	"github.com/haechi-dev/haechi/base/db"
 	"github.com/haechi-dev/haechi/word/fault"
 )
@@ -36,6 +37,41 @@ func (o *outcome) status() int {
 		return refusal.Status
 	}
 	return 0
+}
+
+// down is whether the receiver did not answer as one that is up would.
+func (o *outcome) down() bool { return o.err != nil && !fault.Permanent(o.err) }
+
+// rest leaves a target alone for a while if it was down for all that was
+// tried, and gives up what is too old meanwhile without trying each.
+func (r *Router) rest(ctx context.Context, l lease, failed bool) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
+	defer cancel()
+	var was queueRow
+	err := r.db.Read(ctx, func(tx *db.Tx) (err error) {
+		was, err = db.One(tx, scanQueue, selectQueue+" WHERE name = ?", l.queue)
+		return err
+	})
+	if err != nil || !failed && was.pace.Down == 0 {
+		return err
+	}
+	now := r.config.Now()
+	pace, wait := was.pace.rest(failed, chance())
+	body, err := json.Marshal(pace)
+	if err != nil {
+		return err
+	}
+	return r.db.Write(ctx, func(tx *db.Tx) error {
+		if err := l.held(tx); err != nil {
+			return err
+		}
+		if _, err := tx.Exec("UPDATE route_queues SET body = ?, pause = ? WHERE name = ?", body, later(now.Add(wait), was.pause).UnixMicro(), l.queue); err != nil || !failed {
+			return err
+		}
+		_, err := tx.Exec("UPDATE route_deliveries SET state = 3, finished = ?, answer = ? WHERE state = 0 AND queue = ? AND message = '' AND expires < ?",
+			now.UnixMicro(), exhaustedAge+": the target was down all the time", l.queue, now.UnixMicro())
+		return err
+	})
 }
 
 // finish writes down what became of deliveries.

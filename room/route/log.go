@@ -254,7 +254,9 @@ func (r *Router) retryDead(tx *db.Tx, d deadRow) (again bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	_, err = tx.Exec("UPDATE route_deliveries SET state = 0, message = '', queue = ?, due = ?, begun = ?, attempts = 0, finished = 0, status = 0, answer = '', body = ? WHERE id = ?", item.To.ARN, now, now, body, d.id)
+	_, age := item.To.Retry.limits()
+	_, err = tx.Exec("UPDATE route_deliveries SET state = 0, message = '', queue = ?, due = ?, begun = ?, expires = ?, attempts = 0, finished = 0, status = 0, answer = '', body = ? WHERE id = ?",
+		item.To.ARN, now, now, now+age.Microseconds(), body, d.id)
 	return true, err
 }
 

@@ -57,6 +57,7 @@ type pace struct {
 	Storm  int   `json:"storm,omitzero"`  // 0 calm, 1, 2
 	Window int64 `json:"window,omitzero"` // since when Told counts
 	Told   int   `json:"told,omitzero"`
+	Down   int   `json:"down,omitzero"` // how often in a row all that was tried failed
 }
 
 // ready is when the next message can be made of what has waited since oldest.
@@ -82,6 +83,17 @@ func (p pace) after(o Pacing, now time.Time, n int) pace {
 		p.Storm = 0
 	}
 	return p
+}
+
+// rest is how long a target that is down is left alone, and the pace with or
+// without one failure more.
+func (p pace) rest(failed bool, random float64) (pace, time.Duration) {
+	if !failed {
+		p.Down = 0
+		return p, 0
+	}
+	p.Down++
+	return p, min(backOff(p.Down, random), time.Minute)
 }
 
 // Quiet is when a target is told of CRITICAL findings only: from one time of

@@ -96,10 +96,16 @@ func (r *Router) plan(ctx context.Context) (plan map[string]time.Time, err error
 		if t, err = r.table(tx); err != nil {
 			return err
 		}
-		rows, err = db.All(tx, scanPending, "SELECT queue, state, message, MIN(due), MIN(attempts) FROM route_deliveries WHERE state IN (0, 1) GROUP BY queue, state, message")
+		// What is in no message may be much: the index alone answers it.
+		rows, err = db.All(tx, scanPending, "SELECT queue, state, '', MIN(due), 0 FROM route_deliveries WHERE state IN (0, 1) AND message = '' GROUP BY queue, state")
 		if err != nil {
 			return err
 		}
+		messages, err := db.All(tx, scanPending, "SELECT queue, state, message, MIN(due), MIN(attempts) FROM route_deliveries WHERE state IN (0, 1) AND message > '' GROUP BY queue, state, message")
+		if err != nil {
+			return err
+		}
+		rows = append(rows, messages...)
 		all, err := db.All(tx, scanQueue, selectQueue)
 		for _, q := range all {
 			queues[q.name] = q

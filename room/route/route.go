@@ -81,8 +81,19 @@ func New(config Config) *Router {
 		config.Link = func(*finding.Finding) string { return "" }
 	}
 	r := &Router{config: config, db: config.DB, arrived: make(chan struct{})}
-	r.env = Env{HTTP: config.HTTP, Dial: config.Dial, Commands: config.Commands, Link: config.Link, Log: config.Log, Now: config.Now, threads: threads{r.db}}
+	r.env = Env{HTTP: straight(config.HTTP), Dial: config.Dial, Commands: config.Commands, Link: config.Link, Log: config.Log, Now: config.Now, threads: threads{r.db}}
 	return r
+}
+
+// straight is client without redirects: one would turn a delivery into a
+// question to somebody else.
+func straight(client *http.Client) *http.Client {
+	if client == nil {
+		return nil
+	}
+	c := *client
+	c.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return &c
 }
 
 // Run folds the river into deliveries, delivers them, fires schedules, replays

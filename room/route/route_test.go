@@ -49,6 +49,7 @@ type opener = func(...db.Schema) *db.DB
 // each runs test on both engines.
 func each(t *testing.T, test func(t *testing.T, open opener)) {
 	t.Helper()
+	t.Parallel() // most of them wait most of the time
 	dbtest.Each(t, test)
 }
 

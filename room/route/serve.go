@@ -33,7 +33,7 @@ func (r *Router) serve(ctx context.Context, queue string) {
 	}
 	defer r.release(ctx, l)
 	r.holding(ctx, l, func(ctx context.Context) {
-		for ctx.Err() == nil {
+		for first := true; ctx.Err() == nil; first = false {
 			more, err := r.work(ctx, l)
 			if err != nil {
 				if ctx.Err() == nil && !errors.Is(err, errLost) {
@@ -43,6 +43,9 @@ func (r *Router) serve(ctx context.Context, queue string) {
 				return
 			}
 			if !more {
+				if first { // the plan was wrong: it must not spin
+					sleep(ctx, r.config.Poll, nil)
+				}
 				return
 			}
 		}
@@ -114,7 +117,12 @@ func (r *Router) next(ctx context.Context, queue string) (j job, err error) {
 			return err
 		}
 		if j.live == nil || !j.live.digest {
-			j.rows, err = db.All(tx, scanRow, selectRow+" WHERE state = 0 AND queue = ? AND message = '' AND due <= ? ORDER BY due, id LIMIT ?", queue, now.UnixMicro(), together)
+			take := together
+			if q.pace.Down > 0 {
+				take = parallel // see whether it is up again
+			}
+			// Rows of a message are among them if the target that took messages is gone.
+			j.rows, err = db.All(tx, scanRow, selectRow+" WHERE state = 0 AND queue = ? AND due <= ? ORDER BY due, id LIMIT ?", queue, now.UnixMicro(), take)
 			return err
 		}
 		return j.message_(tx, q, queue, now)
@@ -220,12 +228,21 @@ func (r *Router) deliverRows(ctx context.Context, l lease, j job) error {
 		}
 	}()
 	var failed error
+	taken, tried := false, 0
 	for out := range results {
 		outs := []outcome{out}
 		for len(results) > 0 { // what is there already shares a transaction
 			outs = append(outs, <-results)
 		}
+		for _, o := range outs {
+			tried++
+			taken = taken || !o.down()
+		}
 		failed = errors.Join(failed, r.finish(ctx, l, j.live, outs))
+	}
+	// One that fails alone may be at fault itself.
+	if failed == nil && (taken || tried > 1) {
+		failed = r.rest(ctx, l, !taken)
 	}
 	return failed
 }

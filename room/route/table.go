@@ -247,12 +247,10 @@ func (r *Router) readRuleTargets(tx *db.Tx, t *table) error {
 	return nil
 }
 
-// matching are the rules in force that ask for an event; body is its JSON.
+// matching are the rules in force that ask for an event; body is its JSON. An
+// error leaves out the rules that could not be decided.
 func (b *liveBus) matching(e event.Event, body []byte) ([]*liveRule, error) {
 	names, err := b.patterns.Match(body, nil)
-	if err != nil {
-		return nil, err
-	}
 	var rules []*liveRule
 	reading := isReading(e)
 	for _, name := range names {
@@ -260,7 +258,7 @@ func (b *liveBus) matching(e event.Event, body []byte) ([]*liveRule, error) {
 			rules = append(rules, rule)
 		}
 	}
-	return rules, nil
+	return rules, err
 }
 
 // isReading tells whether e is CloudTrail's record of a call that only reads,
