@@ -128,27 +128,49 @@ func (d *Detect) follow(ctx context.Context) error {
 	return d.Journal.Follow(ctx, Tool, d.cursor.at, d.take)
 }
 
-// take looks at a batch of records.
+// take looks at a batch of records. Hits are committed some at a time, so that a flood
+// of them holds up no other writer; the cursor goes with the last, and if it comes
+// to that, those before are known when they come again.
 func (d *Detect) take(ctx context.Context, b journal.Batch) error {
 	var hits []hit
-	var unread []broken
+	var did progress
 	for i, r := range b.Records {
 		found, err := d.engine.look(r)
 		if err != nil {
-			unread = append(unread, broken{i, r.Source, err})
+			did.unread = append(did.unread, broken{i, r.Source, err})
 		}
 		hits = append(hits, found...)
+		if len(hits) >= maxHits {
+			if err := d.commit(ctx, hits, nil); err != nil {
+				return err
+			}
+			did.add(hits)
+			hits = nil
+		}
 	}
-	next := cursor{at: b.Next, records: d.cursor.records + int64(len(b.Records)), unread: d.cursor.unread + int64(len(unread))}
-	if len(hits) == 0 {
+	did.add(hits)
+	next := cursor{at: b.Next, records: d.cursor.records + int64(len(b.Records)), unread: d.cursor.unread + int64(len(did.unread))}
+	if len(did.hits) == 0 {
 		d.cursor = next
-		d.note(b, hits, unread)
+		d.note(b, did)
 		if now := d.Now(); now.Sub(d.saved) < saveEvery {
 			return nil
 		}
 		return d.keepCursor(ctx)
 	}
-	err := d.DB.Write(ctx, func(tx *db.Tx) error {
+	if err := d.commit(ctx, hits, &next); err != nil {
+		return err
+	}
+	d.cursor, d.saved = next, d.Now()
+	d.note(b, did)
+	return d.deliver(ctx)
+}
+
+const maxHits = 500 // of one transaction
+
+// commit counts hits, and moves the cursor if there is one.
+func (d *Detect) commit(ctx context.Context, hits []hit, next *cursor) error {
+	return d.DB.Write(ctx, func(tx *db.Tx) error {
 		s, err := loadState(tx, d.engine, hits)
 		if err != nil {
 			return err
@@ -156,17 +178,26 @@ func (d *Detect) take(ctx context.Context, b journal.Batch) error {
 		for _, h := range hits {
 			s.apply(d.engine, h)
 		}
-		if err := s.save(tx, d.Now()); err != nil {
+		if err := s.save(tx, d.engine, d.Now()); err != nil || next == nil {
 			return err
 		}
-		return saveCursor(tx, d.Name, next)
+		return saveCursor(tx, d.Name, *next)
 	})
-	if err != nil {
-		return err
+}
+
+// progress is what came of a batch.
+type progress struct {
+	hits   map[int]int64 // by rule
+	unread []broken
+}
+
+func (p *progress) add(hits []hit) {
+	for _, h := range hits {
+		if p.hits == nil {
+			p.hits = map[int]int64{}
+		}
+		p.hits[h.rule]++
 	}
-	d.cursor, d.saved = next, d.Now()
-	d.note(b, hits, unread)
-	return d.deliver(ctx)
 }
 
 // broken is a record of a batch that cannot be read.
@@ -177,16 +208,16 @@ type broken struct {
 }
 
 // note counts a batch once it is committed, or could be.
-func (d *Detect) note(b journal.Batch, hits []hit, unread []broken) {
+func (d *Detect) note(b journal.Batch, did progress) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.stats.Records += int64(len(b.Records))
 	d.stats.Gaps += int64(len(b.Gaps))
 	d.stats.Position = b.Next
-	for _, h := range hits {
-		d.stats.Hits[d.engine.name(h.rule)]++
+	for rule, n := range did.hits {
+		d.stats.Hits[d.engine.name(rule)] += n
 	}
-	for _, x := range unread {
+	for _, x := range did.unread {
 		d.stats.Unread++
 		d.stats.WhyUnread = x.source + ": " + x.err.Error()
 		if n := d.stats.Unread; n&(n-1) == 0 { // the first, second, fourth, eighth …: a broken sender shall not fill the log

@@ -264,6 +264,23 @@ func TestEpisode(t *testing.T) {
 	})
 }
 
+// A flood of hits in one request is one finding with all of them.
+func TestFlood(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, open func(...db.Schema) *db.DB) {
+		h := build(t, dbtest.Context(t), open(schemas()...))
+		one := examples(t, "root-sign-in.txtar", "bad/with-mfa")[0].Text
+		var flood []record.Record
+		for i := range 2300 {
+			flood = append(flood, cloudTrail(strings.Replace(one, `"eventID": "`, fmt.Sprintf(`"eventID": "%d`, i), 1)))
+		}
+		h.watch("flood", flood...)
+		all, s := h.findings(), h.room.Stats()
+		if len(all) != 1 || all[0].ProductFields["haechi/detect/count"] != "2300" || s.Hits["root-sign-in"] != 2300 || s.Findings != 1 {
+			t.Errorf("%d findings, %+v", len(all), s)
+		}
+	})
+}
+
 // A finding is on the bus well within two seconds after the record was kept: the room is woken, it does not poll.
 func TestQuick(t *testing.T) {
 	d, err := db.Open(t.Context(), "sqlite:"+filepath.Join(t.TempDir(), "state.db"), schemas()...)

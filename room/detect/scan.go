@@ -35,7 +35,7 @@ func (s *Scan) Observe(r record.Record) error {
 // Findings is what was found, in the order it was.
 func (s *Scan) Findings() (all []finding.Finding) {
 	for _, id := range s.state.raised {
-		all = append(all, s.state.found[id].finding)
+		all = append(all, s.state.finding(s.engine, id))
 	}
 	return all
 }

@@ -21,10 +21,16 @@ type state struct {
 
 type windowKey struct{ rule, group string }
 
-// found is a finding as it is now, and how often it was seen.
+// found is how often a finding was seen, and what it says of the record that was seen last.
 type found struct {
 	occurrence
-	finding finding.Finding
+	rule int
+	said details
+}
+
+func (s *state) finding(e *engine, id string) finding.Finding {
+	f := s.found[id]
+	return e.finding(f.rule, id, f.said, f.occurrence)
 }
 
 func newState() *state {
@@ -47,7 +53,7 @@ func (s *state) apply(e *engine, h hit) {
 		if f := s.found[id]; f != nil {
 			o = f.occurrence.and(h.at)
 		}
-		s.raise(e, h.rule, id, h.said, o)
+		s.raise(h.rule, id, h.said, o)
 	}
 	for _, c := range h.count {
 		s.count(e, c, h.at)
@@ -79,13 +85,13 @@ func (s *state) count(e *engine, c counting, at time.Time) {
 	d := c.said
 	d.Actor, d.ActorType = "", "" // it is about all of them
 	id := e.identity(c.rule, d, time.UnixMilli(w.Began).UTC().Format(time.RFC3339Nano))
-	s.raise(e, c.rule, id, d, occurrence{w.Count, time.UnixMilli(w.First), time.UnixMilli(w.Last)})
+	s.raise(c.rule, id, d, occurrence{w.Count, time.UnixMilli(w.First), time.UnixMilli(w.Last)})
 }
 
-func (s *state) raise(e *engine, rule int, id string, d details, o occurrence) {
+func (s *state) raise(rule int, id string, d details, o occurrence) {
 	if !s.dirty[id] {
 		s.dirty[id] = true
 		s.raised = append(s.raised, id)
 	}
-	s.found[id] = &found{occurrence: o, finding: e.finding(rule, id, d, o)}
+	s.found[id] = &found{o, rule, d}
 }

@@ -148,7 +148,7 @@ func (s *state) loadWindow(tx *db.Tx, k windowKey) error {
 }
 
 // save writes what has changed; the findings wait for the hub.
-func (s *state) save(tx *db.Tx, now time.Time) error {
+func (s *state) save(tx *db.Tx, e *engine, now time.Time) error {
 	at := now.UnixMicro()
 	for _, k := range s.newSeen {
 		if _, err := tx.Exec(`INSERT INTO detect_seen (hit, at) VALUES (?, ?) ON CONFLICT (hit) DO NOTHING`, k, at); err != nil {
@@ -169,7 +169,7 @@ func (s *state) save(tx *db.Tx, now time.Time) error {
 		f := s.found[id]
 		if _, err := tx.Exec(`INSERT INTO detect_findings (id, doc, count, first, last, pending, at) VALUES (?, ?, ?, ?, ?, 1, ?)
 			ON CONFLICT (id) DO UPDATE SET doc = excluded.doc, count = excluded.count, first = excluded.first, last = excluded.last, pending = 1, at = excluded.at`,
-			id, string(f.finding.JSON()), f.Count, f.First.UnixMicro(), f.Last.UnixMicro(), at); err != nil {
+			id, string(s.finding(e, id).JSON()), f.Count, f.First.UnixMicro(), f.Last.UnixMicro(), at); err != nil {
 			return err
 		}
 	}
