@@ -30,7 +30,7 @@ import (
 // Action is what sending records takes.
 const Action = "haechi:PutRecords"
 
-// Journal keeps the records of a request, all or none; a request id that it has kept it answers with nil.
+// Journal keeps the records of a request, all or none; a request id that it has kept it answers with nil; "" is none.
 type Journal interface {
 	Append(ctx context.Context, requestID string, records ...record.Record) error
 }
@@ -279,7 +279,10 @@ func inflate(text []byte, most int) ([]byte, error) {
 
 func isGzip(text []byte) bool { return len(text) > 2 && text[0] == 0x1f && text[1] == 0x8b }
 
-// keep appends records under a sender's request id. Ids of different senders are different.
+// keep appends records under a sender's request id, if it has one. Ids of different senders are different.
 func (d *door) keep(ctx context.Context, s sender, records []record.Record) error {
+	if s.request == "" {
+		return d.Journal.Append(ctx, "", records...)
+	}
 	return d.Journal.Append(ctx, fmt.Sprintf("%s %s", s.user, s.request), records...)
 }

@@ -1,6 +1,7 @@
 package intake
 
 import (
+	"cmp"
 	"crypto/rand"
 	"net/http"
 	"regexp"
@@ -16,9 +17,6 @@ func (d *door) lines(r *http.Request, s sender) (reply, error) {
 	if source != "" && !sourceName.MatchString(source) {
 		return reply{}, fault.Invalid.Errorf("source %q: lower case letters, digits, dots, dashes and underscores are expected, as in nginx.access", source)
 	}
-	if s.request == "" {
-		s.request = rand.Text()
-	}
 	text, err := body(r)
 	if err != nil {
 		return reply{}, err
@@ -28,5 +26,5 @@ func (d *door) lines(r *http.Request, s sender) (reply, error) {
 		return reply{}, err
 	}
 	n := len(u.records)
-	return reply{RequestID: s.request, Records: &n}, d.keep(r.Context(), s, u.records)
+	return reply{RequestID: cmp.Or(s.request, rand.Text()), Records: &n}, d.keep(r.Context(), s, u.records)
 }

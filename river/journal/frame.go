@@ -48,6 +48,9 @@ var (
 
 type requestHash [16]byte
 
+// nobody stands where a request has no id.
+var nobody requestHash
+
 type header struct {
 	flags              uint32
 	at                 Position

@@ -138,18 +138,14 @@ var errClosed = fault.Unavailable.Errorf("the journal is closed")
 
 // Append keeps the records of one request, all or none. When it answers nil they
 // are on the disk. A request id that is kept already is answered nil, and nothing
-// is kept again. After any other answer the same may be tried again with the same
-// id: fault.Unavailable says that there is no room or that the disk failed, a
-// context's error that nobody waited for the answer.
+// is kept again; "" is no id, and remembered nowhere. After any other answer the same
+// may be tried again with the same id: fault.Unavailable says that there is no room or
+// that the disk failed, a context's error that nobody waited for the answer.
 func (j *Journal) Append(ctx context.Context, requestID string, records ...record.Record) error {
-	if requestID == "" {
-		return fault.Invalid.Errorf("a request without an id")
-	}
 	if len(records) == 0 {
 		return nil
 	}
-	sum := sha256.Sum256([]byte(requestID))
-	id := requestHash(sum[:16])
+	id := hashOf(requestID)
 	if j.duplicate(id) {
 		return nil
 	}
@@ -175,6 +171,14 @@ func (j *Journal) Append(ctx context.Context, requestID string, records ...recor
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+}
+
+func hashOf(requestID string) (id requestHash) {
+	if requestID == "" {
+		return nobody
+	}
+	sum := sha256.Sum256([]byte(requestID))
+	return requestHash(sum[:16])
 }
 
 func (j *Journal) duplicate(id requestHash) bool {
@@ -206,7 +210,9 @@ func (j *Journal) enqueue(r *request) (*request, error) {
 		j.mu.Unlock()
 		return other, nil
 	}
-	j.pending[id] = r
+	if id != nobody {
+		j.pending[id] = r
+	}
 	j.senders.Add(1)
 	j.mu.Unlock()
 	j.queue <- r

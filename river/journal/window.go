@@ -14,7 +14,7 @@ func (w *window) has(id requestHash) bool {
 }
 
 func (w *window) add(id requestHash) {
-	if w.has(id) {
+	if id == nobody || w.has(id) {
 		return
 	}
 	if w.ids == nil {
