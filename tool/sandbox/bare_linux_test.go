@@ -10,13 +10,16 @@ import (
 )
 
 // runBare runs a script at the level Bare although there are better ones here.
-func runBare(t *testing.T, script string) (string, error) {
+func runBare(t *testing.T, script string) (string, int) {
 	t.Helper()
 	work := t.TempDir()
 	for d := work; d != "/"; d = filepath.Dir(d) {
 		_ = os.Chmod(d, 0o755)
 	}
 	var out bytes.Buffer
-	_, err := sandbox.RunBare(t.Context(), sandbox.Step{Argv: []string{"sh", "-c", script}, Work: work}, &out)
-	return out.String(), err
+	exit, err := sandbox.RunBare(t.Context(), sandbox.Step{Argv: []string{"sh", "-c", script}, Work: work}, &out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out.String(), exit
 }

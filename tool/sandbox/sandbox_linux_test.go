@@ -75,8 +75,9 @@ func TestReport(t *testing.T) {
 	}
 }
 
-// No wall has a hole that we know of. Each script tries one and must not succeed.
-func TestWalls(t *testing.T) {
+// attempts are what a step may try to get out, each a script that must not succeed.
+func attempts(t *testing.T) map[string]string {
+	t.Helper()
 	secret := filepath.Join(t.TempDir(), "state.db")
 	if err := os.WriteFile(secret, []byte("secret"), 0o644); err != nil {
 		t.Fatal(err)
@@ -89,9 +90,9 @@ func TestWalls(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer listener.Close()
+	t.Cleanup(func() { listener.Close() })
 	port := listener.Addr().(*net.TCPAddr).Port
-	for name, script := range map[string]string{
+	return map[string]string{
 		"data folder":            `cat ` + secret,
 		"host's root":            `ls -d /root /home/* /var /srv /opt /boot /sys /run 2>/dev/null | grep -v '^/home/build$'`,
 		"host's processes":       fmt.Sprintf(`test -d /proc/%d && [ $(ls -d /proc/[0-9]* | wc -l) -gt 9 ]`, os.Getpid()),
@@ -120,7 +121,12 @@ func TestWalls(t *testing.T) {
 		"first one's memory":     `cat /proc/1/mem || cat /proc/1/maps || readlink /proc/1/fd/0 || readlink /proc/1/exe`,
 		"first one's life":       `kill -9 1; sleep 0.1; false`,
 		"terminal of the server": `echo x > /dev/tty`,
-	} {
+	}
+}
+
+// No wall has a hole that we know of.
+func TestWalls(t *testing.T) {
+	for name, script := range attempts(t) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			exit, out, err := try(t, t.Context(), sandbox.Config{}, sandbox.Step{}, script)
@@ -131,6 +137,16 @@ func TestWalls(t *testing.T) {
 				t.Errorf("%s: succeeded\n%s", script, out)
 			}
 		})
+	}
+}
+
+// What the namespaces keep a step from doing it can do without them: so TestWalls sees when one is missing.
+func TestWallsAreNeeded(t *testing.T) {
+	all := attempts(t)
+	for _, name := range []string{"data folder", "host's root", "host's processes", "host name", "network"} {
+		if out, exit := runBare(t, all[name]); exit != 0 {
+			t.Errorf("%s: %s fails without walls too:\n%s", name, all[name], out)
+		}
 	}
 }
 
@@ -300,9 +316,9 @@ func TestForbiddenWalls(t *testing.T) {
 // At the level Bare a step still has its own user, an empty environment, limits and an end.
 func TestBare(t *testing.T) {
 	t.Setenv("HAECHI_TEST_SECRET", "secret")
-	out, err := runBare(t, `env | grep SECRET; pwd; id -u; sleep 100 & echo done`)
-	if err != nil || strings.Contains(out, "secret") || !strings.HasSuffix(out, "done\n") {
-		t.Errorf("%v: %q", err, out)
+	out, exit := runBare(t, `env | grep SECRET; pwd; id -u; sleep 100 & echo done`)
+	if exit != 0 || strings.Contains(out, "secret") || !strings.HasSuffix(out, "done\n") {
+		t.Errorf("%d: %q", exit, out)
 	}
 	if os.Getuid() == 0 && strings.Contains(out, "\n0\n") {
 		t.Errorf("the step is root: %q", out)
