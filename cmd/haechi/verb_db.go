@@ -1,0 +1,100 @@
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"maps"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/haechi-dev/haechi/app"
+	"github.com/haechi-dev/haechi/base/advisory"
+	"github.com/haechi-dev/haechi/word/diag"
+)
+
+func dbVerb() verb {
+	return verb{name: "db", args: "import FILE|FOLDER|ZIP | show", summary: "the data on vulnerabilities", help: `
+  haechi db import osv/              a folder of OSV documents, or of zips as osv.dev exports them
+  haechi db import all.zip
+  haechi db show                     what is loaded
+
+The data of an import take the place of what was there, in one step: scans under
+way go on with the former. There is no download: fetch the files as you like.`, run: runDB}
+}
+
+func runDB(ctx context.Context, c call, flags *flag.FlagSet) error {
+	config := app.Default(c.env)
+	config.Environment(c.env)
+	data := flags.String("data", config.Data, "the data folder (HAECHI_DATA)")
+	file := flags.String("db", "", "the file of the advisories ("+app.AdvisoryFile+" in the data folder)")
+	rest, err := parse(c, flags, 1, 2)
+	if err != nil {
+		return err
+	}
+	path := *file
+	if path == "" {
+		path = filepath.Join(*data, app.AdvisoryFile)
+	}
+	switch {
+	case rest[0] == "import" && len(rest) == 2:
+		return importDB(ctx, c, rest[1], path)
+	case rest[0] == "import":
+		return usagef("db import needs a file, a folder or a zip of OSV documents")
+	case rest[0] == "show" && len(rest) == 1:
+		return showDB(c, *file, path)
+	}
+	return usagef("db does not %q; %s", rest[0], diag.DidYouMean(rest[0], []string{"import", "show"}))
+}
+
+func importDB(ctx context.Context, c call, from, to string) error {
+	start := time.Now()
+	progress, done := countLine(c.stderr)
+	r, err := advisory.Import(ctx, from, to, start, progress)
+	done()
+	for _, p := range r.Refused {
+		fmt.Fprintf(c.stderr, "left out: %s: %s\n", p, p.Why)
+	}
+	if more := r.Wrong - len(r.Refused); more > 0 {
+		fmt.Fprintf(c.stderr, "left out: %d more\n", more)
+	}
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(c.stdout, "%d documents, %d advisories on %d packages, in %.1f s: %s\n", r.Read, r.About.Advisories, r.About.Packages, time.Since(start).Seconds(), to)
+	if r.Wrong > 0 {
+		return exit(exitWrong)
+	}
+	return nil
+}
+
+// countLine shows how many documents were read, on a terminal.
+func countLine(w io.Writer) (show func(read int), done func()) {
+	if terminal(w) == 0 {
+		return nil, func() {}
+	}
+	return func(read int) {
+		if read%500 == 0 {
+			fmt.Fprintf(w, "\r%d documents ", read)
+		}
+	}, func() { fmt.Fprint(w, "\r\x1b[K") }
+}
+
+func showDB(c call, asked, imported string) error {
+	index, few, err := openAdvisories(asked, imported)
+	if err != nil {
+		return err
+	}
+	defer index.Close()
+	about := index.About()
+	if few {
+		fmt.Fprintln(c.stdout, "nothing was imported: these are the few that come with Haechi")
+	}
+	fmt.Fprintf(c.stdout, "built      %s\nfrom       %v\nnewest     %s\nadvisories %d, %d withdrawn left out\npackages   %d\n", about.Built.Format(time.RFC3339), about.Sources, about.Newest, about.Advisories, about.Withdrawn, about.Packages)
+	for _, name := range slices.Sorted(maps.Keys(about.Ecosystems)) {
+		fmt.Fprintf(c.stdout, "%-10s %d\n", name, about.Ecosystems[name])
+	}
+	return nil
+}

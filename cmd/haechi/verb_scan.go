@@ -1,0 +1,284 @@
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/haechi-dev/haechi/app"
+	"github.com/haechi-dev/haechi/base/advisory"
+	"github.com/haechi-dev/haechi/tool/report"
+	"github.com/haechi-dev/haechi/tool/scan"
+	"github.com/haechi-dev/haechi/word/component"
+	"github.com/haechi-dev/haechi/word/diag"
+	"github.com/haechi-dev/haechi/word/finding"
+)
+
+func scanVerb() verb {
+	return verb{name: "scan", args: "[PATH]", summary: "secrets and vulnerable dependencies in a tree of files", help: `
+  haechi scan                        this folder
+  haechi scan -format sarif . > haechi.sarif
+  haechi scan -baseline haechi.sarif only what is new since then
+  haechi scan -only secret -fail-on critical shop
+
+Exits 1 if there is a finding of the severity that -fail-on says, or worse, or if
+something could not be looked at: silence is then no good news. Nothing leaves
+this machine. Dependencies are matched against the advisories that 'haechi db
+import' has loaded; without, against the few that come with Haechi.`, run: runScan}
+}
+
+// scanFlags are what was asked of a scan.
+type scanFlags struct {
+	only, format, failOn, baseline, db, data *string
+}
+
+func runScan(ctx context.Context, c call, flags *flag.FlagSet) error {
+	config := app.Default(c.env)
+	config.Environment(c.env)
+	f := scanFlags{
+		only:     flags.String("only", "", "scanners to run, separated by commas: secret, deps (all)"),
+		format:   flags.String("format", "table", "table, json, asff (the same) or sarif"),
+		failOn:   flags.String("fail-on", "high", "the least severity that fails: low, medium, high, critical, or none"),
+		baseline: flags.String("baseline", "", "a report of an earlier scan, SARIF or ASFF: what it holds is left out"),
+		db:       flags.String("db", "", "the advisories ("+app.AdvisoryFile+" in the data folder)"),
+		data:     flags.String("data", config.Data, "the data folder (HAECHI_DATA)"),
+	}
+	rest, err := parse(c, flags, 0, 1)
+	if err != nil {
+		return err
+	}
+	least, ok := map[string]int{"none": 99, "informational": 0, "low": 1, "medium": 2, "high": 3, "critical": 4}[strings.ToLower(*f.failOn)]
+	if !ok {
+		return usagef("-fail-on is low, medium, high, critical or none, not %q", *f.failOn)
+	}
+	if !slices.Contains([]string{"table", "json", "asff", "sarif"}, *f.format) {
+		return usagef("-format is table, json, asff or sarif, not %q", *f.format)
+	}
+	known, err := readBaseline(*f.baseline)
+	if err != nil {
+		return err
+	}
+	index, few, err := openAdvisories(*f.db, filepath.Join(*f.data, app.AdvisoryFile))
+	if err != nil {
+		return err
+	}
+	defer index.Close()
+	scanners, err := chosen(*f.only, app.Scanners(nil, index))
+	if err != nil {
+		return err
+	}
+	start := time.Now()
+	result, err := scanPath(ctx, c, rest, scanners)
+	if err != nil {
+		return err
+	}
+	all := result.Own(finding.Maker{Account: config.Account, Region: config.Region}, start)
+	fresh := known.Fresh(all)
+	if err := writeFindings(c, *f.format, result, fresh); err != nil {
+		return err
+	}
+	notes(c.stderr, result, few)
+	summary(c.stderr, result, fresh, len(all)-len(fresh), time.Since(start))
+	return verdict(result, fresh, least)
+}
+
+func readBaseline(file string) (report.Baseline, error) {
+	if file == "" {
+		return nil, nil
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, usagef("-baseline: %w", err)
+	}
+	known, err := report.Read(text)
+	if err != nil {
+		return nil, fmt.Errorf("-baseline %s: %w", file, err)
+	}
+	return report.NewBaseline(known), nil
+}
+
+// openAdvisories is the index that was asked for, else the imported one, else the few.
+func openAdvisories(asked, imported string) (index *advisory.Index, few bool, err error) {
+	if asked != "" {
+		index, err = advisory.Open(asked)
+		if err != nil {
+			return nil, false, usagef("-db: %w", err)
+		}
+		return index, false, nil
+	}
+	if _, err := os.Stat(imported); err == nil {
+		index, err = advisory.Open(imported)
+		return index, false, err
+	}
+	return advisory.Few(), true, nil
+}
+
+func chosen(only string, all []scan.Scanner) ([]scan.Scanner, error) {
+	if only == "" {
+		return all, nil
+	}
+	var names []string
+	for _, s := range all {
+		names = append(names, s.Name())
+	}
+	var some []scan.Scanner
+	for name := range strings.SplitSeq(only, ",") {
+		i := slices.Index(names, strings.TrimSpace(name))
+		if i < 0 {
+			return nil, usagef("-only: there is no scanner %q, but %s", name, strings.Join(names, ", "))
+		}
+		if !slices.Contains(some, all[i]) {
+			some = append(some, all[i])
+		}
+	}
+	return some, nil
+}
+
+// scanPath scans the folder or the file that was named.
+func scanPath(ctx context.Context, c call, rest []string, scanners []scan.Scanner) (scan.Result, error) {
+	path := "."
+	if len(rest) == 1 {
+		path = rest[0]
+	}
+	absolute, err := filepath.Abs(path)
+	if err != nil {
+		return scan.Result{}, err
+	}
+	info, err := os.Stat(absolute)
+	if err != nil {
+		return scan.Result{}, usagef("%w", err)
+	}
+	folder := absolute
+	if !info.IsDir() {
+		folder = filepath.Dir(absolute)
+	}
+	root, err := os.OpenRoot(folder)
+	if err != nil {
+		return scan.Result{}, err
+	}
+	defer root.Close()
+	tree := root.FS()
+	if !info.IsDir() {
+		tree = lone{tree, filepath.Base(absolute)}
+	}
+	progress, done := progressLine(c.stderr)
+	defer done()
+	return scan.Tree(ctx, tree, scan.Options{Scanners: scanners, Target: filepath.Base(absolute), Progress: progress})
+}
+
+// lone is a tree of which one file is shown; what it refers to can be opened still.
+type lone struct {
+	fs.FS
+	name string
+}
+
+// ReadDir lists the one file.
+func (o lone) ReadDir(name string) ([]fs.DirEntry, error) {
+	entries, err := fs.ReadDir(o.FS, name)
+	return slices.DeleteFunc(entries, func(e fs.DirEntry) bool { return e.Name() != o.name }), err
+}
+
+// progressLine shows how far a scan is, on a terminal, ten times a second.
+func progressLine(w io.Writer) (show func(files int, bytes int64), done func()) {
+	if terminal(w) == 0 {
+		return nil, func() {}
+	}
+	var last time.Time
+	return func(files int, bytes int64) {
+		if now := time.Now(); now.Sub(last) > 100*time.Millisecond {
+			last = now
+			fmt.Fprintf(w, "\r%d files, %d MB ", files, bytes/1e6)
+		}
+	}, func() { fmt.Fprint(w, "\r\x1b[K") }
+}
+
+func writeFindings(c call, format string, result scan.Result, findings []finding.Finding) error {
+	switch format {
+	case "json", "asff":
+		return report.ASFF(c.stdout, findings)
+	case "sarif":
+		return report.SARIF(c.stdout, versionText(), result.Scans(), findings)
+	}
+	if len(findings) == 0 {
+		return nil
+	}
+	width := terminal(c.stdout)
+	if columns, err := strconv.Atoi(c.env("COLUMNS")); err == nil && columns >= 20 && width > 0 {
+		width = columns
+	}
+	return report.Table(c.stdout, findings, width, width > 0 && c.env("NO_COLOR") == "")
+}
+
+// notes says what the findings alone do not: what was not looked at, and what nobody knows.
+func notes(w io.Writer, result scan.Result, few bool) {
+	const most = 20
+	for _, run := range result.Runs {
+		for i, p := range run.Scan.Skipped {
+			if i == most {
+				fmt.Fprintf(w, "not looked at by %s: %d more\n", run.Scan.Tool, len(run.Scan.Skipped)-most)
+				break
+			}
+			fmt.Fprintf(w, "not looked at by %s: %s: %s\n", run.Scan.Tool, p, p.Why)
+		}
+	}
+	unresolved(w, result.Components)
+	if few && len(result.Components) > 0 {
+		fmt.Fprintf(w, "note: the dependencies were held against the %d advisories that come with Haechi, which is next to nothing; 'haechi db import' loads all\n", advisory.Few().About().Advisories)
+	}
+}
+
+// unresolved lists dependencies whose version cannot be known here.
+func unresolved(w io.Writer, components []component.Component) {
+	const most = 10
+	n := 0
+	for _, c := range components {
+		if c.State != component.Unresolved {
+			continue
+		}
+		if n++; n <= most {
+			fmt.Fprintf(w, "UNRESOLVED %s: %s %s\n", diag.Place{File: c.Place.File, Line: c.Place.Line}, c.Name, c.Version)
+		}
+	}
+	if n > most {
+		fmt.Fprintf(w, "UNRESOLVED %d more\n", n-most)
+	}
+}
+
+func summary(w io.Writer, result scan.Result, findings []finding.Finding, known int, took time.Duration) {
+	counts := map[finding.Label]int{}
+	for _, f := range findings {
+		counts[f.Label()]++
+	}
+	var parts []string
+	for _, l := range slices.Backward(finding.Labels[:]) {
+		if counts[l] > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", counts[l], strings.ToLower(string(l))))
+		}
+	}
+	text := "no findings"
+	if len(parts) > 0 {
+		text = strings.Join(parts, ", ")
+	}
+	if known > 0 {
+		text += fmt.Sprintf("; %d known before left out", known)
+	}
+	fmt.Fprintf(w, "%s (%d files, %d components, %.1f s)\n", text, result.Files, len(result.Components), took.Seconds())
+}
+
+// verdict fails on what is severe enough, and on what was not looked at.
+func verdict(result scan.Result, findings []finding.Finding, least int) error {
+	severe := slices.ContainsFunc(findings, func(f finding.Finding) bool { return f.Label().Rank() >= least })
+	partial := least <= finding.Critical.Rank() && slices.ContainsFunc(result.Runs, func(r scan.Run) bool { return !r.Scan.Complete })
+	if severe || partial {
+		return exit(exitWrong)
+	}
+	return nil
+}
