@@ -66,7 +66,10 @@ func (t *talk) check(ctx context.Context, repo *git.Repo, q question) ([]found, 
 			return nil, fmt.Errorf("reading %s of the push: %w", o.ID, err)
 		}
 		group.Go(func() error {
-			secrets := t.look(ctx, o, content)
+			secrets, err := t.look(ctx, o, content)
+			if err != nil {
+				return err
+			}
 			mu.Lock()
 			defer mu.Unlock()
 			each[i] = secrets
@@ -85,8 +88,13 @@ func (t *talk) check(ctx context.Context, repo *git.Repo, q question) ([]found, 
 // errEnough ends the search: the push is refused whatever else it brings.
 var errEnough = fault.Limit.Errorf("more than %d secrets", maxFound)
 
-// look finds the secrets in one object.
-func (t *talk) look(ctx context.Context, o git.Object, content []byte) []found {
+// look finds the secrets in one object. A scanner that breaks on it refuses that push alone.
+func (t *talk) look(ctx context.Context, o git.Object, content []byte) (secrets []found, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("looking for secrets in %s: %v", o.ID, r)
+		}
+	}()
 	path := o.Path
 	switch {
 	case o.Type != "blob":
@@ -96,11 +104,10 @@ func (t *talk) look(ctx context.Context, o git.Object, content []byte) []found {
 		path = "unnamed/" + o.ID
 	}
 	scan := finding.Scan{Tool: scanner, Target: t.call.repository, Commit: o.Commit}
-	var secrets []found
 	for _, f := range t.door.config.Secrets.Check(ctx, path, content) {
 		secrets = append(secrets, found{t.door.config.Maker.Own(scan, f, t.door.config.Now()), o})
 	}
-	return secrets
+	return secrets, nil
 }
 
 // objectName is what people call an object.

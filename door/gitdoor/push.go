@@ -72,6 +72,11 @@ func (t *talk) listen(ctx context.Context, questions *bufio.Reader, answers io.W
 		if err == nil {
 			err = t.decide(ctx, q, say)
 		}
+		if err != nil && q.hook == postReceive {
+			// Nothing can be refused any more, and nothing is lost: Repair finds it.
+			t.door.config.Log.Error("confirming a push", "repository", t.call.repository, "push", t.id, "err", err)
+			err = say("\nThe push is taken. Haechi cannot tell of it right now; it will, a little later.\n\n")
+		}
 		verdict := "accept\n"
 		if err != nil {
 			verdict = "refuse\n"

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"path/filepath"
@@ -50,6 +51,9 @@ func (packagesPass) End() error { return nil }
 func (p packagesPass) File(f scan.File) error {
 	for i, line := range strings.Split(strings.TrimSpace(string(f.Content)), "\n") {
 		name, severity, _ := strings.Cut(line, " ")
+		if name == "panic" {
+			panic("the scanner breaks")
+		}
 		if name == "unreadable" {
 			p.out.Unread(diag.Place{File: f.Path, Line: i + 1, Why: "nobody can read it"})
 			continue
@@ -545,6 +549,42 @@ func TestDeletedBranch(t *testing.T) {
 		})
 		if all, err := h.room.Executions(t.Context(), pipeline.Query{}); err != nil || len(all) != 2 {
 			t.Errorf("%d runs, %v", len(all), err)
+		}
+	})
+}
+
+// A server that cannot wall steps in runs none, and the run says why.
+func TestNoWalls(t *testing.T) {
+	each(t, func(c *pipeline.Config) { c.Runner = noWalls{} }, func(t *testing.T, h *house) {
+		e := h.push("main", "one", map[string]string{"buildspec.yml": "version: 0.2\nphases: {build: {commands: [echo built]}}\n"})
+		if e.Status != pipeline.Failed || len(e.Reasons) != 1 || !strings.Contains(e.Reasons[0].Text, "level bare only") {
+			t.Errorf("it is %s: %+v", e.Status, e.Reasons)
+		}
+		if strings.Contains(h.log(e.ID), "built") {
+			t.Error("it was built")
+		}
+	})
+}
+
+// noWalls is a machine whose kernel forbids walls.
+type noWalls struct{}
+
+func (noWalls) Level(context.Context) (sandbox.Level, error) {
+	return sandbox.Bare, fault.Unsupported.Errorf("this machine isolates steps at level bare only")
+}
+
+func (noWalls) Run(context.Context, sandbox.Step, io.Writer) (int, error) {
+	panic("a step is run without walls")
+}
+
+// A scanner that breaks stops the run, and nothing else.
+func TestBrokenScanner(t *testing.T) {
+	each(t, nil, func(t *testing.T, h *house) {
+		if e := h.push("main", "one", map[string]string{"packages.txt": "panic\n"}); e.Status != pipeline.Failed {
+			t.Errorf("it is %s", e.Status)
+		}
+		if e := h.push("main", "two", map[string]string{"packages.txt": "fine\n"}); e.Status != pipeline.Succeeded {
+			t.Errorf("the next one is %s: %+v", e.Status, e.Reasons)
 		}
 	})
 }

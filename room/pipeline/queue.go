@@ -5,11 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"runtime/debug"
+	"strings"
 	"time"
 
 	"github.com/haechi-dev/haechi/base/db"
 	"github.com/haechi-dev/haechi/river/bus"
-	"github.com/haechi-dev/haechi/word/diag"
 	"github.com/haechi-dev/haechi/word/fault"
 )
 
@@ -182,7 +183,7 @@ func (p *Pipelines) do(ctx context.Context, j job) {
 		err = p.release(ctx, j, p.config.Now().Add(time.Duration(j.attempt)*p.config.Poll), true)
 	case err != nil:
 		p.config.Log.Error("a job failed", "run", j.run, "action", j.action, "err", err)
-		err = p.finish(ctx, j, failed(j.action, Reason{Text: diag.Detail(err)}))
+		err = p.finish(ctx, j, failed(j.action, blame(err)))
 	default:
 		err = p.finish(ctx, j, o)
 	}
@@ -252,11 +253,31 @@ func (p *Pipelines) perform(ctx context.Context, j job) (outcome, error) {
 		log.printf("\n(attempt %d: the one before was cut off)\n", j.attempt)
 	}
 	log.printf("\n=== %s ===\n", a.Name)
-	o, err := do(ctx, e, log)
+	o, err := guard(func() (outcome, error) { return do(ctx, e, log) })
 	if err != nil && ctx.Err() == nil {
-		log.printf("%s\n", diag.Detail(err))
+		log.printf("%s\n", blame(err).Text)
 	}
 	return o, errors.Join(err, log.close())
+}
+
+// blame is the reason for a run that an error ended, in a line.
+func blame(err error) Reason {
+	text, _, _ := strings.Cut(err.Error(), "\n")
+	r := Reason{Text: clip(text, 500)}
+	if !fault.Permanent(err) {
+		r.Do = "this is the server's fault, not the commit's: see its log, and try the run again"
+	}
+	return r
+}
+
+// guard makes a panic the error of the one job that it is in.
+func guard(do func() (outcome, error)) (o outcome, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("it broke: %v\n%s", r, debug.Stack())
+		}
+	}()
+	return do()
 }
 
 // wakeAll moves on what a kill may have left between two steps. Where there is
