@@ -22,6 +22,7 @@ import (
 	"github.com/haechi-dev/haechi/river/journal"
 	"github.com/haechi-dev/haechi/room/comply"
 	"github.com/haechi-dev/haechi/room/detect"
+	"github.com/haechi-dev/haechi/room/pipeline"
 	"github.com/haechi-dev/haechi/room/route"
 	"github.com/haechi-dev/haechi/word/fault"
 )
@@ -40,6 +41,7 @@ type App struct {
 	Route     *route.Router
 	Detect    *detect.Detect
 	Comply    *comply.Comply
+	Pipeline  *pipeline.Pipelines
 
 	packs   []comply.Pack
 	log     *slog.Logger
@@ -122,7 +124,7 @@ func (a *App) ground(ctx context.Context, env Env) (err error) {
 func Schemas() []db.Schema {
 	return []db.Schema{
 		Schema(), bus.Schema(), access.Schema(), hub.Schema(), inventory.Schema(), source.Schema(),
-		route.Schema(), detect.Schema(), comply.Schema(),
+		route.Schema(), detect.Schema(), comply.Schema(), pipeline.Schema(),
 	}
 }
 
@@ -140,6 +142,15 @@ func lockFolder(folder string) (*os.File, error) {
 		return nil, fmt.Errorf("locking %s: %w", folder, err)
 	}
 	return f, nil
+}
+
+// Unused says so if another process uses a data folder.
+func Unused(folder string) error {
+	f, err := lockFolder(folder)
+	if err != nil {
+		return err
+	}
+	return f.Close()
 }
 
 // Close lets go of everything. Serve must have returned.

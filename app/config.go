@@ -14,6 +14,7 @@ import (
 
 	"github.com/haechi-dev/haechi/base/seal"
 	"github.com/haechi-dev/haechi/lang/strict"
+	"github.com/haechi-dev/haechi/tool/sandbox"
 	"github.com/haechi-dev/haechi/word/fault"
 )
 
@@ -125,6 +126,9 @@ func (c *Config) Check() error {
 	if _, err := c.level(); err != nil {
 		return err
 	}
+	if _, err := c.walls(); err != nil {
+		return err
+	}
 	host, _, err := net.SplitHostPort(c.Listen)
 	if err != nil {
 		return fault.Invalid.Errorf("%q is not an address to listen on: %w (-listen 127.0.0.1:8080)", c.Listen, err)
@@ -152,6 +156,14 @@ func (c *Config) level() (slog.Level, error) {
 		return 0, fault.Invalid.Errorf("%q is not a log level (debug, info, warn, error)", c.Log)
 	}
 	return l, nil
+}
+
+// walls is the least that build steps must be walled in.
+func (c *Config) walls() (sandbox.Level, error) {
+	if c.Sandbox.Allow == "" {
+		return sandbox.Namespaces, nil
+	}
+	return sandbox.ParseLevel(c.Sandbox.Allow)
 }
 
 // database is the URL of the database, with what env: and file: stand for.

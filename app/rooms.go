@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/haechi-dev/haechi/base/mask"
 	"github.com/haechi-dev/haechi/base/outbound"
 	"github.com/haechi-dev/haechi/base/shape"
 	"github.com/haechi-dev/haechi/keeper/access"
@@ -15,21 +16,23 @@ import (
 	"github.com/haechi-dev/haechi/river/journal"
 	"github.com/haechi-dev/haechi/room/comply"
 	"github.com/haechi-dev/haechi/room/detect"
+	"github.com/haechi-dev/haechi/room/pipeline"
 	"github.com/haechi-dev/haechi/room/route"
 	rules "github.com/haechi-dev/haechi/rules/detect"
+	"github.com/haechi-dev/haechi/tool/sandbox"
 	"github.com/haechi-dev/haechi/word/finding"
 )
 
 // build builds the keepers and the rooms, those first that others need.
 func (a *App) build(ctx context.Context) error {
-	for _, step := range []func(context.Context) error{a.buildKeepers, a.buildRoute, a.buildDetect, a.buildComply} {
+	for _, step := range []func(context.Context) error{a.buildKeepers, a.buildRoute, a.buildDetect, a.buildComply, a.buildPipeline} {
 		if err := step(ctx); err != nil {
 			return err
 		}
 	}
 	a.rooms = append(a.rooms, []room{
 		{"bus", a.Bus.Run}, {"access", a.Access.Run}, {"hub", a.Hub.Run}, {"source", a.Source.Run},
-		{"route", a.Route.Run}, {"detect", a.Detect.Run}, {"comply", a.Comply.Run},
+		{"route", a.Route.Run}, {"detect", a.Detect.Run}, {"comply", a.Comply.Run}, {"pipeline", a.Pipeline.Run},
 	}...)
 	return nil
 }
@@ -87,5 +90,22 @@ func (a *App) buildDetect(context.Context) error {
 
 func (a *App) buildComply(context.Context) error {
 	a.Comply = comply.New(comply.Config{DB: a.DB, Bus: a.Bus, Inventory: a.Inventory, Hub: a.Hub, Shapes: shape.New(), Packs: a.packs, Log: a.log, Now: a.now, Account: a.Config.Account, Region: a.Config.Region})
+	return nil
+}
+
+func (a *App) buildPipeline(ctx context.Context) error {
+	scanners, err := a.scanners(ctx)
+	if err != nil {
+		return err
+	}
+	least, err := a.Config.walls()
+	if err != nil {
+		return err
+	}
+	a.Pipeline = pipeline.New(pipeline.Config{
+		DB: a.DB, Bus: a.Bus, Source: a.Source, Hub: a.Hub, Scanners: scanners, Runner: sandbox.New(sandbox.Config{Least: least}),
+		Work: filepath.Join(a.Config.Data, "work"), Account: a.Config.Account, Region: a.Config.Region, Log: a.log, Now: a.now,
+		Mask: func(line []byte) []byte { return []byte(mask.Text(string(line))) }, Kept: a.Config.Retention.Logs,
+	})
 	return nil
 }

@@ -3,7 +3,9 @@ package main
 // verbs are what haechi does, in the order in which a newcomer meets them.
 func verbs() []verb {
 	return []verb{
-		serveVerb(),
+		demoVerb(), serveVerb(), scanVerb(), dbVerb(),
+		findingsVerb(), eventsVerb(), rulesVerb(), configVerb(),
+		backupVerb(), restoreVerb(), accessVerb(),
 		helpVerb(), completionVerb(), versionVerb(),
 	}
 }

@@ -182,40 +182,77 @@ func noteOf(item *Item) note {
 	return n
 }
 
-// pipelineNote says what happened to a pipeline's run.
+// pipelineNote says what happened to a pipeline's run: what AWS's event says,
+// and what ours says besides, which is why and what to do.
 func pipelineNote(e event.Event) (title, text string, bad, ok bool) {
 	if e.Source != "aws.codepipeline" {
 		return "", "", false, false
 	}
-	var d struct {
-		Pipeline  string `json:"pipeline"`
-		Execution string `json:"execution-id"`
-		State     string `json:"state"`
-		Stage     string `json:"stage"`
-		Action    string `json:"action"`
-		Result    struct {
-			Summary string `json:"external-execution-summary"`
-		} `json:"execution-result"`
-		Failed []struct {
-			Action string `json:"action"`
-			Text   string `json:"additionalInformation"`
-		} `json:"failed-actions"`
-	}
+	var d runDetail
 	if json.Unmarshal(e.Detail, &d) != nil || d.Pipeline == "" {
 		return "", "", false, false
 	}
-	title = "Pipeline " + d.Pipeline + ": run " + strings.ToLower(d.State)
-	lines := []string{"run " + d.Execution}
-	for _, place := range []string{d.Stage, d.Action} {
-		if place != "" {
-			lines = append(lines, place)
+	run := "run"
+	if d.Number > 0 {
+		run = fmt.Sprintf("run %d", d.Number)
+	}
+	if d.Branch != "" {
+		run += " of " + d.Branch
+	}
+	title = "Pipeline " + d.Pipeline + ": " + run + " " + strings.ToLower(d.State)
+	return title, strings.Join(d.lines(), "\n"), d.State == "FAILED", true
+}
+
+type runDetail struct {
+	Pipeline  string `json:"pipeline"`
+	Execution string `json:"execution-id"`
+	State     string `json:"state"`
+	Stage     string `json:"stage"`
+	Action    string `json:"action"`
+	Result    struct {
+		Summary string `json:"external-execution-summary"`
+	} `json:"execution-result"`
+	Failed []struct {
+		Action string `json:"action"`
+		Text   string `json:"additionalInformation"`
+	} `json:"failed-actions"`
+
+	Number  int64  `json:"number"`
+	Branch  string `json:"branch"`
+	Commit  string `json:"commit"`
+	Subject string `json:"subject"`
+	Author  string `json:"author"`
+	Reasons []struct {
+		Text  string `json:"text"`
+		Where string `json:"where"`
+		Do    string `json:"do"`
+	} `json:"reasons"`
+	ReasonCount int `json:"reason-count"`
+}
+
+// reasons is how many reasons of a failed run a message names.
+const reasons = 5
+
+func (d *runDetail) lines() (lines []string) {
+	add := func(parts ...string) {
+		if line := strings.Join(slices.DeleteFunc(parts, func(p string) bool { return p == "" }), " · "); line != "" {
+			lines = append(lines, line)
 		}
 	}
-	if d.Result.Summary != "" {
-		lines = append(lines, d.Result.Summary)
+	if d.Commit == "" {
+		add("run " + d.Execution)
 	}
+	add(clip(d.Subject, 120), d.Author, d.Commit[:min(len(d.Commit), 10)])
+	add(d.Stage, d.Action, d.Result.Summary)
 	for _, f := range d.Failed {
-		lines = append(lines, f.Action+": "+f.Text)
+		add(f.Action + ": " + f.Text)
 	}
-	return title, strings.Join(lines, " · "), d.State == "FAILED", true
+	for i, r := range d.Reasons {
+		if i == reasons {
+			add(fmt.Sprintf("and %d more", max(d.ReasonCount, len(d.Reasons))-reasons))
+			break
+		}
+		add("• "+clip(r.Text, 160), r.Where, clip(r.Do, 160))
+	}
+	return lines
 }

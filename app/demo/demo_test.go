@@ -1,0 +1,63 @@
+package demo_test
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/haechi-dev/haechi/app/demo"
+	"github.com/haechi-dev/haechi/tool/sandbox"
+)
+
+func TestMain(m *testing.M) {
+	sandbox.Child()
+	os.Exit(m.Run())
+}
+
+// All three rivers run from their source to what Slack hears, within twenty seconds.
+func TestThreeRivers(t *testing.T) {
+	if _, err := exec.LookPath("git"); err != nil {
+		t.Skip("no git (apt-get install git)")
+	}
+	var out bytes.Buffer
+	folder := filepath.Join(t.TempDir(), "demo")
+	began := time.Now()
+	for range 2 { // a second demo begins anew where the first one was
+		out.Reset()
+		r, err := demo.Run(t.Context(), demo.Config{Data: folder, Listen: "127.0.0.1:0", Exit: true, Out: &out})
+		if err != nil {
+			t.Fatalf("%v\n%s", err, out.String())
+		}
+		for name, least := range map[string]demo.River{"push": {Findings: 1, Messages: 1}, "log": {Findings: 2, Messages: 1}, "resource": {Findings: 1, Messages: 2}} {
+			if got := r.Rivers[name]; got.Findings < least.Findings || got.Messages < least.Messages {
+				t.Errorf("%s: %+v, want at least %+v\n%s", name, got, least, out.String())
+			}
+		}
+		if got := r.Rivers["push"].Messages; got != 1 {
+			t.Errorf("a failed run was told of in %d messages, want 1: %q", got, r.Slack)
+		}
+		if len(r.Slack) == 0 || strings.Contains(strings.Join(r.Slack, ""), "AKIA") {
+			t.Errorf("slack heard %q", r.Slack)
+		}
+	}
+	t.Logf("two demos took %v\n%s", time.Since(began), out.String())
+}
+
+// A folder that is somebody's is left alone.
+func TestForeignFolder(t *testing.T) {
+	folder := t.TempDir()
+	if err := os.WriteFile(filepath.Join(folder, "thesis.txt"), []byte("years of work"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err := demo.Run(t.Context(), demo.Config{Data: folder, Listen: "127.0.0.1:0", Exit: true, Out: &bytes.Buffer{}})
+	if err == nil || !strings.Contains(err.Error(), "no demo's") {
+		t.Errorf("got %v", err)
+	}
+	if _, err := os.Stat(filepath.Join(folder, "thesis.txt")); err != nil {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,79 @@
+package app
+
+import (
+	"context"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/haechi-dev/haechi/base/advisory"
+	"github.com/haechi-dev/haechi/tool/scan"
+	"github.com/haechi-dev/haechi/tool/scan/deps"
+	"github.com/haechi-dev/haechi/tool/scan/secret"
+)
+
+// AdvisoryFile is the index of vulnerabilities in the data folder, which haechi db import replaces.
+const AdvisoryFile = "advisory.index"
+
+// Scanners are those that look at every tree; salt keys the hashes of secrets.
+func Scanners(salt []byte, index *advisory.Index) []scan.Scanner {
+	return []scan.Scanner{secret.New(salt), deps.New(index)}
+}
+
+// scanners are the server's: they use the newest vulnerability data.
+func (a *App) scanners(ctx context.Context) ([]scan.Scanner, error) {
+	salt, err := a.once(ctx, "scan.salt")
+	if err != nil {
+		return nil, err
+	}
+	file := a.Config.Advisory
+	if file == "" {
+		file = filepath.Join(a.Config.Data, AdvisoryFile)
+	}
+	return []scan.Scanner{secret.New(salt), &freshDeps{file: file, log: a.log, now: deps.New(advisory.Few())}}, nil
+}
+
+// freshDeps is the scanner of dependencies with the index as it is when a scan
+// begins. Before there is one, the few advisories that come with Haechi serve.
+type freshDeps struct {
+	file string
+	log  *slog.Logger
+
+	mu   sync.Mutex
+	seen time.Time
+	now  *deps.Scanner
+}
+
+func (f *freshDeps) newest() *deps.Scanner {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	info, err := os.Stat(f.file)
+	if err != nil || info.ModTime().Equal(f.seen) {
+		return f.now
+	}
+	index, err := advisory.Open(f.file)
+	if err != nil {
+		f.log.Error("the vulnerability data cannot be read; the former stays in use", "file", f.file, "error", err)
+		return f.now
+	}
+	// The former index stays mapped: scans under way may be reading it.
+	f.seen, f.now = info.ModTime(), deps.New(index)
+	return f.now
+}
+
+// Name is that of the scanner within.
+func (f *freshDeps) Name() string { return f.newest().Name() }
+
+// Version is that of the newest data.
+func (f *freshDeps) Version() string { return f.newest().Version() }
+
+// Wants is that of the scanner within.
+func (f *freshDeps) Wants(path string) bool { return f.newest().Wants(path) }
+
+// Begin begins a pass with the newest data.
+func (f *freshDeps) Begin(ctx context.Context, tree fs.FS, out scan.Out) scan.Pass {
+	return f.newest().Begin(ctx, tree, out)
+}
