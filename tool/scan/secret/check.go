@@ -114,6 +114,9 @@ func jwt(token string) (verdict, string) {
 	if payload.Iss != "" && len(payload.Iss) < 80 {
 		evidence += ", issued by " + payload.Iss
 	}
+	if signature, err := base64.RawURLEncoding.DecodeString(strings.TrimRight(parts[2], "=")); strings.EqualFold(header.Alg, "none") || err == nil && printable(signature) {
+		return doubtful, evidence + ", signed by nobody"
+	}
 	return proven, evidence
 }
 

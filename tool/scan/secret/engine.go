@@ -280,10 +280,10 @@ func isTokenPlaceholder(s string) bool {
 	if i := strings.LastIndexAny(s[:min(len(s), 16)], "_-~."); i >= 0 && len(s)-i > 8 {
 		body = s[i+1:]
 	}
-	if rest := strings.TrimLeft(body, body[:min(1, len(body))]); len(rest) >= 24 { // some kinds begin with a row of one letter
+	if rest := strings.TrimLeft(body, body[:min(1, len(body))]); len(rest) >= 24 && len(body)-len(rest) > 3 { // some kinds begin with a row of one letter
 		body = rest
 	}
-	return isMonotonous(body)
+	return isMonotonous(body) || hides(body)
 }
 
 // pair reads the name and value here, for the rules over names.
@@ -359,7 +359,9 @@ func (s *search) authorization(start, end int) {
 			return
 		}
 		c.skip(" \t", 4)
-		c.skip("\\\"'`", 3)
+		if c.skip("\\\"'`", 3) == 0 && s.g.code && end < len(s.text) && s.text[end] != ':' {
+			return // an expression
+		}
 		for _, scheme := range []string{"Bearer ", "bearer ", "Basic ", "basic ", "Token ", "token ", "ApiKey ", "apikey ", "Splunk "} {
 			if c.has(scheme) {
 				c.at += len(scheme)
@@ -375,6 +377,11 @@ func (s *search) authorization(start, end int) {
 	c.skip(" ", 4)
 	if !c.bare(&p) || s.g.made {
 		return
+	}
+	for _, scheme := range []string{"AWS4-", "Digest", "Negotiate", "NTLM", "OAuth", "HMAC"} { // what follows is no secret but an answer
+		if strings.HasPrefix(p.value, scheme) {
+			return
+		}
 	}
 	if v := p.value; tokenLike(v) || passwordLike(v) && !wordlike(v) && !isCode(v) {
 		s.generically("authorization", p, likely, "credentials in a header")

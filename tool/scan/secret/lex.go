@@ -344,7 +344,7 @@ func (c *cursor) fallback(p *pair) bool {
 // unescape undoes what JSON and URLs do to a value.
 func unescape(s string) string {
 	if strings.IndexByte(s, '\\') >= 0 {
-		s = strings.NewReplacer(`\\`, `\`, `\/`, "/", `\"`, `"`, `\'`, "'", `\u0026`, "&", `\u003d`, "=", `\$`, "$").Replace(s)
+		s = strings.NewReplacer(`\\`, `\`, `\/`, "/", `\"`, `"`, `\'`, "'", `\u0026`, "&", `\u003d`, "=", `\$`, "$", `\n`, "\n", `\r`, "\r", `\t`, "\t").Replace(s)
 	}
 	if strings.IndexByte(s, '%') >= 0 {
 		s = unpercent(s)
