@@ -22,7 +22,7 @@ func testdata(t testing.TB, area string) fs.FS {
 	return os.DirFS(path.Join(dir, area))
 }
 
-// The rules that people publish are understood.
+// The rules that people publish are understood, and those for AWS hold when a plain reference says so.
 func TestConformance(t *testing.T) {
 	total := 0
 	var unmet []string
@@ -50,6 +50,11 @@ func TestConformance(t *testing.T) {
 	fmt.Printf("CONFORMANCE detection sigma-rules %d/%d\n", total-len(unmet), total)
 	for _, u := range unmet[:min(20, len(unmet))] {
 		fmt.Println(u)
+	}
+	rules, agree := compareWithReference(t)
+	fmt.Printf("CONFORMANCE detection sigma-reference %d/%d\n", agree, rules)
+	if rules == 0 || agree != rules {
+		t.Errorf("%d of %d rules are as by the reference", agree, rules)
 	}
 	if total == 0 || len(unmet)*100 > total {
 		t.Errorf("%d of %d rules are not understood", len(unmet), total)
