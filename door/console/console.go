@@ -17,8 +17,12 @@ import (
 	"github.com/haechi-dev/haechi/base/db"
 	"github.com/haechi-dev/haechi/base/seal"
 	"github.com/haechi-dev/haechi/keeper/hub"
+	"github.com/haechi-dev/haechi/keeper/inventory"
 	"github.com/haechi-dev/haechi/lang/iam"
 	"github.com/haechi-dev/haechi/river/bus"
+	"github.com/haechi-dev/haechi/room/comply"
+	"github.com/haechi-dev/haechi/room/pipeline"
+	"github.com/haechi-dev/haechi/room/route"
 	"github.com/haechi-dev/haechi/word/fault"
 )
 
@@ -31,6 +35,12 @@ type Config struct {
 	Bus    *bus.Bus
 	Log    *slog.Logger
 	Now    func() time.Time
+
+	// What has pages only where it is there.
+	Runs   *pipeline.Pipelines
+	Assets *inventory.Inventory // with Comply
+	Comply *comply.Comply
+	Routes *route.Router
 
 	Account, Region string
 	Version         string
@@ -85,6 +95,9 @@ func New(c Config) (*Console, error) {
 		for path, a := range p.actions {
 			o.mux.HandleFunc("POST "+path, o.act(p, a))
 		}
+		for path, s := range p.streams {
+			o.mux.HandleFunc("GET "+path, o.stream(p, s))
+		}
 	}
 	o.mux.HandleFunc("/", o.missing)
 	return o, nil
@@ -96,6 +109,9 @@ func (o *Console) Paths() (paths []string) {
 		paths = append(paths, "GET "+p.path)
 		for path := range p.actions {
 			paths = append(paths, "POST "+path)
+		}
+		for path := range p.streams {
+			paths = append(paths, "GET "+path)
 		}
 	}
 	return append(paths, "GET /live")
@@ -122,6 +138,7 @@ type page struct {
 	asks    func(r *request) []iam.Request
 	view    func(r *request) (any, error)
 	actions map[string]action // POST path → what it does
+	streams map[string]stream // GET path → what is no page: text, events
 }
 
 // action is what a form does. It returns where to go next, or, with show, the
@@ -132,9 +149,22 @@ type action struct {
 	show func(r *request) (view any, err error)
 }
 
+// stream writes an answer that is no page; whoever may see the page may see it.
+type stream func(r *request) error
+
 // pages lists every page; adding one is a line here.
 func (o *Console) pages() []page {
-	return []page{o.overview(), o.findings(), o.finding(), o.users(), o.settings()}
+	all := []page{o.overview(), o.findings(), o.finding()}
+	if o.config.Runs != nil {
+		all = append(all, o.runs(), o.run())
+	}
+	if o.config.Assets != nil && o.config.Comply != nil {
+		all = append(all, o.resources(), o.resource())
+	}
+	if o.config.Routes != nil {
+		all = append(all, o.routes(), o.route(), o.receiver(), o.deliveries())
+	}
+	return append(all, o.users(), o.settings())
 }
 
 // request is one look at a page, by somebody we know.
@@ -178,6 +208,23 @@ func (o *Console) show(p page) http.HandlerFunc {
 			return
 		}
 		o.render(q, http.StatusOK, p, view)
+	}
+}
+
+func (o *Console) stream(p page, s stream) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		q, err := o.enter(w, r)
+		if err != nil {
+			o.fail(w, r, fault.Unauthenticated.Errorf("sign in first"))
+			return
+		}
+		if err := o.config.Access.Allow(r.Context(), p.asks(q)...); err != nil {
+			o.fail(w, r, err)
+			return
+		}
+		if err := s(q); err != nil {
+			o.fail(w, r, err)
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package console
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"time"
@@ -23,42 +24,34 @@ func (o *Console) live(w http.ResponseWriter, r *http.Request) {
 		o.turnAway(w, r, err)
 		return
 	}
-	out := http.NewResponseController(w)
-	w.Header().Set("Content-Type", "text/event-stream")
-	w.WriteHeader(http.StatusOK)
-	look, beat, end := time.NewTicker(liveLook), time.NewTicker(liveBeat), time.NewTimer(liveLimit)
+	events := beginEvents(w)
+	defer events.close()
+	ctx, cancel := context.WithTimeout(r.Context(), liveLimit)
+	defer cancel()
+	look := time.NewTicker(liveLook)
 	defer look.Stop()
-	defer beat.Stop()
-	defer end.Stop()
 	last := int64(-1)
 	for {
-		head, err := o.head(r)
+		head, err := o.head(ctx)
 		if err != nil && fault.Of(err) != fault.Unavailable {
 			return
 		}
 		if err == nil && head != last {
-			_, err = fmt.Fprintf(w, "id: %d\nevent: change\ndata: %d\n\n", head, head)
+			if events.send("change", head, fmt.Sprint(head)) != nil {
+				return
+			}
 			last = head
-		}
-		if err != nil || out.Flush() != nil {
-			return
 		}
 		select {
 		case <-look.C:
-		case <-beat.C:
-			if _, err := fmt.Fprint(w, ": still here\n\n"); err != nil {
-				return
-			}
-		case <-end.C:
-			return
-		case <-r.Context().Done():
+		case <-ctx.Done():
 			return
 		}
 	}
 }
 
-func (o *Console) head(r *http.Request) (head int64, err error) {
-	err = o.config.DB.Read(r.Context(), func(tx *db.Tx) error {
+func (o *Console) head(ctx context.Context) (head int64, err error) {
+	err = o.config.DB.Read(ctx, func(tx *db.Tx) error {
 		head, err = o.config.Bus.Head(tx)
 		return err
 	})

@@ -10,20 +10,37 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/haechi-dev/haechi/keeper/hub"
+	"github.com/haechi-dev/haechi/keeper/inventory"
 	"github.com/haechi-dev/haechi/lang/iam"
+	"github.com/haechi-dev/haechi/room/comply"
+	"github.com/haechi-dev/haechi/room/pipeline"
 	"github.com/haechi-dev/haechi/word/fault"
 	"github.com/haechi-dev/haechi/word/finding"
 )
 
 type pair struct{ Name, Value string }
 
+// place is where a finding is, with the run that saw it there, if a run did.
+type place struct {
+	hub.Presence
+	Run string // its page
+}
+
+// thing is what a finding is about; Path is its page, if it is in the inventory.
+type thing struct {
+	finding.Resource
+	Path string
+}
+
 type findingView struct {
 	Finding     finding.Finding
 	Row         findingRow
 	Excerpt     string
+	Evidence    string
 	Place       string
 	Fields      []pair // what the provider says besides
-	Presence    []hub.Presence
+	Presence    []place
+	Resources   []thing
 	History     []hub.Change
 	Acceptance  *hub.Acceptance
 	Tied        []findingRow
@@ -62,13 +79,20 @@ func (o *Console) findingView(r *request) (any, error) {
 		v.At, v.Choose = at, false
 	}
 	f := &v.Finding
-	v.Row, v.Excerpt, v.Place = rowOf(f, false), f.ProductFields[finding.FieldExcerpt], f.Place().String()
+	v.Row, v.Excerpt, v.Place = rowOf(r.lang, f, false), f.ProductFields[finding.FieldExcerpt], f.Place().String()
+	v.Evidence = f.ProductFields[finding.FieldEvidence]
 	if f.Remediation != nil && f.Remediation.Recommendation != nil {
 		v.Remediation, v.URL = f.Remediation.Recommendation.Text, safeURL(f.Remediation.Recommendation.URL)
 	}
+	if r.lang == "ko" {
+		v.Remediation = cmp.Or(f.ProductFields[comply.FieldFixKo], v.Remediation)
+	}
 	v.Fields = fieldsOf(f)
-	if v.Presence, err = o.config.Hub.PresenceOf(r.Context(), ref); err != nil {
+	if v.Presence, err = o.places(r, ref); err != nil {
 		return nil, err
+	}
+	for _, about := range f.Resources {
+		v.Resources = append(v.Resources, thing{about, o.resourceNamed(r, about.ID)})
 	}
 	if v.History, _, err = o.config.Hub.History(r.Context(), hub.HistoryQuery{Ref: ref, Limit: 50}); err != nil {
 		return nil, err
@@ -90,6 +114,32 @@ func (o *Console) findingView(r *request) (any, error) {
 	return v, nil
 }
 
+func (o *Console) places(r *request, ref hub.Ref) (all []place, err error) {
+	presence, err := o.config.Hub.PresenceOf(r.Context(), ref)
+	for _, p := range presence {
+		one := place{Presence: p}
+		if run, ok := strings.CutSuffix(p.Scan, "/"+p.Tool); ok && o.config.Runs != nil { // a run's scans are RUN/TOOL
+			if _, err := o.config.Runs.Execution(r.Context(), run); err == nil {
+				one.Run = pipeline.Path(run)
+			}
+		}
+		all = append(all, one)
+	}
+	return all, err
+}
+
+// resourceNamed is the page of an asset by its ARN, or "".
+func (o *Console) resourceNamed(r *request, arn string) string {
+	if o.config.Assets == nil || o.config.Comply == nil {
+		return ""
+	}
+	item, err := o.config.Assets.Named(r.Context(), arn)
+	if err != nil {
+		return ""
+	}
+	return resourcePath(inventory.KeyOf(item))
+}
+
 // safeURL is a link that a page may show: http and https alone.
 func safeURL(text string) string {
 	if strings.HasPrefix(text, "https://") || strings.HasPrefix(text, "http://") {
@@ -102,7 +152,7 @@ func safeURL(text string) string {
 func fieldsOf(f *finding.Finding) (pairs []pair) {
 	for _, name := range slices.Sorted(maps.Keys(f.ProductFields)) {
 		switch name {
-		case finding.FieldExcerpt, finding.FieldFile, finding.FieldLine, finding.FieldColumn:
+		case finding.FieldExcerpt, finding.FieldFile, finding.FieldLine, finding.FieldColumn, finding.FieldEvidence, comply.FieldTitleKo, comply.FieldFixKo:
 		default:
 			pairs = append(pairs, pair{strings.TrimPrefix(name, "haechi/"), f.ProductFields[name]})
 		}
@@ -121,7 +171,7 @@ func (o *Console) tied(r *request, f *finding.Finding) (rows []findingRow, err e
 	}
 	for i := range got.Findings {
 		if other := &got.Findings[i]; other.ID != f.ID || other.ProductARN != f.ProductARN {
-			rows = append(rows, rowOf(other, false))
+			rows = append(rows, rowOf(r.lang, other, false))
 		}
 	}
 	return rows, nil

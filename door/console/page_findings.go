@@ -12,6 +12,7 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/haechi-dev/haechi/keeper/hub"
 	"github.com/haechi-dev/haechi/lang/iam"
+	"github.com/haechi-dev/haechi/room/comply"
 	"github.com/haechi-dev/haechi/word/diag"
 	"github.com/haechi-dev/haechi/word/fault"
 	"github.com/haechi-dev/haechi/word/finding"
@@ -29,13 +30,21 @@ type findingRow struct {
 	Choose         bool
 }
 
-func rowOf(f *finding.Finding, choose bool) findingRow {
+func rowOf(lang string, f *finding.Finding, choose bool) findingRow {
 	ref := encodeRef(hub.RefOf(*f))
 	return findingRow{
-		Key: finding.Fingerprint(ref)[:12], Ref: ref, Path: findingPath(f), Severity: f.Label(), Title: f.Title, Where: f.Where(),
+		Key: finding.Fingerprint(ref)[:12], Ref: ref, Path: findingPath(f), Severity: f.Label(), Title: titleOf(lang, f), Where: f.Where(),
 		Product: cmp.Or(f.ProductFields[finding.FieldTool], f.ProductName), Status: f.Status(), Archived: f.RecordState == finding.Archived,
 		Updated: cmp.Or(f.LastObservedAt, f.UpdatedAt), Choose: choose,
 	}
+}
+
+// titleOf is a finding's title in the reader's language, where it has one.
+func titleOf(lang string, f *finding.Finding) string {
+	if lang == "ko" {
+		return cmp.Or(f.ProductFields[comply.FieldTitleKo], f.Title)
+	}
+	return f.Title
 }
 
 // findingPath is the address of a finding's page.
@@ -156,6 +165,9 @@ func splitWords(text string) (words []string) {
 	return words
 }
 
+// filterPath is the page of the findings that a filter means.
+func filterPath(filter string) string { return "/findings?q=" + url.QueryEscape(filter) }
+
 const openFilter = "state:active status:new,notified"
 
 type chip struct {
@@ -234,7 +246,7 @@ func (o *Console) findingsView(r *request) (any, error) {
 		return nil, err
 	}
 	for i := range got.Findings {
-		v.Rows = append(v.Rows, rowOf(&got.Findings[i], v.Choose))
+		v.Rows = append(v.Rows, rowOf(r.lang, &got.Findings[i], v.Choose))
 	}
 	if got.Token != "" {
 		q.Set("token", got.Token)

@@ -39,6 +39,13 @@ type share struct {
 	Bar        template.HTML
 }
 
+// score is how well a standard is met; not Scored without anything to judge.
+type score struct {
+	Name, Path string
+	Percent    int
+	Scored     bool
+}
+
 type overviewView struct {
 	Tiles     []tile
 	Open      int
@@ -51,7 +58,7 @@ type overviewView struct {
 	Parked    int64
 	Products  []share
 	Rows      []findingRow
-	Scores    []hub.Score
+	Scores    []score
 	Choose    bool
 }
 
@@ -82,7 +89,7 @@ func (o *Console) overviewView(r *request) (any, error) {
 		v.Open += today.Open[l]
 	}
 	v.Products = shares(today.Products)
-	if v.Scores, err = o.config.Hub.Scores(r.Context()); err != nil {
+	if v.Scores, err = o.scores(r); err != nil {
 		return nil, err
 	}
 	if err := o.stations(r, &v); err != nil {
@@ -96,9 +103,26 @@ func (o *Console) overviewView(r *request) (any, error) {
 		return nil, err
 	}
 	for i := range got.Findings {
-		v.Rows = append(v.Rows, rowOf(&got.Findings[i], false))
+		v.Rows = append(v.Rows, rowOf(r.lang, &got.Findings[i], false))
 	}
 	return v, nil
+}
+
+// scores are how well standards are met: as the rules say, where they are at hand.
+func (o *Console) scores(r *request) (all []score, err error) {
+	if o.config.Comply == nil {
+		standards, err := o.config.Hub.Scores(r.Context())
+		for _, s := range standards {
+			all = append(all, score{s.Standard.Name, "", s.Percent(), s.Passed+s.Failed > 0})
+		}
+		return all, err
+	}
+	packs, _, err := o.config.Comply.Scores(r.Context())
+	for _, p := range packs {
+		percent, ok := p.Percent()
+		all = append(all, score{r.in(p.Title), "/resources", percent, ok})
+	}
+	return all, err
 }
 
 func (o *Console) stations(r *request, v *overviewView) error {

@@ -55,11 +55,17 @@
   // The log of a run comes as it is written.
   for (const log of document.querySelectorAll("pre[data-follow]")) {
     const stream = new EventSource(log.dataset.follow);
-    let end = true;
+    let end = true, waiting = false;
+    const soon = () => { // steps move on without an event of their own
+      if (waiting) return;
+      waiting = true;
+      setTimeout(() => { waiting = false; refresh(); }, 1500);
+    };
     log.addEventListener("scroll", () => { end = log.scrollHeight - log.scrollTop - log.clientHeight < 40; });
     stream.addEventListener("text", (e) => {
       log.append(JSON.parse(e.data));
       if (end) log.scrollTop = log.scrollHeight;
+      soon();
     });
     stream.addEventListener("end", () => { stream.close(); refresh(); });
     addEventListener("pagehide", () => stream.close());
