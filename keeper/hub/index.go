@@ -148,6 +148,11 @@ func (ix *index) sync(tx *db.Tx) error {
 	ix.loading.Lock()
 	defer ix.loading.Unlock()
 	at, seq := ix.rev, int64(math.MaxInt64) // only a loader changes rev
+	if at < rev {
+		if err := ix.reserve(tx); err != nil {
+			return err
+		}
+	}
 	for at < rev {
 		const part = 5000
 		rows, err := db.All(tx, func(scan db.Scan) (r indexRow, err error) {
@@ -177,8 +182,8 @@ func (ix *index) apply(rows []indexRow) error {
 		if r.seq < 1 || r.seq > math.MaxInt32 {
 			return fault.Internal.Errorf("finding number %d", r.seq)
 		}
-		for int64(len(ix.class)) < r.seq {
-			ix.grow()
+		if n := int(r.seq) - len(ix.class); n > 0 {
+			ix.grow(n)
 		}
 		if !ix.set(int(r.seq-1), string(r.facets)) {
 			return fault.Internal.Errorf("facets of finding %d are broken", r.seq)
@@ -187,10 +192,35 @@ func (ix *index) apply(rows []indexRow) error {
 	return nil
 }
 
-func (ix *index) grow() {
-	ix.class, ix.generator, ix.types, ix.resources = append(ix.class, 0), append(ix.generator, 0), append(ix.types, 0), append(ix.resources, 0)
-	ix.created, ix.updated, ix.first, ix.last = append(ix.created, never), append(ix.updated, never), append(ix.first, never), append(ix.last, never)
-	ix.id = append(ix.id, 0)
+// grow makes room for n more rows, and for some to come.
+func (ix *index) grow(n int) {
+	ix.class, ix.generator, ix.types, ix.resources = longer(ix.class, n, 0), longer(ix.generator, n, 0), longer(ix.types, n, 0), longer(ix.resources, n, 0)
+	ix.created, ix.updated, ix.first, ix.last = longer(ix.created, n, never), longer(ix.updated, n, never), longer(ix.first, n, never), longer(ix.last, n, never)
+	ix.id = longer(ix.id, n, 0)
+}
+
+func longer[T any](column []T, n int, empty T) []T {
+	if need := len(column) + n; need > cap(column) {
+		column = append(make([]T, 0, need+need/16+64), column...)
+	}
+	for range n {
+		column = append(column, empty)
+	}
+	return column
+}
+
+// reserve makes all the room there is need for at once, while nobody is waiting yet.
+func (ix *index) reserve(tx *db.Tx) error {
+	last, err := db.One(tx, db.Value[int64], "SELECT value FROM hub_counters WHERE name = 'seq'")
+	if err != nil {
+		return err
+	}
+	ix.mu.Lock()
+	defer ix.mu.Unlock()
+	if n := int(last) - len(ix.class); n > 0 && last < math.MaxInt32 {
+		ix.grow(n)
+	}
+	return nil
 }
 
 func (ix *index) set(i int, facets string) bool {

@@ -12,6 +12,7 @@ type look struct {
 	classOK  []int8 // 0 not asked yet, 1 yes, -1 no
 	genOK    []int8
 	typesOK  []int8
+	resOK    []int8
 	byClass  []numbered
 	byGen    []test
 	byTypes  []test
@@ -65,6 +66,9 @@ func (ix *index) look(p *predicate) *look {
 	}
 	l.classOK, l.genOK, l.typesOK = make([]int8, len(ix.classes.texts)), make([]int8, len(ix.generators.texts)), make([]int8, len(ix.typeLists.texts))
 	l.classOK[0] = -1
+	if l.byRes != nil {
+		l.resOK = make([]int8, len(ix.resLists.texts))
+	}
 	return l
 }
 
@@ -92,7 +96,12 @@ func (l *look) may(i int) bool {
 			return false
 		}
 	}
-	return l.byRes == nil || l.askResources(ix.resources[i])
+	if l.byRes != nil {
+		if ok := l.resOK[ix.resources[i]]; ok < 0 || ok == 0 && !l.askResources(ix.resources[i]) {
+			return false
+		}
+	}
+	return true
 }
 
 func remember(in []int8, n uint32, holds bool) bool {
@@ -119,21 +128,17 @@ func (l *look) askTypes(n uint32) bool {
 	return remember(l.typesOK, n, !slices.ContainsFunc(l.byTypes, func(t test) bool { return !t.holds(values) }))
 }
 
-// askResources is not remembered: there are nearly as many lists of resources as findings.
 func (l *look) askResources(n uint32) bool {
 	list := l.ix.resLists.texts[n]
-	for _, t := range l.byRes {
+	return remember(l.resOK, n, !slices.ContainsFunc(l.byRes, func(t numbered) bool {
 		l.resParts = l.resParts[:0]
 		each(list, func(i int, text string) {
 			if i%2 == t.number {
 				l.resParts = append(l.resParts, value{text: text})
 			}
 		})
-		if !t.holds(l.resParts) {
-			return false
-		}
-	}
-	return true
+		return !t.holds(l.resParts)
+	}))
 }
 
 // order is one the index can sort by by itself: a number a row, ties by seq.
