@@ -26,7 +26,7 @@ import (
 func (a *App) open(ctx context.Context) error {
 	spoken, err := wire.New(wire.Config{
 		Keys: a.Access, Gate: a.Access, Log: a.log, Now: a.now, SourceIP: a.sourceIP,
-		Services: []wire.Service{sts.Service(), securityhub.Service(a.Hub), events.Service(a.Route), haechi.Service(a.Route)},
+		Services: a.services(),
 	})
 	if err != nil {
 		return err
@@ -35,7 +35,7 @@ func (a *App) open(ctx context.Context) error {
 	mux.HandleFunc("GET /healthz", a.healthz)
 	mux.HandleFunc("GET /readyz", a.readyz)
 	mux.HandleFunc("GET /metrics", a.metrics)
-	pages, err := console.New(console.Config{
+	a.pages, err = console.New(console.Config{
 		Access: a.Access, People: a.Access, Kept: a.kept, DB: a.DB, Hub: a.Hub, Bus: a.Bus, Log: a.log, Now: a.now,
 		Account: a.Config.Account, Region: a.Config.Region, Version: a.version, Secure: a.overTLS, SourceIP: a.sourceIP,
 	})
@@ -48,9 +48,14 @@ func (a *App) open(ctx context.Context) error {
 	}
 	mux.Handle(gitdoor.Prefix, git)
 	mux.Handle(intake.Prefix, intake.Handler(intake.Config{Journal: a.Journal, Access: a.Access, Items: a.Inventory, Now: a.now, Log: a.log}))
-	mux.Handle("/", pages)
+	mux.Handle("/", a.pages)
 	a.handler = a.secured(a.dispatch(spoken, mux))
 	return nil
+}
+
+// services are AWS's, and our own, as far as they are answered.
+func (a *App) services() []wire.Service {
+	return []wire.Service{sts.Service(), securityhub.Service(a.Hub), events.Service(a.Route), haechi.Service(a.Route, a.Access)}
 }
 
 func (a *App) gitDoor(ctx context.Context) (http.Handler, error) {

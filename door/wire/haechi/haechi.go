@@ -1,12 +1,15 @@
-// Package haechi answers what no AWS service has an operation for: configuration as files.
+// Package haechi answers what no AWS service has an operation for: configuration as files, and tokens for git and log senders.
 package haechi
 
 import (
+	"cmp"
 	"context"
 	_ "embed"
 
 	"github.com/haechi-dev/haechi/base/seal"
 	"github.com/haechi-dev/haechi/door/wire"
+	"github.com/haechi-dev/haechi/keeper/access"
+	"github.com/haechi-dev/haechi/lang/iam"
 	"github.com/haechi-dev/haechi/room/route"
 	"github.com/haechi-dev/haechi/word/diag"
 	"github.com/haechi-dev/haechi/word/fault"
@@ -15,24 +18,36 @@ import (
 //go:embed model.json
 var table []byte
 
-// Service answers haechi, for a router.
-func Service(router *route.Router) wire.Service {
-	s := &service{router}
+// People are who may be given tokens.
+type People interface {
+	CreateToken(ctx context.Context, user string, purpose access.Purpose) (access.Token, seal.Secret, error)
+	UserARN(name string) string
+}
+
+// Service answers haechi, for a router and the users there are.
+func Service(router *route.Router, people People) wire.Service {
+	s := &service{router, people}
 	return wire.Service{
-		Model:      wire.MustModel(table),
-		Operations: map[string]wire.Operation{"ApplyConfig": wire.Op(wire.AskAll, s.applyConfig)},
+		Model: wire.MustModel(table),
+		Operations: map[string]wire.Operation{
+			"ApplyConfig": wire.Op(wire.AskAll, s.applyConfig),
+			"CreateToken": wire.Op(s.askToken, s.createToken),
+		},
 		Faults: wire.Faults{
 			fault.Invalid:     {"ValidationException"},
-			fault.NotFound:    {"ValidationException"},
+			fault.NotFound:    {"ResourceNotFoundException", "ValidationException"},
 			fault.Unsupported: {"ValidationException"},
-			fault.Conflict:    {"ConflictException"},
-			fault.Exists:      {"ConflictException"},
+			fault.Conflict:    {"ConflictException", "ValidationException"},
+			fault.Exists:      {"ConflictException", "ValidationException"},
 			fault.Limit:       {"LimitExceededException"},
 		},
 	}
 }
 
-type service struct{ router *route.Router }
+type service struct {
+	router *route.Router
+	people People
+}
 
 type applyInput struct {
 	Files   []file
@@ -79,4 +94,31 @@ func (s *service) applyConfig(ctx context.Context, _ *wire.Call, in *applyInput)
 		out.Changes = append(out.Changes, change{c.Do, c.What, c.Name, c.Fields})
 	}
 	return out, nil
+}
+
+type tokenInput struct {
+	User    string // the caller if it is empty
+	Purpose access.Purpose
+}
+
+type tokenOutput struct {
+	ID      string `json:"Id"`
+	User    string
+	Purpose access.Purpose
+	Value   string // told this once
+}
+
+func (in *tokenInput) user(c *wire.Call) string { return cmp.Or(in.User, c.Principal.Name) }
+
+// askToken asks for what IAM calls such a token, as the console does.
+func (s *service) askToken(c *wire.Call, in *tokenInput) []iam.Request {
+	return c.AskFor("iam:CreateServiceSpecificCredential", s.people.UserARN(in.user(c)))
+}
+
+func (s *service) createToken(ctx context.Context, c *wire.Call, in *tokenInput) (*tokenOutput, error) {
+	t, value, err := s.people.CreateToken(ctx, in.user(c), in.Purpose)
+	if err != nil {
+		return nil, err
+	}
+	return &tokenOutput{t.ID, t.User, t.Purpose, value.Reveal()}, nil
 }

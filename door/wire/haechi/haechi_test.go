@@ -11,6 +11,7 @@ import (
 	"github.com/haechi-dev/haechi/base/seal"
 	"github.com/haechi-dev/haechi/door/wire/haechi"
 	"github.com/haechi-dev/haechi/door/wire/wiretest"
+	"github.com/haechi-dev/haechi/keeper/access"
 	"github.com/haechi-dev/haechi/lang/iam"
 	"github.com/haechi-dev/haechi/river/bus"
 	"github.com/haechi-dev/haechi/room/route"
@@ -18,11 +19,11 @@ import (
 
 var update = flag.Bool("update", false, "write ops.txt anew")
 
-func TestOps(t *testing.T) { wiretest.Ops(t, haechi.Service(nil), "ops.txt", *update) }
+func TestOps(t *testing.T) { wiretest.Ops(t, haechi.Service(nil, nil), "ops.txt", *update) }
 
-func serve(t *testing.T, o wiretest.Options) func(input string) (status int, body string) {
+func serve(t *testing.T, o wiretest.Options, operation string) func(input string) (status int, body string) {
 	t.Helper()
-	d, err := db.Open(t.Context(), "sqlite:"+filepath.Join(t.TempDir(), "state.db"), bus.Schema(), route.Schema())
+	d, err := db.Open(t.Context(), "sqlite:"+filepath.Join(t.TempDir(), "state.db"), bus.Schema(), route.Schema(), access.Schema())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -32,13 +33,19 @@ func serve(t *testing.T, o wiretest.Options) func(input string) (status int, bod
 		t.Fatal(err)
 	}
 	r := route.New(route.Config{DB: d, Bus: bus.New(d), Account: wiretest.Account, Region: wiretest.Region, Seal: key, HTTP: http.DefaultClient})
-	service := haechi.Service(r)
+	people := access.New(access.Config{DB: d, Sealer: key, Account: wiretest.Account})
+	for _, name := range []string{"tester", "shipper"} {
+		if err := people.CreateUser(t.Context(), name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	service := haechi.Service(r, people)
 	s := wiretest.Serve(t, o, service)
 	return func(input string) (int, string) {
 		t.Helper()
-		response, body := s.Call(t, "haechi", "POST", "/", "Haechi.ApplyConfig", input)
+		response, body := s.Call(t, "haechi", "POST", "/", "Haechi."+operation, input)
 		if response.StatusCode == http.StatusOK {
-			wiretest.Valid(t, service.Model, "ApplyConfig", body)
+			wiretest.Valid(t, service.Model, operation, body)
 		}
 		return response.StatusCode, string(body)
 	}
@@ -48,7 +55,7 @@ const files = `"Files":[{"Name":"routes.yaml","Text":"targets:\n  - name: slack/
 
 // A dry run tells what would be done, and does nothing; applying does it once.
 func TestApplyConfig(t *testing.T) {
-	call := serve(t, wiretest.Options{})
+	call := serve(t, wiretest.Options{}, "ApplyConfig")
 	const secret = `"Secrets":{"env:HOOK":"https://hooks.slack.com/services/` + `T0/B0/x"}`
 	for _, c := range []struct{ input, want string }{
 		{`{` + files + `,` + secret + `,"DryRun":true}`, `"Do":"create","What":"target","Name":"slack/ops"`},
@@ -65,7 +72,7 @@ func TestApplyConfig(t *testing.T) {
 // What is wrong in a file is told with its place; a secret that did not come is never looked for here; who may not, may not.
 func TestApplyConfigRefused(t *testing.T) {
 	t.Setenv("HOOK", "https://hooks.example.com/of-the-server")
-	call := serve(t, wiretest.Options{})
+	call := serve(t, wiretest.Options{}, "ApplyConfig")
 	for _, c := range []struct{ input, want string }{
 		{`{` + files + `}`, `env:HOOK did not come with the files`},
 		{`{"Files":[{"Name":"r.yaml","Text":"routs: []"}]}`, `r.yaml:1:1`},
@@ -76,8 +83,30 @@ func TestApplyConfigRefused(t *testing.T) {
 			t.Errorf("%s: %d %s, want 400 with %s", c.input, status, body, c.want)
 		}
 	}
-	denied := serve(t, wiretest.Options{Deny: func(r iam.Request) bool { return r.Action == "haechi:ApplyConfig" }})
+	denied := serve(t, wiretest.Options{Deny: func(r iam.Request) bool { return r.Action == "haechi:ApplyConfig" }}, "ApplyConfig")
 	if status, body := denied(`{"Files":[]}`); status < 400 || !strings.Contains(body, "AccessDenied") {
 		t.Errorf("denied: %d %s", status, body)
+	}
+}
+
+// A token is made for whoever asks, or for the user they name and may make one for.
+func TestCreateToken(t *testing.T) {
+	call := serve(t, wiretest.Options{Deny: func(r iam.Request) bool {
+		return r.Action == "iam:CreateServiceSpecificCredential" && strings.HasSuffix(r.Resource, "/boss")
+	}}, "CreateToken")
+	for _, c := range []struct {
+		input  string
+		status int
+		want   string
+	}{
+		{`{"Purpose":"intake"}`, 200, `"User":"tester"`},
+		{`{"Purpose":"git","User":"shipper"}`, 200, `"Value":"`},
+		{`{"Purpose":"git","User":"nobody"}`, 404, `nobody`},
+		{`{"Purpose":"all"}`, 400, `Purpose`},
+		{`{"Purpose":"git","User":"boss"}`, 400, `AccessDenied`},
+	} {
+		if status, body := call(c.input); status != c.status || !strings.Contains(body, c.want) {
+			t.Errorf("%s: %d %s, want %d with %s", c.input, status, body, c.status, c.want)
+		}
 	}
 }
