@@ -67,11 +67,19 @@ func aboutRule(r *sigma.Rule) (about, error) {
 			return a, fault.Invalid.Wrap(diag.Errorf(r.Place, "a resource under haechi needs a type and an id"))
 		}
 	}
+	for _, t := range a.Types {
+		if namespace, rest, _ := strings.Cut(t, "/"); !slices.Contains(namespaces[:], namespace) || strings.Count(rest, "/") > 1 {
+			return a, fault.Invalid.Wrap(diag.Errorf(r.Place, "type %q under haechi is not namespace/category/classifier", t).WithHint("namespaces are %s", strings.Join(namespaces[:], ", ")))
+		}
+	}
 	if len(a.Types) == 0 {
 		a.Types = typesOf(r.Tags)
 	}
 	return a, nil
 }
+
+// namespaces are what a finding's types begin with.
+var namespaces = [...]string{"Software and Configuration Checks", "TTPs", "Effects", "Unusual Behaviors", "Sensitive Data Identifications"}
 
 // tactics are ATT&CK's names as Sigma's tags and ASFF's types have them.
 var tactics = [...][2]string{

@@ -323,10 +323,44 @@ func TestBrokenRecord(t *testing.T) {
 	}
 }
 
+// Whatever a sender puts into a record, what is found in it is told.
+func TestHostileRecord(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, open func(...db.Schema) *db.DB) {
+		h := build(t, dbtest.Context(t), open(schemas()...))
+		stop := examples(t, "cloudtrail-disabled.txtar", "bad/stopped")[0].Text
+		for i, hostile := range []string{`\u0000`, `\n\u001b[31m`, strings.Repeat("x", 5000), `\ud800`, `"}`, `é{region}`} {
+			if i == 4 {
+				hostile = `\"}`
+			}
+			text := strings.NewReplacer(`"aws-cli/2.9.0"`, `"`+hostile+`"`, `"us-east-1"`, `"`+hostile+`"`, `"main"`, fmt.Sprintf(`"%d%s"`, i, hostile), `"198.51.100.7"`, `"`+hostile+`"`, `"eventID": "`, fmt.Sprintf(`"eventID": "%d`, i), `user/alice`, `user/`+hostile, `"111122223333"`, `"`+hostile+`"`).Replace(stop)
+			h.watch(fmt.Sprint(i), cloudTrail(text))
+			if n := len(h.findings()); n != i+1 {
+				t.Fatalf("%.40s: %d findings: %+v", hostile, n, h.room.Stats())
+			}
+		}
+	})
+}
+
+// A rule of few words makes a whole finding, of records that are no JSON, too.
+func TestPlainRule(t *testing.T) {
+	r, err := sigma.Parse("x.yml", []byte("title: Panic\nlogsource: {category: text}\ndetection: {s: [panic], condition: s}\n"))
+	must(t, err)
+	dbtest.Each(t, func(t *testing.T, open func(...db.Schema) *db.DB) {
+		h := build(t, dbtest.Context(t), open(schemas()...))
+		scan, err := detect.NewScan([]sigma.File{{Rules: r}}, finding.Maker{Account: "111122223333", Region: "us-east-1"})
+		must(t, err)
+		must(t, scan.Observe(record.Record{Time: time.Unix(1e9, 0), Source: "text", Text: "kernel PANIC"}))
+		did, err := h.hub.Import(h.ctx, finding.Scan{Tool: detect.Tool}, scan.Findings()...)
+		if err != nil || did.New != 1 || len(did.Failed) > 0 {
+			t.Errorf("%+v %v", did, err)
+		}
+	})
+}
+
 // A rule that says under haechi what nobody understands is refused with its place.
 func TestBrokenRule(t *testing.T) {
 	for text, want := range map[string]string{
-		"haechi: {typos: []}": "x.yml:4:9", "haechi: {resource: {type: AwsS3Bucket}}": "needs a type and an id",
+		"haechi: {typos: []}": "x.yml:4:9", "haechi: {resource: {type: AwsS3Bucket}}": "needs a type and an id", "haechi: {types: [TTP/x]}": `type "TTP/x" under haechi is not`,
 	} {
 		r, err := sigma.Parse("x.yml", []byte("title: t\nlogsource: {product: aws}\ndetection: {s: {a: b}, condition: s}\n"+text))
 		must(t, err)

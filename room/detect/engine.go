@@ -95,7 +95,7 @@ func (e *engine) look(r record.Record) ([]hit, error) {
 			c := e.set.Rule(k).Correlation
 			group := finding.Fingerprint(e.event.Group(c)...)
 			said := e.details(k, r)
-			said.Group = strings.Join(e.event.Group(c), " ")
+			said.Group = clean(strings.Join(e.event.Group(c), " "))
 			h.count = append(h.count, counting{rule: k, group: group, value: e.event.Get(c.Field), said: said})
 		}
 		hits = append(hits, h)
@@ -125,13 +125,13 @@ func (e *engine) key(i int, r record.Record) string {
 }
 
 func (e *engine) details(i int, r record.Record) details {
-	get := e.event.Get
+	get := func(field string) string { return clean(e.event.Get(field)) }
 	d := details{
 		Account: account(get("recipientAccountId"), get("userIdentity.accountId"), r.Fields["owner"], e.maker.Account), Region: get("awsRegion"),
 		API: get("eventName"), Service: get("eventSource"), IP: get("sourceIPAddress"), Agent: get("userAgent"), User: get("userIdentity.userName"),
 		EventID: get("eventID"), Evidence: cut(r.Text, maxField),
 	}
-	if d.Region == "" {
+	if !isRegion(d.Region) {
 		d.Region = e.maker.Region
 	}
 	d.Partition = partition(get("userIdentity.arn"), d.Region)
@@ -148,6 +148,24 @@ func account(candidates ...string) string {
 		}
 	}
 	return "000000000000"
+}
+
+// clean is s without control characters: whoever sends a record shall not spoil what is said of it.
+func clean(s string) string {
+	isControl := func(r rune) bool { return r < ' ' || r == 0x7f }
+	if strings.IndexFunc(s, isControl) < 0 {
+		return s
+	}
+	return strings.Map(func(r rune) rune {
+		if isControl(r) {
+			return '\ufffd'
+		}
+		return r
+	}, s)
+}
+
+func isRegion(s string) bool {
+	return s != "" && len(s) <= 25 && strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789-") == ""
 }
 
 func partition(arn, region string) string {
@@ -191,7 +209,7 @@ func (e *engine) target(i int, d details) (arn, kind string) {
 		case "account":
 			return d.Account
 		}
-		return e.event.Get(name)
+		return clean(e.event.Get(name))
 	}
 	for _, x := range []*resource{e.about[i].Resource, e.about[i].Other} {
 		if x == nil {
@@ -201,7 +219,7 @@ func (e *engine) target(i int, d details) (arn, kind string) {
 			return arn, x.Type
 		}
 	}
-	if arn := e.event.Get("resources.ARN"); arn != "" {
+	if arn := clean(e.event.Get("resources.ARN")); arn != "" {
 		return arn, "Other"
 	}
 	if d.Actor != "" {

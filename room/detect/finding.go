@@ -1,6 +1,7 @@
 package detect
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 	"strings"
@@ -84,7 +85,7 @@ func (e *engine) resources(d details, region string) []finding.Resource {
 // describe is the rule's description and what happened.
 func describe(r *sigma.Rule, d details, o occurrence) string {
 	var b strings.Builder
-	b.WriteString(strings.TrimSpace(r.Description))
+	b.WriteString(cmp.Or(strings.TrimSpace(r.Description), r.Title+"."))
 	if d.API == "" {
 		return b.String()
 	}
