@@ -50,6 +50,7 @@ const importChunk = 250
 //
 // Without a target in s it is an import as Security Hub does it: a known
 // finding is changed only by a later UpdatedAt, and each change is told of.
+// Without a tool either it comes over the API, and its product must be enabled.
 //
 // With a target it is an observation by a scan. When the finding was first
 // seen and made stays; a finding that says nothing new only moves when and
@@ -128,7 +129,7 @@ func (b *batch) take(s finding.Scan, part []finding.Finding) (did Imported, err 
 		}
 		p := validate(&f)
 		if p == nil {
-			p = open.refuses(&f)
+			p = open.refuses(&f, s.Tool == "")
 		}
 		if p != nil {
 			did.fail(&f, p)

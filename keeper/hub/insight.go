@@ -259,7 +259,8 @@ func (ix *index) group(p *predicate, a *attribute) map[string]int {
 	if !l.complete {
 		return nil
 	}
-	column, texts, values := ix.class, ix.classes.texts, func(string, func(string)) {}
+	column, texts := ix.class, ix.classes.texts
+	var values func(text string, yield func(string)) // what a row's text says of the attribute
 	class := -1
 	if a != nil {
 		class = slices.Index(classAttributes[:], a.name)

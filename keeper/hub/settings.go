@@ -177,13 +177,14 @@ func (h *Hub) access(tx *db.Tx) (g gate, err error) {
 	return gate{h.config.Account, s.Enabled, products}, err
 }
 
-// refuses tells why f may not come in, or nil.
-func (g *gate) refuses(f *finding.Finding) *problem {
+// refuses tells why f may not come in, or nil. Over the API a product must have
+// been enabled; what our own tools and importers bring was asked for.
+func (g *gate) refuses(f *finding.Finding, api bool) *problem {
 	if !g.enabled {
 		return &problem{"AwsAccountId", "Account " + g.account + " is not subscribed to AWS Security Hub", CodeInvalidAccess}
 	}
 	arn, _ := parseProductARN(f.ProductARN)
-	if arn.own() || slices.Contains(g.products, arn.company+"/"+arn.product) {
+	if !api || arn.own() || slices.Contains(g.products, arn.company+"/"+arn.product) {
 		return nil
 	}
 	return &problem{"ProductArn", "findings of " + arn.company + "/" + arn.product + " are not enabled for import", CodeInvalidAccess}
