@@ -93,8 +93,12 @@ type Comply struct {
 	config Config
 
 	mu    sync.RWMutex
-	packs []Pack
+	packs *set
 }
+
+// set is the packs that count at one time. What was judged by a set that counts
+// no more is not kept.
+type set struct{ packs []Pack }
 
 // New is a room on a database whose tables include Schema.
 func New(c Config) *Comply {
@@ -108,7 +112,7 @@ func New(c Config) *Comply {
 		c.Shapes = shape.New()
 	}
 	c.Account, c.Region = cmp.Or(c.Account, "000000000000"), cmp.Or(c.Region, "us-east-1")
-	return &Comply{config: c, packs: c.Packs}
+	return &Comply{config: c, packs: &set{c.Packs}}
 }
 
 // follower is the name under which the bus knows this room.
@@ -149,18 +153,18 @@ func (c *Comply) handle(ctx context.Context, e event.Event) error {
 	return nil
 }
 
-// current are the packs that count now.
-func (c *Comply) current() []Pack {
+// current is the set that counts now.
+func (c *Comply) current() *set {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	return c.packs
 }
 
 // policies are all rules, each once, though several packs may hold it.
-func policies(packs []Pack) []*guard.Policy {
+func (s *set) policies() []*guard.Policy {
 	var all []*guard.Policy
 	seen := map[string]bool{}
-	for _, p := range packs {
+	for _, p := range s.packs {
 		for _, policy := range p.Policies {
 			if !seen[policy.ID] {
 				seen[policy.ID] = true
@@ -174,7 +178,7 @@ func policies(packs []Pack) []*guard.Policy {
 // Use replaces the packs, and holds all assets against the new ones.
 func (c *Comply) Use(ctx context.Context, packs ...Pack) error {
 	c.mu.Lock()
-	c.packs = packs
+	c.packs = &set{packs}
 	c.mu.Unlock()
 	return c.refresh(ctx)
 }
@@ -203,7 +207,7 @@ func (c *Comply) refresh(ctx context.Context) error {
 func (c *Comply) digest() string {
 	h := sha256.New()
 	fmt.Fprintln(h, c.config.Shapes.Digest())
-	for _, p := range c.current() {
+	for _, p := range c.current().packs {
 		fmt.Fprintln(h, p.Name)
 		for _, policy := range p.Policies {
 			fmt.Fprintln(h, policy.ID, policy.Digest)

@@ -292,6 +292,40 @@ func TestRulesChange(t *testing.T) {
 	})
 }
 
+// What was judged by rules that have been replaced meanwhile does not stay.
+func TestUseWhileEvaluating(t *testing.T) {
+	each(t, func(h *house) {
+		ctx := dbtest.Context(h)
+		h.see(bucket(true))
+		packs := []comply.Pack{pack(h.T, "ONE", "x"), pack(h.T, "TWO", "x")}
+		stop, busy := make(chan bool), sync.WaitGroup{}
+		busy.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				if err := h.Evaluate(ctx, key); err != nil {
+					h.Error(err)
+					return
+				}
+			}
+		})
+		for i := range 20 {
+			if err := h.Use(ctx, packs[i%2]); err != nil {
+				h.Error(err)
+			}
+			results, err := h.Asset(ctx, key)
+			if err != nil || len(results) != 1 || results[0].Rule != packs[i%2].Policies[0].ID {
+				h.Errorf("after use %d: %+v %v", i, results, err)
+			}
+		}
+		close(stop)
+		busy.Wait()
+	})
+}
+
 // What committed and was not told because of a crash is told at the next start.
 func TestToldAfterCrash(t *testing.T) {
 	each(t, func(h *house) {

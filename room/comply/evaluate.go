@@ -2,6 +2,7 @@ package comply
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -43,9 +44,9 @@ type judgement struct {
 }
 
 // judge holds an asset against the rules that are about its type.
-func (c *Comply) judge(packs []Pack, item asset.Item) []judgement {
+func (c *Comply) judge(by *set, item asset.Item) []judgement {
 	var about []*guard.Policy
-	for _, p := range policies(packs) {
+	for _, p := range by.policies() {
 		if slices.Contains(p.Types, item.Type) {
 			about = append(about, p)
 		}
@@ -115,8 +116,15 @@ func (c *Comply) Evaluate(ctx context.Context, k inventory.Key) error {
 	if err != nil {
 		return err
 	}
-	if err := c.evaluate(ctx, c.current(), item); err != nil {
-		return fmt.Errorf("holding %s %s against the rules: %w", k.Type, k.ID, err)
+	for {
+		err := c.evaluate(ctx, c.current(), item)
+		if errors.Is(err, errStale) {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("holding %s %s against the rules: %w", k.Type, k.ID, err)
+		}
+		break
 	}
 	return c.tell(ctx, &k)
 }
@@ -124,15 +132,23 @@ func (c *Comply) Evaluate(ctx context.Context, k inventory.Key) error {
 // EvaluateAll holds every asset against its rules, and tells what has changed. What
 // rules that are no more had said is taken back.
 func (c *Comply) EvaluateAll(ctx context.Context) error {
-	packs := c.current()
-	for _, typ := range types(packs) {
+	for {
+		err := c.evaluateAll(ctx, c.current())
+		if !errors.Is(err, errStale) {
+			return err
+		}
+	}
+}
+
+func (c *Comply) evaluateAll(ctx context.Context, by *set) error {
+	for _, typ := range by.types() {
 		q := inventory.Query{Type: typ, Deleted: true}
 		for {
 			items, next, err := c.config.Inventory.List(ctx, q)
 			if err != nil {
 				return err
 			}
-			if err := c.evaluate(ctx, packs, items...); err != nil {
+			if err := c.evaluate(ctx, by, items...); err != nil {
 				return err
 			}
 			if err := c.tell(ctx, nil); err != nil {
@@ -143,14 +159,14 @@ func (c *Comply) EvaluateAll(ctx context.Context) error {
 			}
 		}
 	}
-	if err := c.retire(ctx, packs); err != nil {
+	if err := c.retire(ctx, by); err != nil {
 		return err
 	}
 	return c.tell(ctx, nil)
 }
 
-func types(packs []Pack) (all []string) {
-	for _, p := range policies(packs) {
+func (s *set) types() (all []string) {
+	for _, p := range s.policies() {
 		for _, t := range p.Types {
 			if !slices.Contains(all, t) {
 				all = append(all, t)
@@ -160,15 +176,30 @@ func types(packs []Pack) (all []string) {
 	return all
 }
 
+// errStale: the rules were replaced meanwhile.
+var errStale = errors.New("the rules were replaced meanwhile")
+
+// change runs work in a transaction, if the set still counts. A set that is
+// replaced after that is no matter: those who replace it judge everything anew,
+// in later transactions.
+func (c *Comply) change(ctx context.Context, by *set, work func(*db.Tx) error) error {
+	return c.config.DB.Write(ctx, func(tx *db.Tx) error {
+		if c.current() != by {
+			return errStale
+		}
+		return work(tx)
+	})
+}
+
 // evaluate judges assets, and keeps what has changed in one transaction.
-func (c *Comply) evaluate(ctx context.Context, packs []Pack, items ...asset.Item) error {
+func (c *Comply) evaluate(ctx context.Context, by *set, items ...asset.Item) error {
 	judged := make([][]judgement, len(items))
 	for i, item := range items {
-		judged[i] = c.judge(packs, item)
+		judged[i] = c.judge(by, item)
 	}
-	return c.config.DB.Write(ctx, func(tx *db.Tx) error {
+	return c.change(ctx, by, func(tx *db.Tx) error {
 		for i, item := range items {
-			if err := c.keep(tx, packs, item, judged[i]); err != nil {
+			if err := c.keep(tx, by, item, judged[i]); err != nil {
 				return err
 			}
 		}

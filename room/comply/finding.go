@@ -32,14 +32,14 @@ const (
 const tool = "comply"
 
 // finding is what a judgement is to the hub. Its Id is of the rule and the asset.
-func (c *Comply) finding(packs []Pack, r *row, item asset.Item, j judgement, now time.Time) finding.Finding {
+func (c *Comply) finding(by *set, r *row, item asset.Item, j judgement, now time.Time) finding.Finding {
 	p := j.policy
 	target := cmp.Or(item.ARN, strings.Join([]string{item.Account, item.Region, item.Type, item.ID}, "/"))
 	f := finding.Finding{
 		GeneratorID: tool + "/" + p.ID,
 		Title:       cut(p.Title.En, 256),
 		Description: cut(description(j), 1024),
-		Types:       findingTypes(packs, p),
+		Types:       findingTypes(by, p),
 		Severity:    &finding.Severity{Label: p.Severity},
 		Remediation: &finding.Remediation{Recommendation: &finding.Recommendation{Text: p.Fix.En, URL: p.Link}},
 		Resources:   []finding.Resource{{Type: resourceType(item.Type), ID: target, Partition: "aws", Region: item.Region, Tags: item.Tags}},
@@ -91,8 +91,8 @@ func lines(evidence []Evidence) string {
 }
 
 // findingTypes are the types of the packs that hold the rule.
-func findingTypes(packs []Pack, p *guard.Policy) (types []string) {
-	for _, pack := range packs {
+func findingTypes(by *set, p *guard.Policy) (types []string) {
+	for _, pack := range by.packs {
 		if pack.Type != "" && slices.ContainsFunc(pack.Policies, func(x *guard.Policy) bool { return x.ID == p.ID }) {
 			types = append(types, pack.Type)
 		}

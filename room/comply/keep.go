@@ -79,7 +79,7 @@ func args(k inventory.Key) []any { return []any{k.Type, k.ID, k.Account, k.Regio
 
 // keep makes the rows of an asset say what was judged. A judgement of an older
 // item than the rows know changes nothing.
-func (c *Comply) keep(tx *db.Tx, packs []Pack, item asset.Item, judged []judgement) error {
+func (c *Comply) keep(tx *db.Tx, by *set, item asset.Item, judged []judgement) error {
 	rows, err := db.All(tx, scanRow, "SELECT "+columns+" FROM comply_status WHERE "+ofAsset, args(inventory.KeyOf(item))...)
 	if err != nil {
 		return err
@@ -98,7 +98,7 @@ func (c *Comply) keep(tx *db.Tx, packs []Pack, item asset.Item, judged []judgeme
 		if r == nil {
 			r = &row{rule: j.policy.ID, key: inventory.KeyOf(item)}
 		}
-		if err := c.update(tx, packs, r, item, j); err != nil {
+		if err := c.update(tx, by, r, item, j); err != nil {
 			return err
 		}
 	}
@@ -112,7 +112,7 @@ func (c *Comply) keep(tx *db.Tx, packs []Pack, item asset.Item, judged []judgeme
 }
 
 // update makes a row say what was judged.
-func (c *Comply) update(tx *db.Tx, packs []Pack, r *row, item asset.Item, j judgement) error {
+func (c *Comply) update(tx *db.Tx, by *set, r *row, item asset.Item, j judgement) error {
 	captured := item.Captured.UnixMicro()
 	before := r.status
 	same := !r.gone && r.status == j.status && r.reason == j.reason && r.arn == item.ARN && slices.Equal(r.evidence, j.evidence)
@@ -130,7 +130,7 @@ func (c *Comply) update(tx *db.Tx, packs []Pack, r *row, item asset.Item, j judg
 	}
 	r.arn, r.status, r.reason, r.evidence, r.gone = item.ARN, j.status, j.reason, j.evidence, false
 	if r.finding != "" || j.status == NonCompliant {
-		f := c.finding(packs, r, item, j, now)
+		f := c.finding(by, r, item, j, now)
 		r.finding, r.doc, r.pending = f.ID, string(f.JSON()), true
 	}
 	if err := r.write(tx); err != nil {
@@ -173,13 +173,13 @@ func after(last string, now time.Time) string {
 }
 
 // retire ends the rows of rules that are no more.
-func (c *Comply) retire(ctx context.Context, packs []Pack) error {
-	return c.config.DB.Write(ctx, func(tx *db.Tx) error {
+func (c *Comply) retire(ctx context.Context, by *set) error {
+	return c.change(ctx, by, func(tx *db.Tx) error {
 		rules, err := db.All(tx, db.Value[string], "SELECT rule FROM comply_status WHERE gone = 0 GROUP BY rule")
 		if err != nil {
 			return err
 		}
-		for _, p := range policies(packs) {
+		for _, p := range by.policies() {
 			rules = slices.DeleteFunc(rules, func(id string) bool { return id == p.ID })
 		}
 		for _, rule := range rules {

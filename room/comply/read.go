@@ -67,7 +67,7 @@ const (
 
 // Rules are all rules with their counts, in the order of the packs.
 func (c *Comply) Rules(ctx context.Context) (rules []RuleStatus, err error) {
-	packs := c.current()
+	by := c.current()
 	type count struct {
 		rule       string
 		status     Status
@@ -87,9 +87,9 @@ func (c *Comply) Rules(ctx context.Context) (rules []RuleStatus, err error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, p := range policies(packs) {
+	for _, p := range by.policies() {
 		r := RuleStatus{Policy: p, Counts: map[Status]int{}}
-		for _, pack := range packs {
+		for _, pack := range by.packs {
 			if slices.Contains(pack.Policies, p) {
 				r.Packs = append(r.Packs, pack.Name)
 			}
@@ -227,7 +227,7 @@ func (c *Comply) Scores(ctx context.Context) (packs []PackScore, overall Score, 
 		byID[r.Policy.ID] = r
 		overall.add(r.Control())
 	}
-	for _, p := range c.current() {
+	for _, p := range c.current().packs {
 		packs = append(packs, score(p, byID))
 	}
 	return packs, overall, nil
