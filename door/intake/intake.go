@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 	"golang.org/x/sync/semaphore"
 
 	"github.com/haechi-dev/haechi/base/seal"
@@ -217,7 +218,7 @@ func message(err error) string {
 }
 
 func (d *door) write(w http.ResponseWriter, status int, said reply) {
-	text, err := json.Marshal(said)
+	text, err := json.Marshal(said, jsontext.AllowInvalidUTF8(true)) // what a sender sent may be in it
 	if err != nil {
 		http.Error(w, "{}", http.StatusInternalServerError) // texts and numbers always marshal
 		return

@@ -201,6 +201,8 @@ func TestFirehoseRefuses(t *testing.T) {
 	}{
 		{"no id", "", delivery("a", "x"), "", 400, "X-Amz-Firehose-Request-Id is required"},
 		{"other id", "b", delivery("a", "x"), "", 400, "requestId in the body"},
+		{"strange id", "\xff\xfe", delivery("a", "x"), "", 400, "requestId in the body"},
+		{"strange message", "a", `{"requestId":"a","records":[{"data":"\xff"}]}`, "", 400, "the body is no delivery"},
 		{"no JSON", "a", "{", "", 400, "the body is no delivery"},
 		{"duplicate members", "a", `{"requestId":"b","requestId":"a"}`, "", 400, "duplicate"},
 		{"no records", "a", delivery("a"), "", 400, "no records"},
@@ -216,7 +218,7 @@ func TestFirehoseRefuses(t *testing.T) {
 		{"long line", "a", delivery("a", zipped(big)), "", 413, "longer than"},
 	} {
 		a := h.post("/intake/firehose", c.body, "X-Amz-Firehose-Request-Id: "+c.id, h.bearer(), c.header)
-		if a.status != c.status || !strings.Contains(a.Error, c.want) || a.RequestID != c.id {
+		if a.status != c.status || !strings.Contains(a.Error, c.want) || a.RequestID != strings.ToValidUTF8(c.id, "\ufffd\ufffd") {
 			t.Errorf("%s: %d %q, want %d %q", c.name, a.status, a.Error, c.status, c.want)
 		}
 	}

@@ -388,7 +388,7 @@ func TestPowerCut(t *testing.T) {
 			}
 		})
 	}
-	for range 20 {
+	for range 8 {
 		time.Sleep(time.Millisecond)
 		mu.Lock()
 		var must []string
