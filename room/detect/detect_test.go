@@ -281,7 +281,7 @@ func TestFlood(t *testing.T) {
 	})
 }
 
-// A finding is on the bus well within two seconds after the record was kept: the room is woken, it does not poll.
+// A finding is on the bus within two seconds after the record was kept: the room is woken, it does not poll.
 func TestQuick(t *testing.T) {
 	d, err := db.Open(t.Context(), "sqlite:"+filepath.Join(t.TempDir(), "state.db"), schemas()...)
 	must(t, err)
@@ -299,7 +299,7 @@ func TestQuick(t *testing.T) {
 	began := time.Now()
 	must(t, h.journal.Append(h.ctx, "attack", examples(t, "guardduty-disabled.txtar", "bad/deleted")...))
 	e := <-told
-	if took := time.Since(began); took > time.Second || e.Type != finding.Imported {
+	if took := time.Since(began); took > 2*time.Second || e.Type != finding.Imported {
 		t.Errorf("%s after %v", e.Type, took)
 	} else {
 		t.Logf("told after %v", took)
