@@ -22,6 +22,12 @@ func findingIn(e event.Event) (f finding.Finding, ok bool) {
 	return detail.Findings[0], true
 }
 
+// wrong tells whether a finding is something to be told of: it is open, and no
+// control that has passed.
+func wrong(f *finding.Finding) bool {
+	return f.Open() && (f.Compliance == nil || f.Compliance.Status != finding.Passed)
+}
+
 func identity(f *finding.Finding) Identity { return Identity{f.AccountID, f.ProductARN, f.ID} }
 
 const between = "\n" // cannot stand in any of an identity's parts

@@ -69,6 +69,7 @@ func TestTooOld(t *testing.T) {
 		}
 		n.publish(events...)
 		l.until(t, 8)
+		eventually(t, "all to be waiting", func() bool { return n.count(route.Waiting) == 300 })
 		mu.Lock()
 		now = now.Add(25 * time.Hour)
 		mu.Unlock()

@@ -20,6 +20,8 @@ type arrival struct {
 	body  jsontext.Value  // the event as JSON
 	hops  int             // how many buses it has come over
 	only  map[string]bool // ARNs of the rules that may see it; nil is all
+
+	finding *finding.Finding // that the event is about, if it is news of one
 }
 
 // fold takes one event of the river. What it writes commits together with the cursor.
@@ -37,9 +39,12 @@ func (r *Router) fan(tx *db.Tx, a arrival) error {
 	if err != nil {
 		return err
 	}
-	if f, ok := findingIn(a.event); ok && a.event.ReplayName == "" && a.hops == 0 {
-		if err := r.settle(tx, t, a, &f); err != nil {
-			return err
+	if f, ok := findingIn(a.event); ok && a.event.ReplayName == "" {
+		a.finding = &f
+		if a.hops == 0 {
+			if err := r.settle(tx, t, a); err != nil {
+				return err
+			}
 		}
 	}
 	b := t.buses[a.bus]
@@ -72,9 +77,9 @@ func (r *Router) send(tx *db.Tx, t *table, rule *liveRule, a arrival) error {
 		item := Item{Event: a.event, Bus: a.bus, Rule: rule.arn, To: target.RuleTarget, Hops: a.hops, Came: r.config.Now()}
 		var err error
 		if target.digest() && a.event.ReplayName == "" {
-			err = r.sendOnce(tx, t, rule, target, item)
+			err = r.sendOnce(tx, t, rule, target, item, a.finding)
 		} else {
-			err = r.enqueue(tx, t, rule.Name, item, target)
+			err = r.enqueue(tx, t, rule.Name, item, target, nil)
 		}
 		if err != nil {
 			return fmt.Errorf("rule %s, target %s: %w", rule.Name, target.ID, err)
@@ -94,13 +99,13 @@ const (
 
 // enqueue makes a delivery row, unless it is there already. Its id follows
 // from what it delivers, so that the same event never makes two.
-func (r *Router) enqueue(tx *db.Tx, t *table, rule string, item Item, target *liveTarget) error {
+func (r *Router) enqueue(tx *db.Tx, t *table, rule string, item Item, target *liveTarget, f *finding.Finding) error {
 	body, err := json.Marshal(item)
 	if err != nil {
 		return err
 	}
 	now := r.config.Now()
-	due := t.dueAt(now, item, target)
+	due := t.dueAt(now, item, target, f)
 	_, age := item.To.Retry.limits()
 	_, err = tx.Exec(`INSERT INTO route_deliveries (id, queue, bus, rule, target, event, type, state, message, subject, grp, created, begun, expires, due, attempts, finished, status, answer, body)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, '', ?, ?, ?, ?, ?, ?, 0, 0, 0, '', ?) ON CONFLICT (id) DO NOTHING`,
@@ -121,12 +126,12 @@ func (i *Item) id() string {
 }
 
 // dueAt is when the item may be delivered: now, or when a snooze or the quiet hours end.
-func (t *table) dueAt(now time.Time, item Item, target *liveTarget) time.Time {
+func (t *table) dueAt(now time.Time, item Item, target *liveTarget, f *finding.Finding) time.Time {
 	due := now
 	if !target.digest() {
 		return due
 	}
-	if f, ok := item.Finding(); !ok || f.Label() != finding.Critical {
+	if f == nil || f.Label() != finding.Critical {
 		due = target.receiver.pacing.Quiet.until(now)
 	}
 	for _, s := range t.snoozes[item.To.ARN] {

@@ -145,6 +145,29 @@ func TestOncePerPeriod(t *testing.T) {
 	})
 }
 
+// A control that has passed is nothing to be told of, and one that passes again is resolved.
+func TestPassedControls(t *testing.T) {
+	each(t, func(t *testing.T, openDB opener) {
+		n := start(t, openDB)
+		l := listen(t, nil)
+		n.rule("r", allFindings, n.slack("s", l.URL))
+		control := func(id, status string) finding.Finding {
+			f := open(id, finding.High)
+			f.Compliance = &finding.Compliance{Status: status}
+			return f
+		}
+		n.publish(imported(control("good", finding.Passed)), imported(control("bad", finding.Failed)))
+		if s := string(l.until(t, 1)[0].body); !strings.Contains(s, "problem bad") || strings.Contains(s, "problem good") {
+			t.Errorf("message %s", s)
+		}
+		n.settled()
+		n.publish(imported(control("bad", finding.Passed)))
+		if s := string(l.until(t, 2)[1].body); !strings.Contains(s, "1 resolved") {
+			t.Errorf("message %s", s)
+		}
+	})
+}
+
 // What is closed before it was told of is not told of; without notices nothing is said when it is resolved.
 func TestClosedBeforeTold(t *testing.T) {
 	each(t, func(t *testing.T, openDB opener) {

@@ -18,7 +18,7 @@ const (
 	together = 64               // deliveries of one queue that are taken at a time
 	parallel = 8                // and that are on their way at once
 	patience = 30 * time.Second // for one delivery
-	gathered = 20000            // what one message tells of at most
+	gathered = 10000            // what one message tells of at most
 )
 
 // serve works on a queue until nothing of it is due.

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"html/template"
@@ -30,6 +31,7 @@ func emailKind() Kind {
 			{Name: "to", Required: true, Help: "the receivers' addresses, with commas between"},
 			{Name: "user", Help: "to sign in with"},
 			{Name: "password", Secret: true, Help: "to sign in with"},
+			{Name: "ca", Help: "the certificate authority of the server in PEM, if it is a private one"},
 			{Name: "tls", Help: "starttls (the default), implicit, or none"},
 		},
 		Open: openEmail,
@@ -43,7 +45,7 @@ type email struct {
 	to             []*mail.Address
 	user, password string
 	tls            string
-	roots          *tls.Config // for tests' own certificates; nil is the system's
+	authorities    *x509.CertPool // nil is the system's
 	env            *Env
 }
 
@@ -63,6 +65,11 @@ func openEmail(c Receiver, env *Env) (Target, error) {
 			return nil, err
 		}
 		e.to = append(e.to, to)
+	}
+	if ca := c.Settings["ca"]; ca != "" {
+		if e.authorities = x509.NewCertPool(); !e.authorities.AppendCertsFromPEM([]byte(ca)) {
+			return nil, fault.Invalid.Errorf("ca is not a certificate in PEM")
+		}
 	}
 	switch e.tls {
 	case "starttls", "implicit":
@@ -109,10 +116,7 @@ func (e *email) Deliver(ctx context.Context, d Delivery) error {
 }
 
 func (e *email) tlsConfig() *tls.Config {
-	if e.roots != nil {
-		return e.roots
-	}
-	return &tls.Config{ServerName: e.host, MinVersion: tls.VersionTLS12}
+	return &tls.Config{ServerName: e.host, RootCAs: e.authorities, MinVersion: tls.VersionTLS12}
 }
 
 func (e *email) send(conn net.Conn, text []byte) error {

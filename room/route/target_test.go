@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"crypto/tls"
+	"encoding/pem"
 	"fmt"
 	"io"
 	"mime"
@@ -156,6 +157,22 @@ func TestEmail(t *testing.T) {
 		if err != nil || log[0].Attempts != 2 || mes.Header.Get("Message-ID") != "<"+log[0].Message+"@haechi>" {
 			t.Errorf("log %+v, %v; %s", log, err, mes.Header.Get("Message-ID"))
 		}
+	})
+}
+
+// Over TLS, begun in clear or not, a mail goes out with the user signed in.
+func TestEmailTLS(t *testing.T) {
+	each(t, func(t *testing.T, openDB opener) {
+		n := start(t, openDB)
+		server := httptest.NewTLSServer(http.NotFoundHandler())
+		defer server.Close()
+		ca := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
+		m := listenSMTP(t, &tls.Config{Certificates: server.TLS.Certificates})
+		arn := must(t)(n.PutReceiver(t.Context(), route.Receiver{Kind: "email", Name: "m", Settings: map[string]string{"server": m.Addr().String(), "from": "h@example.com", "to": "a@example.com", "user": "u", "ca": string(ca)},
+			Secrets: map[string]seal.Secret{"password": "p"}, Pacing: route.Pacing{Wait: route.Span(50 * time.Millisecond)}}))
+		n.rule("r", allFindings, arn)
+		n.publish(imported(open("x", finding.High)))
+		eventually(t, "a mail", func() bool { return len(m.mails()) == 1 })
 	})
 }
 
