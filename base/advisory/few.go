@@ -18,9 +18,12 @@ var few embed.FS
 func Few() *Index {
 	b := NewBuilder()
 	names, err := fs.Glob(few, "few/*.json")
+	if err != nil {
+		panic("advisory: " + err.Error())
+	}
 	for _, name := range names {
-		var text []byte
-		if text, err = few.ReadFile(name); err == nil {
+		text, err := few.ReadFile(name)
+		if err == nil {
 			err = b.Add(text)
 		}
 		if err != nil {

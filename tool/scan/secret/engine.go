@@ -140,6 +140,7 @@ const (
 func (e *engine) hits(path string, text []byte, g genre) []hit {
 	s := &search{engine: e, path: path, text: text, g: g}
 	s.run()
+	s.kept()
 	return s.settle()
 }
 
@@ -158,6 +159,27 @@ func (s *search) run() {
 	})
 	if s.depth < deepest {
 		decodeRuns(s.text, &s.base64, func(r run) { s.nested(r.start, r.end, r.text, s.nameBefore(r.start)) })
+	}
+}
+
+// kept reads a file that is named for keeping a secret: a line of it is one.
+func (s *search) kept() {
+	const longest = 4096 // such a file holds little else
+	if len(s.text) > longest || s.lexed["token"] == nil {
+		return
+	}
+	switch strings.ToLower(s.path[strings.LastIndexAny(s.path, "./")+1:]) {
+	case "password", "passwd", "secret", "token", "apikey", "passphrase":
+	default:
+		return
+	}
+	at := 0
+	for line := range bytes.Lines(s.text) {
+		if v := strings.TrimSpace(string(line)); forPassword.plausible(v) {
+			start := at + bytes.Index(line, []byte(v))
+			s.generically("token", pair{start: start, end: start + len(v), value: v}, likely, "a line of a file that is named for it")
+		}
+		at += len(line)
 	}
 }
 

@@ -285,7 +285,7 @@ func (c *cursor) bare(p *pair) bool {
 	value := c.text[c.at:i]
 	if !p.query {
 		value = bytes.TrimRight(nextField(value), ",;")
-		if n := len(value); n > 0 && (value[n-1] == ')' || value[n-1] == '}') && bytes.IndexAny(value, "({") < 0 {
+		if n := len(value); n > 0 && (value[n-1] == ')' || value[n-1] == '}') && !bytes.ContainsAny(value, "({") {
 			value = bytes.TrimRight(value, ")};")
 		}
 	}
