@@ -38,6 +38,7 @@ func (a *App) open(ctx context.Context) error {
 	a.pages, err = console.New(console.Config{
 		Access: a.Access, People: a.Access, Kept: a.kept, DB: a.DB, Hub: a.Hub, Bus: a.Bus, Log: a.log, Now: a.now,
 		Account: a.Config.Account, Region: a.Config.Region, Version: a.version, Secure: a.overTLS, SourceIP: a.sourceIP,
+		Runs: a.Pipeline, Assets: a.Inventory, Comply: a.Comply, Routes: a.Route, Loop: a.loop,
 	})
 	if err != nil {
 		return err

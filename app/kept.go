@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/haechi-dev/haechi/door/console"
+	"github.com/haechi-dev/haechi/word/finding"
 )
 
 // kept says what takes room on disk, and how long it stays.
@@ -16,8 +17,35 @@ func (a *App) kept(ctx context.Context) ([]console.Kept, error) {
 	if err != nil {
 		return nil, err
 	}
+	deliveries, err := a.Route.Counts(ctx)
+	if err != nil {
+		return nil, err
+	}
+	findings, err := a.Hub.Counts(ctx)
+	if err != nil {
+		return nil, err
+	}
+	repositories, err := a.Source.Repositories(ctx, "", mostCounted)
+	if err != nil {
+		return nil, err
+	}
+	told, resolved := int64(0), int64(0)
+	for _, c := range deliveries {
+		told += c.N
+	}
+	for _, c := range findings {
+		if c.Status == finding.Resolved {
+			resolved += int64(c.Count)
+		}
+	}
+	keep, journal := a.Config.Retention, a.Journal.Stats()
 	return []console.Kept{
-		{Name: "state: findings, history, users, rules", Size: size, Count: -1},
+		{Name: "the database, with all that has no size here", Size: size, Count: -1},
 		{Name: "events on the bus", For: a.Bus.Retention(), Size: -1, Count: events.Events},
+		{Name: "deliveries, and dead letters", For: keep.Deliveries, Size: -1, Count: told},
+		{Name: "logs of runs and results of scans", For: keep.Logs, Size: -1, Count: -1},
+		{Name: "log records", For: journal.MaxAge, Size: journal.Bytes, Most: journal.MaxBytes, Count: -1},
+		{Name: "resolved findings", Size: -1, Count: resolved},
+		{Name: "repositories of git", Size: -1, Count: int64(len(repositories))},
 	}, nil
 }

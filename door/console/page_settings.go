@@ -15,6 +15,7 @@ type Kept struct {
 	Name  string // English
 	For   time.Duration
 	Size  int64 // bytes, or -1 where it is not known
+	Most  int64 // bytes, or 0 where there is no bound
 	Count int64 // -1 where it is not known
 }
 
