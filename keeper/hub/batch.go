@@ -2,11 +2,10 @@ package hub
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"strings"
 	"time"
-
-	"context"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -138,11 +137,7 @@ func (b *batch) loadWhere(column string, values []any) error {
 
 // bySeq loads rows by their numbers, in that order.
 func (b *batch) bySeq(seqs []int64) ([]*row, error) {
-	values := make([]any, len(seqs))
-	for i, s := range seqs {
-		values[i] = s
-	}
-	if err := b.loadWhere("seq", values); err != nil {
+	if err := b.loadWhere("seq", anys(seqs)); err != nil {
 		return nil, err
 	}
 	at := map[int64]*row{}
@@ -156,6 +151,14 @@ func (b *batch) bySeq(seqs []int64) ([]*row, error) {
 		}
 	}
 	return rows, nil
+}
+
+func anys(numbers []int64) []any {
+	values := make([]any, len(numbers))
+	for i, n := range numbers {
+		values[i] = n
+	}
+	return values
 }
 
 // marks is n question marks. Lengths are rounded up by the caller's chunks, so that few statements are prepared.

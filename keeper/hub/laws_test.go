@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -242,6 +243,43 @@ func TestIndexAgainstAModel(t *testing.T) {
 		}
 		if !slices.Equal(got, want) {
 			rt.Fatalf("%v: got %v, want %v", filters, got, want)
+		}
+	})
+}
+
+// Many at once: importing, deciding and asking get in nobody's way, and every change is told of once.
+func TestManyAtOnce(t *testing.T) {
+	each(t, func(t *testing.T, h *house) {
+		var workers sync.WaitGroup
+		for w := range 4 {
+			workers.Go(func() {
+				for i := range 10 {
+					id := fmt.Sprintf("w%d-%d", w, i)
+					if did, err := h.Import(t.Context(), finding.Scan{}, simple(id), simple("shared", updated(fmt.Sprintf("2026-01-02T00:00:%02dZ", i)))); err != nil || len(did.Failed) > 0 {
+						t.Error(did, err)
+					}
+					if did, err := h.Update(t.Context(), hub.Update{Refs: []hub.Ref{ref(id)}, Decision: hub.To(finding.Resolved), By: alice}); err != nil || len(did.Done) != 1 {
+						t.Error(did, err)
+					}
+					page, err := h.Find(t.Context(), hub.Query{Filters: hub.Filters{"Id": hub.Is(id), "WorkflowStatus": hub.Is("RESOLVED")}})
+					if err != nil || len(page.Findings) != 1 {
+						t.Errorf("%s is found %d times, %v", id, len(page.Findings), err)
+					}
+				}
+			})
+		}
+		workers.Wait()
+		if f := h.get("shared"); f.UpdatedAt != "2026-01-02T00:00:09Z" {
+			t.Errorf("shared was updated at %s", f.UpdatedAt)
+		}
+		tells := map[string]int{}
+		for _, e := range h.events() {
+			tells[told(t, e).ID]++
+		}
+		for id, n := range tells {
+			if id != "shared" && n != 2 {
+				t.Errorf("%s is told of %d times, want 2", id, n)
+			}
 		}
 	})
 }

@@ -3,6 +3,7 @@ package hub
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -109,24 +110,15 @@ func (h *Hub) leave(ctx context.Context, c cause, where string, args ...any) (cl
 	for {
 		more := false
 		err := h.change(ctx, func(b *batch) error {
-			gone, err := db.All(b.tx, func(scan db.Scan) (p [2]any, err error) {
-				var seq int64
-				var tool string
-				err = scan(&seq, &tool)
-				return [2]any{seq, tool}, err
-			}, "SELECT finding, tool FROM hub_presence WHERE "+where+" ORDER BY finding LIMIT 250", args...)
+			gone, err := db.All(b.tx, db.Value[int64], "SELECT DISTINCT finding FROM hub_presence WHERE "+where+" ORDER BY finding LIMIT 250", args...)
 			if err != nil || len(gone) == 0 {
 				return err
 			}
 			more = true
-			var seqs []int64
-			for _, p := range gone {
-				seqs = append(seqs, p[0].(int64))
-				if _, err := b.tx.Exec("DELETE FROM hub_presence WHERE finding = ? AND tool = ? AND "+where, append([]any{p[0], p[1]}, args...)...); err != nil {
-					return err
-				}
+			if _, err := b.tx.Exec("DELETE FROM hub_presence WHERE "+where+" AND finding IN ("+marks(len(gone))+")", append(slices.Clone(args), anys(gone)...)...); err != nil {
+				return err
 			}
-			n, err := b.archiveAbsent(seqs, c)
+			n, err := b.archiveAbsent(gone, c)
 			closed += n
 			return err
 		})
@@ -138,11 +130,7 @@ func (h *Hub) leave(ctx context.Context, c cause, where string, args ...any) (cl
 
 // archiveAbsent archives those of the findings that no branch has any more.
 func (b *batch) archiveAbsent(seqs []int64, c cause) (archived int, err error) {
-	args := make([]any, len(seqs))
-	for i, s := range seqs {
-		args[i] = s
-	}
-	still, err := db.All(b.tx, db.Value[int64], "SELECT DISTINCT finding FROM hub_presence WHERE finding IN ("+marks(len(args))+")", args...)
+	still, err := db.All(b.tx, db.Value[int64], "SELECT DISTINCT finding FROM hub_presence WHERE finding IN ("+marks(len(seqs))+")", anys(seqs)...)
 	if err != nil {
 		return 0, err
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/haechi-dev/haechi/base/db"
 	"github.com/haechi-dev/haechi/word/fault"
 	"github.com/haechi-dev/haechi/word/finding"
@@ -88,13 +89,28 @@ func (q *Query) prepare(now time.Time) (c cursor, at time.Time, err error) {
 
 // Find is a page of the findings that are meant.
 func (h *Hub) Find(ctx context.Context, q Query) (page Page, err error) {
-	at, now, err := q.prepare(h.now())
+	docs, token, err := h.FindJSON(ctx, q)
 	if err != nil {
 		return page, err
 	}
+	page = Page{Findings: make([]finding.Finding, len(docs)), Token: token}
+	for i, doc := range docs {
+		if page.Findings[i], err = finding.Parse(doc); err != nil {
+			return Page{}, err
+		}
+	}
+	return page, nil
+}
+
+// FindJSON is Find for whoever hands the findings on as they are.
+func (h *Hub) FindJSON(ctx context.Context, q Query) (docs []jsontext.Value, token string, err error) {
+	at, now, err := q.prepare(h.now())
+	if err != nil {
+		return nil, "", err
+	}
 	p, err := compile(q.Filters, asQuery, now)
 	if err != nil {
-		return page, err
+		return nil, "", err
 	}
 	err = h.db.Read(ctx, func(tx *db.Tx) error {
 		if err := h.index.sync(tx); err != nil {
@@ -108,13 +124,13 @@ func (h *Hub) Find(ctx context.Context, q Query) (page Page, err error) {
 		_, indexed := h.index.orderBy(field, desc)
 		h.index.mu.RUnlock()
 		if indexed && len(q.Sort) < 2 {
-			page, err = h.findIndexed(tx, p, field, desc, at, q.Limit)
+			docs, token, err = h.findIndexed(tx, p, field, desc, at, q.Limit)
 		} else {
-			page, err = h.findSorted(tx, p, q, at)
+			docs, token, err = h.findSorted(tx, p, q, at)
 		}
 		return err
 	})
-	return page, err
+	return docs, token, err
 }
 
 // candidates are the first n rows in order after a place.
@@ -127,35 +143,30 @@ func (h *Hub) candidates(p *predicate, field string, desc bool, n int, after *pl
 
 // findIndexed answers from the index, and asks the findings themselves
 // whether they are meant: they say what the index does not know.
-func (h *Hub) findIndexed(tx *db.Tx, p *predicate, field string, desc bool, at cursor, limit int) (page Page, err error) {
+func (h *Hub) findIndexed(tx *db.Tx, p *predicate, field string, desc bool, at cursor, limit int) (found []jsontext.Value, token string, err error) {
 	after, n := at.Place, limit+1
 	for {
 		places := h.candidates(p, field, desc, n, after)
 		for part := range slices.Chunk(places, max(limit+1, chunk)) {
 			docs, err := readDocs(tx, part)
 			if err != nil {
-				return page, err
+				return nil, "", err
 			}
 			for _, c := range part {
 				doc := docs[c.Row]
 				if doc == nil || !p.match(doc) {
 					continue
 				}
-				if len(page.Findings) == limit {
+				if len(found) == limit {
 					at.Place = after
-					page.Token = sealToken(at)
-					return page, nil
+					return found, sealToken(at), nil
 				}
-				f, err := finding.Parse(doc)
-				if err != nil {
-					return page, err
-				}
-				page.Findings = append(page.Findings, f)
+				found = append(found, doc)
 				after = &place{c.Key, c.Row}
 			}
 		}
 		if len(places) < n {
-			return page, nil
+			return found, "", nil
 		}
 		last := places[len(places)-1]
 		after = &last
@@ -262,7 +273,7 @@ func (w *worstFirst) Pop() any {
 }
 
 // findSorted reads every finding that may be meant and keeps the best.
-func (h *Hub) findSorted(tx *db.Tx, p *predicate, q Query, at cursor) (page Page, err error) {
+func (h *Hub) findSorted(tx *db.Tx, p *predicate, q Query, at cursor) (found []jsontext.Value, token string, err error) {
 	var by []test
 	for _, s := range q.Sort {
 		by = append(by, test{attribute: attributes[s.Field]})
@@ -292,7 +303,7 @@ func (h *Hub) findSorted(tx *db.Tx, p *predicate, q Query, at cursor) (page Page
 		return nil
 	})
 	if err != nil {
-		return page, err
+		return nil, "", err
 	}
 	slices.SortFunc(best.list, func(a, b sorted) int {
 		if best.before(a, b) {
@@ -303,16 +314,12 @@ func (h *Hub) findSorted(tx *db.Tx, p *predicate, q Query, at cursor) (page Page
 	for i, s := range best.list {
 		if i == q.Limit {
 			last := best.list[i-1]
-			page.Token = sealToken(cursor{Question: at.Question, Now: at.Now, Keys: last.keys, Seq: last.seq})
+			token = sealToken(cursor{Question: at.Question, Now: at.Now, Keys: last.keys, Seq: last.seq})
 			break
 		}
-		f, err := finding.Parse(s.doc)
-		if err != nil {
-			return page, err
-		}
-		page.Findings = append(page.Findings, f)
+		found = append(found, s.doc)
 	}
-	return page, nil
+	return found, token, nil
 }
 
 // eachMeant visits the JSON of every finding that is meant, in no particular order.

@@ -113,13 +113,16 @@ type getFindingsOutput struct {
 }
 
 func (s *service) getFindings(ctx context.Context, _ *wire.Call, in *getFindingsInput) (*getFindingsOutput, error) {
-	found, err := s.hub.Find(ctx, hub.Query{Filters: in.Filters, Sort: in.SortCriteria, Limit: in.MaxResults, Token: in.NextToken})
+	found, token, err := s.hub.FindJSON(ctx, hub.Query{Filters: in.Filters, Sort: in.SortCriteria, Limit: in.MaxResults, Token: in.NextToken})
 	if err != nil {
 		return nil, err
 	}
-	out := &getFindingsOutput{Findings: []jsontext.Value{}, NextToken: found.Token}
-	for _, f := range found.Findings {
-		out.Findings = append(out.Findings, s.readable(f))
+	out := &getFindingsOutput{Findings: []jsontext.Value{}, NextToken: token}
+	for _, text := range found {
+		if text, err = s.readable(text); err != nil {
+			return nil, err
+		}
+		out.Findings = append(out.Findings, text)
 	}
 	return out, nil
 }
@@ -127,10 +130,13 @@ func (s *service) getFindings(ctx context.Context, _ *wire.Call, in *getFindings
 // readable is a finding as clients can read it. What came in by another door
 // may hold members of another type than theirs; such a finding goes without
 // the members that the hub itself does not read.
-func (s *service) readable(f finding.Finding) jsontext.Value {
-	text := f.JSON()
+func (s *service) readable(text jsontext.Value) (jsontext.Value, error) {
 	if _, err := s.model.CheckValue("AwsSecurityFinding", text); err == nil {
-		return text
+		return text, nil
+	}
+	f, err := finding.Parse(text)
+	if err != nil {
+		return nil, err
 	}
 	f.Extra = nil
 	f.Resources = append([]finding.Resource{}, f.Resources...)
@@ -146,7 +152,7 @@ func (s *service) readable(f finding.Finding) jsontext.Value {
 		c.Extra = nil
 		f.Compliance = &c
 	}
-	return f.JSON()
+	return f.JSON(), nil
 }
 
 type batchUpdateInput struct {
