@@ -199,27 +199,35 @@ func (c *comparison) equal(left, right []result) {
 	}
 	for _, a := range l {
 		for _, b := range r {
-			c.equalPair(a, b)
+			c.equalPair(a, b, literalLeft == nil, literalRight == nil)
 		}
 	}
 }
 
-// equalPair compares with a literal: a scalar with each member of a list, and
-// with a literal list of one member as with that member.
-func (c *comparison) equalPair(a, b *Value) {
+// equalPair compares with a literal. A list that was selected is compared item by
+// item with a scalar; a list that was written is one value, and where it holds a
+// single item, that item.
+func (c *comparison) equalPair(a, b *Value, selectedLeft, selectedRight bool) {
 	switch {
-	case a.kind == kindList && b.kind != kindList:
+	case a.kind == kindList && b.kind != kindList && selectedLeft:
 		for _, x := range a.items {
 			same, ok := equal(x, b)
 			c.add(verdict(x, b, same, ok))
 		}
+		return
+	case b.kind == kindList && a.kind != kindList && selectedRight:
+		for _, x := range b.items {
+			same, ok := equal(a, x)
+			c.add(verdict(a, x, same, ok))
+		}
+		return
 	case b.kind == kindList && a.scalar() && len(b.items) == 1:
-		same, ok := equal(a, b.items[0])
-		c.add(verdict(a, b.items[0], same, ok))
-	default:
-		same, ok := equal(a, b)
-		c.add(verdict(a, b, same, ok))
+		b = b.items[0]
+	case a.kind == kindList && b.scalar() && len(a.items) == 1:
+		a = a.items[0]
 	}
+	same, ok := equal(a, b)
+	c.add(verdict(a, b, same, ok))
 }
 
 // equalSets compares what two queries select as sets: each value must be on the

@@ -358,6 +358,7 @@ func (e *evaluation) walkFilter(s *scope, v *Value, parts []part, i int, out []r
 		}
 		out, err = e.walk(s, x, parts, i+1, out)
 	}
+	named := parts[i-1].step == stepKey || parts[i-1].step == stepIndex // a single value that is no collection
 	switch {
 	case v.kind == kindList:
 		for _, x := range v.items {
@@ -367,7 +368,7 @@ func (e *evaluation) walkFilter(s *scope, v *Value, parts []part, i int, out []r
 		for _, f := range v.fields {
 			try(f.key, f.value)
 		}
-	case v.kind == kindMap || parts[i-1].step != stepKey:
+	case v.kind == kindMap || !named:
 		try(nil, v)
 	default:
 		out = append(out, miss(v, parts, i))

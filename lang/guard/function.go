@@ -214,7 +214,13 @@ func regexReplace(args [][]result) (func(*Value) (*Value, error), error) {
 	if err != nil {
 		return nil, err
 	}
-	return onText(func(s string) (*Value, error) { return newString(m.ReplaceAllString(s, by)), nil }), nil
+	return onText(func(s string) (*Value, error) {
+		var b []byte // of the matches alone, as the reference has it: what lies between them is left out
+		for _, match := range m.FindAllStringSubmatchIndex(s, -1) {
+			b = m.ExpandString(b, by, s, match)
+		}
+		return newString(string(b)), nil
+	}), nil
 }
 
 func parseInt(v *Value) (*Value, error) {

@@ -97,6 +97,10 @@ Resources:
 		{"let l = Resources.a.Properties.Tags[*]\nlet r = Resources.b.Type\n%l != %r", Pass}, // as sets
 		{a + "Tags { this[0] == 'x' }", Pass},
 		{a + "Mixed[*] == 1", Fail},
+		{"let five = 5\n%five == [5]", Pass},
+		{"let l = ['x', 'y']\nlet x = 'x'\n%l == %x", Fail},                                       // a written list is one value
+		{a + "Tags[0][ this == 'x' ] exists", Fail},                                               // a filter behind an index needs a collection
+		{"let t = regex_replace(Resources.a.Properties.Name, '^(w)', '${1}x')\n%t == 'wx'", Pass}, // of the matches alone
 		{"rule p(x) { %x == 85 }\np(" + a + "Port)", Pass},
 		{"rule p(x) { %x == 85 }\nnot p(" + a + "Port)", Fail},
 		{"rule p(x) { %x == 85 }\np(" + a + "Size) or p(85)", Pass},
