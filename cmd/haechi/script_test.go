@@ -2,10 +2,13 @@ package main
 
 import (
 	"bufio"
+	"errors"
 	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -23,6 +26,9 @@ func TestMain(m *testing.M) {
 //
 //	server [FLAGS…]   starts haechi serve on a free port with the data folder $HAECHI_DATA, and sets HAECHI_ENDPOINT
 //	stop              ends it, and waits until it has ended
+//	post PATH FILE    posts a file to the server, with the bearer token in the file token
+//	exits N ARGS…     runs a command, whose exit code must be N
+//	until TEXT ARGS…  runs a command until its output holds a text, for ten seconds
 //	unhex FILE        writes FILE from the hexadecimal digits in FILE.hex: what looks like a secret stands in none of our files
 func TestScript(t *testing.T) {
 	testscript.Run(t, testscript.Params{
@@ -33,7 +39,7 @@ func TestScript(t *testing.T) {
 			e.Values[serverKey{}] = new(*running)
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"server": startServer, "stop": stopServer, "unhex": unhex},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"server": startServer, "stop": stopServer, "post": post, "until": until, "exits": exits, "unhex": unhex},
 	})
 }
 
@@ -153,4 +159,53 @@ func lookPath(name, path string) (string, error) {
 func executable(file string) bool {
 	info, err := os.Stat(file)
 	return err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0
+}
+
+func post(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) != 2 {
+		ts.Fatalf("usage: post PATH FILE")
+	}
+	r, err := http.NewRequest("POST", ts.Getenv("HAECHI_ENDPOINT")+args[0], strings.NewReader(ts.ReadFile(args[1])))
+	ts.Check(err)
+	r.Header.Set("Authorization", "Bearer "+strings.TrimSpace(ts.ReadFile("token")))
+	response, err := http.DefaultClient.Do(r)
+	ts.Check(err)
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	ts.Check(err)
+	ts.Logf("%s %s", response.Status, text)
+	if (response.StatusCode == http.StatusOK) == neg {
+		ts.Fatalf("%s", response.Status)
+	}
+}
+
+func exits(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) < 2 {
+		ts.Fatalf("usage: exits N COMMAND…")
+	}
+	got := 0
+	var code *exec.ExitError
+	if err := ts.Exec(args[1], args[2:]...); errors.As(err, &code) {
+		got = code.ExitCode()
+	} else if err != nil {
+		ts.Fatalf("%v", err)
+	}
+	if strconv.Itoa(got) != args[0] {
+		ts.Fatalf("the exit code is %d, not %s", got, args[0])
+	}
+}
+
+func until(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) < 2 {
+		ts.Fatalf("usage: until TEXT COMMAND…")
+	}
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+		_ = ts.Exec(args[1], args[2:]...)
+		if strings.Contains(ts.ReadFile("stdout"), args[0]) {
+			return
+		}
+		if time.Now().After(deadline) {
+			ts.Fatalf("%q did not come", args[0])
+		}
+	}
 }

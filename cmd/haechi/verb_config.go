@@ -161,7 +161,7 @@ func readRoutes(name string) (want route.Desired, files []routeFile, err error) 
 		parsed = append(parsed, route.File{Name: file, Text: text})
 	}
 	want, err = route.ParseFiles(parsed...)
-	return want, files, err
+	return want, files, fault.Conflict.Wrap(err) // what was shown is wrong, not how one asked
 }
 
 // setting is one line of what a server is told.

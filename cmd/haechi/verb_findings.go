@@ -9,19 +9,19 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/haechi-dev/haechi/base/remote"
 	"github.com/haechi-dev/haechi/door/console"
 	"github.com/haechi-dev/haechi/keeper/hub"
+	"github.com/haechi-dev/haechi/tool/report"
 	"github.com/haechi-dev/haechi/word/fault"
 	"github.com/haechi-dev/haechi/word/finding"
 )
 
 func findingsVerb() verb {
 	return verb{name: "findings", args: "[list|get|suppress|resolve|reopen|assign] [WORDS…]", summary: "what is wrong, and what is decided about it", help: `
-  haechi findings                                 all that is open, the newest first
+  haechi findings                                 all that is open, the worst first
   haechi findings severity:critical,high tool:deps
   haechi findings -severity HIGH -format json     the same as ASFF, for programs
   haechi findings -status RESOLVED title:bucket*
@@ -53,7 +53,7 @@ func findings(ctx context.Context, c call, flags *flag.FlagSet) error {
 	find := clientFlags(c, flags)
 	severity := flags.String("severity", "", "CRITICAL, HIGH, MEDIUM, LOW, INFORMATIONAL, with commas between")
 	status := flags.String("status", "", "NEW, NOTIFIED, RESOLVED, SUPPRESSED, with commas between, or ALL (what is open)")
-	sort := flags.String("sort", "newest", "newest, oldest or worst first")
+	sort := flags.String("sort", "worst", "worst, newest or oldest: which ones count for -n; a table has the worst first")
 	most := flags.Int("n", 100, "how many at most; 0 is all")
 	reason := flags.String("reason", "", "why it is so decided")
 	to := flags.String("to", "", "who is to mend it")
@@ -73,7 +73,7 @@ func findings(ctx context.Context, c call, flags *flag.FlagSet) error {
 	}
 	order, ok := orders[*sort]
 	if !ok {
-		return usagef("-sort is newest, oldest or worst, not %q", *sort)
+		return usagef("-sort is worst, newest or oldest, not %q", *sort)
 	}
 	if *most < 0 {
 		return usagef("-n cannot be %d", *most)
@@ -125,6 +125,9 @@ func findings(ctx context.Context, c call, flags *flag.FlagSet) error {
 
 // listFilters are those of the words and flags; without any word on state or status, what is open.
 func listFilters(words []string, severity, status string) (hub.Filters, error) {
+	for i, w := range words {
+		words[i] = quoted(w)
+	}
 	if severity != "" {
 		words = append(words, "severity:"+severity)
 	}
@@ -143,8 +146,8 @@ func namedFilters(words []string) (hub.Filters, error) {
 	var filter []string
 	ids := []hub.Condition{}
 	for _, w := range words {
-		if f, err := console.ParseFilter(w); err == nil && f["Keyword"] == nil {
-			filter = append(filter, w)
+		if f, err := console.ParseFilter(quoted(w)); err == nil && f["Keyword"] == nil {
+			filter = append(filter, quoted(w))
 			continue
 		}
 		ids = append(ids, hub.Condition{Value: w, Comparison: "EQUALS"})
@@ -157,7 +160,18 @@ func namedFilters(words []string) (hub.Filters, error) {
 	return filters, err
 }
 
-// page is GetFindings' answer. Findings are kept as they came, too, since what
+// quoted is an argument as one word of a filter: the shell took the quotes away.
+func quoted(word string) string {
+	if !strings.Contains(word, " ") || strings.Contains(word, `"`) {
+		return word
+	}
+	if key, value, ok := strings.Cut(word, ":"); ok && !strings.Contains(key, " ") {
+		return key + `:"` + value + `"`
+	}
+	return `"` + word + `"`
+}
+
+// findingsPage is GetFindings' answer. Findings are kept as they came, too, since what
 // we print for programs is what the server said.
 type findingsPage struct {
 	Findings  []jsontext.Value
@@ -202,7 +216,9 @@ func showFindings(c call, found []jsontext.Value, more bool, shape string) error
 		for _, f := range parsed {
 			fmt.Fprintln(c.stdout, f.ID)
 		}
-	} else if err := findingsTable(c.stdout, parsed); err != nil {
+	} else if len(parsed) == 0 {
+		fmt.Fprintln(c.stderr, "haechi findings: none")
+	} else if err := report.Table(c.stdout, parsed, terminal(c.stdout), terminal(c.stdout) > 0 && c.env("NO_COLOR") == ""); err != nil {
 		return err
 	}
 	if more {
@@ -220,31 +236,6 @@ func parseFindings(found []jsontext.Value) (parsed []finding.Finding, err error)
 		parsed = append(parsed, f)
 	}
 	return parsed, nil
-}
-
-// findingsTable is a line for each finding, cut to the terminal where there is one.
-func findingsTable(w io.Writer, all []finding.Finding) error {
-	var b strings.Builder
-	t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "SEVERITY\tWHERE\tRULE\tTITLE")
-	for i := range all {
-		f := &all[i]
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", cell(string(f.Label())), cell(f.Where()), cell(f.GeneratorID), cell(f.Title))
-	}
-	if err := t.Flush(); err != nil {
-		return err
-	}
-	width := terminal(w)
-	for line := range strings.Lines(b.String()) {
-		line = strings.TrimRight(line, "\n ")
-		if runes := []rune(line); width > 0 && len(runes) > width {
-			line = string(runes[:width-1]) + "…"
-		}
-		if _, err := fmt.Fprintln(w, line); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // cell is text that keeps to its line and its column, whatever it holds.

@@ -96,7 +96,7 @@ func rules(_ context.Context, c call, flags *flag.FlagSet) error {
 // prove tries every rule of a folder.
 func prove(folder string) ([]proof, error) {
 	root := os.DirFS(folder)
-	entries, err := fs.ReadDir(root, ".")
+	entries, err := os.ReadDir(folder)
 	if err != nil {
 		return nil, fault.Invalid.Wrap(err)
 	}
