@@ -211,7 +211,7 @@ func compareRule(t *testing.T, name string, text []byte, records []string, rando
 	ref, set := newReference(t, text), compile(t, string(text))
 	e := set.Event()
 	all := slices.Clone(records)
-	for range 400 {
+	for range 150 {
 		all = append(all, invent(ref, random))
 	}
 	held := 0

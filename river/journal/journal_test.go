@@ -276,6 +276,19 @@ func TestDamage(t *testing.T) {
 	}
 }
 
+// A file that somebody took away is told of, and the others are read.
+func TestMissingFile(t *testing.T) {
+	j := mustOpen(t, Config{Dir: t.TempDir(), SegmentBytes: 10})
+	for i := range 3 {
+		mustAppend(t, j, fmt.Sprint(i), fmt.Sprint(i))
+	}
+	os.Remove(j.segments[1].path)
+	got, gaps := all(t, j, Oldest)
+	if diff := cmp.Diff([]string{"0", "2"}, texts(got)); diff != "" || len(gaps) != 1 || j.Stats().Gaps != 1 {
+		t.Errorf("%s%v", diff, gaps)
+	}
+}
+
 // A log line that is a copy of a frame is never taken for one.
 func TestForgedFrame(t *testing.T) {
 	dir := t.TempDir()

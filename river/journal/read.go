@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/haechi-dev/haechi/word/fault"
@@ -37,7 +38,8 @@ func (j *Journal) Read(ctx context.Context, from Position, max int) (Batch, erro
 		}
 		n, err := j.readSegment(s, &b, max, batchBytes-bytes)
 		if errors.Is(err, fs.ErrNotExist) {
-			continue // it went while we looked; at tells of the gap
+			j.missing(&b, s)
+			continue
 		}
 		if err != nil {
 			return b, fault.Unavailable.Errorf("reading the journal at %d: %w", b.Next, err)
@@ -69,6 +71,17 @@ func (j *Journal) at(b *Batch) (s segment, ok bool) {
 		b.Next = end
 	}
 	return s, false
+}
+
+// missing steps over a segment whose file is not there, unless it was removed while we looked: then at tells of it.
+func (j *Journal) missing(b *Batch, s segment) {
+	j.mu.Lock()
+	listed := slices.ContainsFunc(j.segments, func(x *segment) bool { return x.path == s.path })
+	j.mu.Unlock()
+	if listed {
+		j.skip(b, Gap{From: b.Next, To: s.end(), Why: "its file is gone"})
+		b.Next = s.end()
+	}
 }
 
 func (j *Journal) readSegment(s segment, b *Batch, max int, most int64) (bytes int64, err error) {
