@@ -9,7 +9,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -56,11 +55,8 @@ func TestTargetDown(t *testing.T) {
 // What is too old when a target is still down becomes dead letters all at once.
 func TestTooOld(t *testing.T) {
 	each(t, func(t *testing.T, openDB opener) {
-		var mu sync.Mutex
-		now := time.Now()
-		n := start(t, openDB, func(c *route.Config) {
-			c.Now = func() time.Time { mu.Lock(); defer mu.Unlock(); now = now.Add(time.Millisecond); return now }
-		})
+		c := newClock()
+		n := start(t, openDB, c.use)
 		l := listen(t, func(k int, w http.ResponseWriter, r received) { w.WriteHeader(http.StatusServiceUnavailable) })
 		n.rule("r", `{"source":["shop"]}`, n.webhook("w", l.URL))
 		var events []event.Event
@@ -70,9 +66,7 @@ func TestTooOld(t *testing.T) {
 		n.publish(events...)
 		l.until(t, 8)
 		eventually(t, "all to be waiting", func() bool { return n.count(route.Waiting) == 300 })
-		mu.Lock()
-		now = now.Add(25 * time.Hour)
-		mu.Unlock()
+		c.pass(25 * time.Hour)
 		eventually(t, "dead letters", func() bool { return n.count(route.Dead) == 300 })
 		if k := len(l.all()); k > 200 {
 			t.Errorf("%d tries", k)

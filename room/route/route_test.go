@@ -104,6 +104,28 @@ func (n *node) run() {
 	n.t.Cleanup(n.stop)
 }
 
+// clock is a time that passes when it is told to.
+type clock struct {
+	mu  sync.Mutex
+	now time.Time
+}
+
+func newClock() *clock { return &clock{now: time.Date(2026, 1, 1, 0, 0, 30, 0, time.UTC)} }
+
+func (c *clock) use(config *route.Config) {
+	config.Now = func() time.Time {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		return c.now
+	}
+}
+
+func (c *clock) pass(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(d)
+}
+
 // rule makes a rule with one target.
 func (n *node) rule(name, pattern, arn string, change ...func(*route.RuleTarget)) {
 	n.t.Helper()

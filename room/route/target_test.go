@@ -359,30 +359,25 @@ func (f target) Deliver(ctx context.Context, d route.Delivery) error { return f(
 // A schedule fires once for each time that it is due, on whichever node, and once for what was missed while none was up.
 func TestScheduleFiresOnce(t *testing.T) {
 	each(t, func(t *testing.T, openDB opener) {
-		var mu sync.Mutex
-		now := time.Date(2026, 1, 1, 0, 0, 30, 0, time.UTC)
-		clock := func(c *route.Config) {
-			c.Now = func() time.Time { mu.Lock(); defer mu.Unlock(); return now }
-		}
-		pass := func(d time.Duration) { mu.Lock(); defer mu.Unlock(); now = now.Add(d) }
-		a := start(t, openDB, clock)
+		c := newClock()
+		a := start(t, openDB, c.use)
 		l := listen(t, nil)
 		must(t)(a.PutRule(t.Context(), route.Rule{Name: "r", Schedule: "cron(0/5 * * * ? *)"}, nil))
 		if failed, err := a.PutTargets(t.Context(), "", "r", route.RuleTarget{ID: "t", ARN: a.webhook("w", l.URL)}); err != nil || failed != nil {
 			t.Fatal(err, failed)
 		}
-		pass(5 * time.Minute)
+		c.pass(5 * time.Minute)
 		if got := string(l.until(t, 1)[0].body); !strings.Contains(got, `"detail-type":"Scheduled Event","source":"aws.events"`) || !strings.Contains(got, `"time":"2026-01-01T00:05:00Z"`) || !strings.Contains(got, `"resources":["arn:aws:events:us-east-1:111122223333:rule/r"]`) {
 			t.Errorf("event %s", got)
 		}
 		a.settled()
 		a.stop()
 		a.db.Close()
-		pass(time.Hour)
-		b := start(t, openDB, clock)
+		c.pass(time.Hour)
+		b := start(t, openDB, c.use)
 		nodes := []*node{b}
 		if b.db.Postgres() {
-			nodes = append(nodes, start(t, openDB, clock))
+			nodes = append(nodes, start(t, openDB, c.use))
 		}
 		l.until(t, 2)
 		for _, n := range nodes {
