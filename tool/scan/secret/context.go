@@ -122,6 +122,9 @@ func isReference(s string) bool {
 			return true
 		}
 	}
+	if open := strings.IndexByte(s, '{'); open >= 0 && open+1 < len(s) && isLetter(s[open+1]) && strings.IndexByte(s[open:], '}') > 0 { // of a format
+		return true
+	}
 	low := strings.ToLower(s)
 	for _, start := range []string{"!ref", "!getatt", "!sub", "!vault", "!secret", "arn:", "vault:", "op://", "ssm:", "secret:", "secret://", "ref+", "env.", "env:", "env(", "file:", "file(", "data.", "var.", "local.",
 		"process.env", "import.meta", "os.environ", "os.getenv", "system.getenv", "@microsoft.keyvault", "projects/", "awssm", "keyring:", "akv:", "doppler:", "sops:", "%env", "config.", "secrets.", "self.", "this.", "params.", "settings."} {
@@ -204,7 +207,8 @@ func isDocumented(s string) bool {
 	if strings.HasSuffix(s, "EXAMPLE") || strings.HasSuffix(s, "EXAMPLEKEY") || strings.Contains(s, "EXAMPLEKEY") {
 		return true
 	}
-	for _, known := range []string{"4eC39HqLyjWDarjtT1zdp7dc", "tGN0bIwXnHdwOa85VABjPdSn", "51H0000000000000000000000"} { // behind their prefix
+	for _, known := range []string{"4eC39HqLyjWDarjtT1zdp7dc", "tGN0bIwXnHdwOa85VABjPdSn", // of Stripe, behind their prefix
+		"2YotnFZFEjr1zCsicMWpAA", "tGzv3JOkF0XgQx2TlKWIA", "mF_9.B5f-4.1JqM", "czZCaGRSa3F0MzpnWDFmQmF0M2JW", "SplxlOBeZQQYbYS6WxSbIA", "gX1fBat3bV", "7Fjfp0ZBr1KtDRbnfVdmIw", "h480djs93hd8", "0685bd9184jfhq22", "ad180jjd733klru7"} { // of OAuth's standards
 		if strings.HasSuffix(s, known) {
 			return true
 		}

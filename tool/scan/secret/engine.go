@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"fmt"
+	"path"
 	"slices"
 	"strings"
 )
@@ -168,8 +169,8 @@ func (s *search) kept() {
 	if len(s.text) > longest || s.lexed["token"] == nil {
 		return
 	}
-	switch strings.ToLower(s.path[strings.LastIndexAny(s.path, "./")+1:]) {
-	case "password", "passwd", "secret", "token", "apikey", "passphrase":
+	switch strings.ToLower(path.Ext(s.path)) {
+	case ".password", ".passwd", ".secret", ".token", ".apikey", ".passphrase":
 	default:
 		return
 	}

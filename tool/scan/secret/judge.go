@@ -32,7 +32,7 @@ func newVocabulary() *vocabulary {
 		token:    wordSet("secret token credential credentials apikey accesskey secretkey authkey authtoken bearer auth"),
 		keyed:    wordSet("api access secret private auth signing encryption master account storage service app admin session cookie jwt deploy shared root client consumer license sign crypt cipher aes hmac"),
 		before: wordSet("public pub mock fake dummy example sample test testing tests expected invalid wrong bad placeholder csrf xsrf next previous prev page continuation sync cache primary foreign sort partition index row unique map no not " +
-			"without is has should can needs require requires forgot forgotten old show hide toggle"),
+			"s3 object starting update resume idempotency request upload without is has should can needs require requires forgot forgotten old show hide toggle"),
 		after: wordSet("id ids identifier name names url uri urls link path paths file files filename dir folder type types length len size count expiry expiration expires expire expired ttl timeout minutes seconds hours days age field fields input hint label header headers prefix suffix " +
 			"policy policies pattern regex regexp class factory bean endpoint endpoints image arn version algorithm alg hash hashed hashes digest checksum md5 sha sha1 sha256 commit revision index enabled disabled required validator validation provider manager store storage ref reference refs env var variable " +
 			"placeholder error errors message msg text title description desc page route form method column param params parameter parameters format min max reset changed change changes history generator encoder decoder checker check confirm confirmation strength usage scope scopes audience issuer " +
@@ -112,7 +112,7 @@ func meaningless(v string) bool {
 		return true
 	case strings.ContainsAny(v, " \t\r\n"), strings.HasPrefix(v, "/"), strings.HasPrefix(v, "./"), strings.HasPrefix(v, "~/"):
 		return true
-	case strings.Contains(v, "%s"), strings.Contains(v, "%d"), strings.Contains(v, "%v"), strings.Contains(v, "()"), strings.Contains(v, "->"), strings.Contains(v, "::"), strings.Contains(v, "</"):
+	case strings.Contains(v, "%s"), strings.Contains(v, "%d"), strings.Contains(v, "%v"), strings.Contains(v, "()"), strings.Contains(v, "->"), strings.Contains(v, "::"), strings.Contains(v, "</"), strings.Contains(v, "&#"), strings.Contains(v, "&lt;"), strings.Contains(v, "&gt;"):
 		return true
 	}
 	return isCode(v) || isEmail(v) || isConstant(v) || hides(v)

@@ -13,6 +13,7 @@ type pair struct {
 	quoted     bool // a literal of a language, not an expression
 	query      bool // part of a URL's query
 	inside     bool // a line of a text that a literal holds
+	spaced     bool // nothing but blanks stands between name and value
 	call       bool // the name is that of a function or an option
 }
 
@@ -40,10 +41,31 @@ func lexPair(text []byte, start, end int, g genre) (pair, bool) {
 	}
 	p.query = from > 0 && (text[from-1] == '?' || text[from-1] == '&')
 	c := cursor{text: text, at: to}
-	if !c.operator(&p, g) {
+	if !c.operator(&p, g) || !c.value(&p, g) {
 		return p, false
 	}
-	return p, c.value(&p, g)
+	return p, !p.spaced || c.believable(p, from)
+}
+
+// believable: words in a row are prose, unless the name is an option, or begins
+// a line of which the value is the rest, as configuration files have it.
+func (c *cursor) believable(p pair, from int) bool {
+	if c.text[from] == '-' {
+		return true
+	}
+	lineStart := bytes.LastIndexByte(c.text[:from], '\n') + 1
+	before := strings.TrimSpace(string(c.text[max(lineStart, from-100):from]))
+	switch {
+	case before == "", before == "ENV", before == "ARG":
+	case strings.HasPrefix(before, "machine ") || strings.HasPrefix(before, "login "): // netrc
+	default:
+		return false
+	}
+	end := p.end
+	for end < len(c.text) && strings.IndexByte(" \t\r\"';,)}", c.text[end]) >= 0 {
+		end++
+	}
+	return end == len(c.text) || c.text[end] == '\n' || c.text[end] == '/' || c.text[end] == '#'
 }
 
 func isNameByte(c byte) bool {
@@ -103,6 +125,7 @@ func (c *cursor) operator(p *pair, g genre) bool {
 		c.at++
 		if !c.valueField() {
 			p.call = true
+			return c.argument(p.name)
 		}
 	case closed && c.valueField():
 	case closed && (c.has("to ") || c.has("is ")):
@@ -110,11 +133,19 @@ func (c *cursor) operator(p *pair, g genre) bool {
 		p.call = true
 	case !closed && c.lineValue():
 	case spaces > 0 && !closed:
-		p.call = true
+		p.call, p.spaced = true, true
 	default:
 		return false
 	}
 	return true
+}
+
+// argument tells whether the name just read is the first argument of a call:
+// what follows is then about it, and not another item of a list.
+func (c *cursor) argument(name string) bool {
+	before := bytes.TrimRight(c.text[max(0, c.at-len(name)-20):c.at], " \t,")
+	i := bytes.LastIndex(before, []byte(name))
+	return i > 0 && bytes.HasSuffix(bytes.TrimRight(before[:i], "\"'`\\ "), []byte("("))
 }
 
 // annotation steps over a type between colon and equals sign: name: string = "v".
