@@ -1,9 +1,12 @@
 package route_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -149,6 +152,34 @@ func TestOncePerPeriod(t *testing.T) {
 		n.settled()
 		n.publish(imported(with(f, finding.Suppressed)))
 		quiet("suppressed")
+	})
+}
+
+// Findings that could not be marked at first are marked later, and told of once.
+func TestMarkedLater(t *testing.T) {
+	each(t, func(t *testing.T, openDB opener) {
+		var told notes
+		var calls atomic.Int32
+		c := newClock()
+		n := start(t, openDB, c.use, func(c *route.Config) {
+			c.Notify = func(ctx context.Context, ids []route.Identity) error {
+				if calls.Add(1) < 3 {
+					return errors.New("the hub is busy")
+				}
+				return told.notify(ctx, ids)
+			}
+		})
+		l := listen(t, nil)
+		n.rule("r", allFindings, n.slack("s", l.URL))
+		n.publish(imported(open("x", finding.High)))
+		eventually(t, "one that waits", func() bool { return n.count(route.Waiting) == 1 })
+		for told.String() == "" {
+			c.pass(5 * time.Second)
+			time.Sleep(20 * time.Millisecond)
+		}
+		if k := len(l.all()); told.String() != "x" || k != 1 {
+			t.Errorf("marked %q after %d messages", &told, k)
+		}
 	})
 }
 

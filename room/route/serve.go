@@ -125,13 +125,13 @@ func (r *Router) next(ctx context.Context, queue string) (j job, err error) {
 			j.rows, err = db.All(tx, scanRow, selectRow+" WHERE state = 0 AND queue = ? AND due <= ? ORDER BY due, id LIMIT ?", queue, now.UnixMicro(), take)
 			return err
 		}
-		return j.message_(tx, q, queue, now)
+		return j.findMessage(tx, q, queue, now)
 	})
 	return j, err
 }
 
-// message_ finds the message that is due, or whether one is to be made.
-func (j *job) message_(tx *db.Tx, q queueRow, queue string, now time.Time) error {
+// findMessage finds the message that is due, or whether one is to be made.
+func (j *job) findMessage(tx *db.Tx, q queueRow, queue string, now time.Time) error {
 	rows, err := db.All(tx, scanPending, "SELECT queue, state, message, MIN(due), MIN(attempts) FROM route_deliveries WHERE state = 0 AND queue = ? GROUP BY queue, state, message", queue)
 	if err != nil {
 		return err
@@ -196,10 +196,35 @@ func (r *Router) deliverMessage(ctx context.Context, l lease, j job) error {
 	return r.finish(ctx, l, j.live, []outcome{out})
 }
 
-// deliverRows delivers rows one by one, several at once.
+// deliverRows delivers rows one by one, several at once, and writes down what
+// became of each as soon as it is known.
 func (r *Router) deliverRows(ctx context.Context, l lease, j job) error {
+	results := r.stream(ctx, j)
+	var failed error
+	taken, tried := false, 0
+	for out := range results {
+		outs := []outcome{out}
+		for len(results) > 0 { // what is there already shares a transaction
+			outs = append(outs, <-results)
+		}
+		for _, o := range outs {
+			tried++
+			taken = taken || !o.down()
+		}
+		failed = errors.Join(failed, r.finish(ctx, l, j.live, outs))
+	}
+	// One that fails alone may be at fault itself.
+	if failed == nil && (taken || tried > 1) {
+		failed = r.rest(ctx, l, !taken)
+	}
+	return failed
+}
+
+// stream hands rows to the target, as many at once as may be. It stops early
+// when the receiver wants to be left alone. The channel has room for all.
+func (r *Router) stream(ctx context.Context, j job) <-chan outcome {
 	feed, results := make(chan row), make(chan outcome, len(j.rows))
-	stop := make(chan struct{}) // the receiver wants to be left alone
+	stop := make(chan struct{})
 	var once sync.Once
 	var workers sync.WaitGroup
 	for range min(parallel, len(j.rows)) {
@@ -227,24 +252,7 @@ func (r *Router) deliverRows(ctx context.Context, l lease, j job) error {
 			}
 		}
 	}()
-	var failed error
-	taken, tried := false, 0
-	for out := range results {
-		outs := []outcome{out}
-		for len(results) > 0 { // what is there already shares a transaction
-			outs = append(outs, <-results)
-		}
-		for _, o := range outs {
-			tried++
-			taken = taken || !o.down()
-		}
-		failed = errors.Join(failed, r.finish(ctx, l, j.live, outs))
-	}
-	// One that fails alone may be at fault itself.
-	if failed == nil && (taken || tried > 1) {
-		failed = r.rest(ctx, l, !taken)
-	}
-	return failed
+	return results
 }
 
 func (r *Router) deliverRow(ctx context.Context, j job, w row) outcome {
