@@ -15,6 +15,7 @@
 //   - not before a comparison or a parameterised rule turns it;
 //   - queries compared by == or != are compared as sets, in both directions; a negated
 //     comparison holds where nothing on the left is on the right, and fails otherwise;
+//   - some is one value that holds also where two queries are compared;
 //   - a scalar and a list of it alone are equal on either side, written or selected;
 //   - what is compared with something that is missing fails, also if it is an empty list;
 //   - keywords are words: a property called nullable or informed is a property.

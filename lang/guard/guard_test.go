@@ -95,6 +95,9 @@ Resources:
 		{"let x = 'x'\nlet y = Resources.a.Properties.Tags\n%x in %y", Pass},
 		{"let l = Resources.a.Properties.Tags[*]\nlet r = Resources.a.Properties.Tags[*]\n%l == %r", Pass},
 		{"let l = Resources.a.Properties.Tags[*]\nlet r = Resources.b.Type\n%l != %r", Pass}, // as sets
+		{"some " + a + "Tags[*] in " + a + "Name", Fail},
+		{"some " + a + "Tags[*] in " + a + "Tags[0]", Pass}, // some is some, between two queries too
+		{"some " + a + "Tags[*] == " + a + "Tags[1]", Pass},
 		{a + "Tags { this[0] == 'x' }", Pass},
 		{a + "Mixed[*] == 1", Fail},
 		{"let five = 5\n%five == [5]", Pass},

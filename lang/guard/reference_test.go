@@ -17,7 +17,7 @@ import (
 // phrases make random rules. What the package's documentation lists as different
 // from the reference implementation is left out: floats, empty on truth values,
 // negated comparisons of two queries, an index behind a variable, no resources,
-// a filter behind [*].
+// a filter behind [*], some between two queries.
 type phrases struct{ *rand.Rand }
 
 func (p phrases) one(of ...string) string { return of[p.IntN(len(of))] }
@@ -41,7 +41,7 @@ func (p phrases) clause() string {
 	case 1:
 		return p.one("%all", "%none", "%some", "Resources.*[ Type == 'T::A::B' ]") + p.one(" empty", " !empty")
 	case 2:
-		return some + p.query() + " " + p.one("==", "in") + " " + p.query()
+		return p.query() + " " + p.one("==", "in") + " " + p.query()
 	case 3:
 		return some + "Resources." + p.one("a", "*") + ".Properties." + p.one("S", "I", "L", "LI") + " " + p.one("!=", "not in") + " " + p.literal()
 	}
