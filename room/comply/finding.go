@@ -1,6 +1,7 @@
 package comply
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"fmt"
@@ -215,19 +216,33 @@ func (c *Comply) noted(ctx context.Context, e event.Event) error {
 			Workflow finding.Workflow `json:"Workflow"`
 		} `json:"findings"`
 	}
-	if !strings.Contains(string(e.Detail), "haechi/"+tool+"/") || json.Unmarshal(e.Detail, &detail) != nil {
+	if !bytes.Contains(e.Detail, []byte("haechi/"+tool+"/")) || json.Unmarshal(e.Detail, &detail) != nil {
 		return nil
 	}
-	return c.config.DB.Write(ctx, func(tx *db.Tx) error {
-		for _, f := range detail.Findings {
-			if !strings.HasPrefix(f.ID, "haechi/"+tool+"/") {
-				continue
-			}
-			suppressed := number(f.Workflow.Status == finding.Suppressed)
-			if _, err := tx.Exec("UPDATE comply_status SET suppressed = ? WHERE finding = ? AND suppressed <> ?", suppressed, f.ID, suppressed); err != nil {
-				return err
-			}
+	for _, f := range detail.Findings {
+		if !strings.HasPrefix(f.ID, "haechi/"+tool+"/") {
+			continue
 		}
-		return nil
+		if err := c.suppress(ctx, f.ID, f.Workflow.Status == finding.Suppressed); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// suppress keeps whether a finding is suppressed; mostly there is nothing to write.
+func (c *Comply) suppress(ctx context.Context, id string, suppressed bool) error {
+	const where = " WHERE finding = ? AND suppressed <> ?"
+	var others int64
+	err := c.config.DB.Read(ctx, func(tx *db.Tx) (err error) {
+		others, err = db.One(tx, db.Value[int64], "SELECT COUNT(*) FROM comply_status"+where, id, number(suppressed))
+		return err
+	})
+	if err != nil || others == 0 {
+		return err
+	}
+	return c.config.DB.Write(ctx, func(tx *db.Tx) error {
+		_, err := tx.Exec("UPDATE comply_status SET suppressed = ?"+where, number(suppressed), id, number(suppressed))
+		return err
 	})
 }
