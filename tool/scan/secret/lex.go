@@ -358,6 +358,9 @@ func (c *cursor) fallback(p *pair) bool {
 	if i := bytes.IndexByte(line, '\n'); i >= 0 {
 		line = line[:i]
 	}
+	if bytes.IndexByte(line, '"') < 0 && bytes.IndexByte(line, '\'') < 0 {
+		return false
+	}
 	for _, op := range []string{"?:", "||", "??", " : ", " or ", ".orElse(", ".getOrElse("} {
 		i := bytes.LastIndex(line, []byte(op))
 		if i < 0 {
