@@ -128,6 +128,13 @@ type search struct {
 	vetoes []span // what looked like a secret of a kind, and is none
 	pairTo int    // where the last pair that was read ends
 	once   bool   // the lexer of Kubernetes' Secrets has run
+	limit  *limit
+}
+
+// limit bounds what one file may cost, whatever it holds.
+type limit struct {
+	decoded int  // bytes that may still be decoded and looked through
+	over    bool // something was left out
 }
 
 type span struct{ start, end int }
@@ -137,17 +144,19 @@ const (
 	mostHits = 10_000 // of one file
 )
 
-// hits are the secrets of a file, in order, one a place.
-func (e *engine) hits(path string, text []byte, g genre) []hit {
-	s := &search{engine: e, path: path, text: text, g: g}
+// hits are the secrets of a file, in order, one a place; whole is false where
+// the file holds so many, or so much that is encoded, that some was left out.
+func (e *engine) hits(path string, text []byte, g genre) (found []hit, whole bool) {
+	s := &search{engine: e, path: path, text: text, g: g, limit: &limit{decoded: 4*len(text) + 1<<16}}
 	s.run()
 	s.kept()
-	return s.settle()
+	return s.settle(), !s.limit.over
 }
 
 func (s *search) run() {
 	s.words.each(s.text, func(word, end int) {
 		if len(s.hits) >= mostHits {
+			s.limit.over = true
 			return
 		}
 		for _, a := range s.actions[word] {
@@ -189,7 +198,11 @@ func (s *search) nested(start, end int, text []byte, name string) {
 	if s.depth >= deepest || len(text) == 0 {
 		return
 	}
-	inner := &search{engine: s.engine, path: s.path, text: text, g: s.g, depth: s.depth + 1, name: name}
+	if s.limit.decoded -= len(text) + 64; s.limit.decoded < 0 {
+		s.limit.over = true
+		return
+	}
+	inner := &search{engine: s.engine, path: s.path, text: text, g: s.g, depth: s.depth + 1, name: name, limit: s.limit}
 	inner.g.code = false
 	inner.run()
 	if value := strings.TrimSpace(string(text)); name != "" && len(value) <= longestValue {
@@ -506,9 +519,9 @@ func (s *search) settle() []hit {
 		return cmp.Or(b.rule.rank-a.rule.rank, int(b.verdict)-int(a.verdict), a.start-b.start, b.end-a.end)
 	})
 	var kept []hit
-	taken := intervals{}
+	taken, vetoed := intervals{}, merged(s.vetoes)
 	for _, h := range s.hits {
-		if h.rule.rank == rankGeneric && h.rule.lexer != "pem" && s.vetoed(h) {
+		if h.rule.rank == rankGeneric && h.rule.lexer != "pem" && vetoed.overlap(h.start, h.end) {
 			continue
 		}
 		if taken.overlap(h.start, h.end) {
@@ -521,8 +534,18 @@ func (s *search) settle() []hit {
 	return kept
 }
 
-func (s *search) vetoed(h hit) bool {
-	return slices.ContainsFunc(s.vetoes, func(v span) bool { return v.start < h.end && h.start < v.end })
+// merged is spans made disjoint.
+func merged(spans []span) intervals {
+	slices.SortFunc(spans, func(a, b span) int { return a.start - b.start })
+	var in intervals
+	for _, v := range spans {
+		if last := len(in) - 1; last >= 0 && v.start <= in[last].end {
+			in[last].end = max(in[last].end, v.end)
+		} else {
+			in = append(in, v)
+		}
+	}
+	return in
 }
 
 // intervals are disjoint, in order.

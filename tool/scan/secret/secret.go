@@ -11,6 +11,7 @@ import (
 
 	rules "github.com/haechi-dev/haechi/rules/secret"
 	"github.com/haechi-dev/haechi/tool/scan"
+	"github.com/haechi-dev/haechi/word/fault"
 	"github.com/haechi-dev/haechi/word/finding"
 )
 
@@ -72,8 +73,12 @@ func (p pass) File(f scan.File) error {
 	if f.Binary {
 		return nil
 	}
-	for _, found := range p.scanner.Check(f.Path, f.Content) {
+	findings, whole := p.scanner.check(f.Path, f.Content)
+	for _, found := range findings {
 		p.out.Finding(found)
+	}
+	if !whole {
+		return fault.Limit.Errorf("it holds so much that looks like secrets, or is encoded, that some was left out")
 	}
 	return nil
 }
@@ -83,9 +88,16 @@ func (p pass) End() error { return nil }
 // Check is what one file holds: one finding for each secret, at its first
 // place. The findings hold no secret in clear; finding.Maker.Own completes them.
 func (s *Scanner) Check(path string, content []byte) []finding.Finding {
+	findings, _ := s.check(path, content)
+	return findings
+}
+
+// check is Check, and whether all of the file was looked at.
+func (s *Scanner) check(path string, content []byte) (findings []finding.Finding, whole bool) {
 	g := genreOf(path)
 	if g.none {
-		return nil
+		return nil, true
 	}
-	return s.findings(strings.ToValidUTF8(path, "\uFFFD"), content, s.engine.hits(path, content, g))
+	hits, whole := s.engine.hits(path, content, g)
+	return s.findings(strings.ToValidUTF8(path, "\uFFFD"), content, hits), whole
 }

@@ -2,11 +2,13 @@ package secret_test
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"strings"
 	"testing"
 	"testing/fstest"
+	"time"
 
 	rules "github.com/haechi-dev/haechi/rules/secret"
 	"github.com/haechi-dev/haechi/tool/scan"
@@ -138,6 +140,28 @@ func TestAllow(t *testing.T) {
 		}
 		if len(found) != 1 || found[0].ProductFields[finding.FieldAllow] != want {
 			t.Errorf("%q: %d findings, allowed %q, want %q", text, len(found), found[0].ProductFields[finding.FieldAllow], want)
+		}
+	}
+}
+
+// A file that holds more than one wants to read costs little, and is said to have been looked at in part.
+func TestBounded(t *testing.T) {
+	var many, nested strings.Builder
+	for i := range uint64(12_000) {
+		many.WriteString("API_TOKEN=" + random(i, 40) + "\n")
+	}
+	nested.WriteString(strings.Repeat(`pass`+`word = "\\`, 40_000))
+	for name, text := range map[string]string{"many": many.String(), "nested": nested.String()} {
+		start := time.Now()
+		r, err := scan.Tree(context.Background(), fstest.MapFS{"a.env": {Data: []byte(text)}}, scan.Options{Scanners: []scan.Scanner{secret.New(nil)}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(start); took > 10*time.Second {
+			t.Errorf("%s took %v", name, took)
+		}
+		if s := r.Runs[0].Scan; name == "many" && (s.Complete || len(s.Skipped) != 1 || len(r.Runs[0].Findings) < 9000) {
+			t.Errorf("%s: %d findings, %+v", name, len(r.Runs[0].Findings), s)
 		}
 	}
 }
