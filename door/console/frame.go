@@ -61,6 +61,7 @@ func parseTemplates() (map[string]map[string]*tmpl, error) {
 func functions(lang string) template.FuncMap {
 	return template.FuncMap{
 		"t":     func(text string, args ...any) string { return translate(lang, text, args...) },
+		"th":    func(text string, args ...any) template.HTML { return translateHTML(lang, text, args...) },
 		"lang":  func() string { return lang },
 		"lower": func(v any) string { return strings.ToLower(fmt.Sprint(v)) },
 		"when":  func(v any) template.HTML { return when(lang, v) },

@@ -16,6 +16,7 @@ type field struct {
 	route.Field
 	Value string
 	Set   bool // of a secret: there is one
+	Long  bool // more than a line
 }
 
 type receiverView struct {
@@ -86,7 +87,7 @@ func (o *Console) receiverView(r *request) (any, error) {
 		v.Interval = i.String()
 	}
 	for _, f := range kind.Fields {
-		one := field{Field: f, Value: v.Receiver.Settings[f.Name]}
+		one := field{Field: f, Value: v.Receiver.Settings[f.Name], Long: strings.Contains(f.Help, "PEM")}
 		_, one.Set = v.Receiver.Secrets[f.Name]
 		v.Fields = append(v.Fields, one)
 	}

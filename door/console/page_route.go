@@ -61,7 +61,7 @@ func (o *Console) route() page {
 		actions: map[string]action{
 			"/routes/rule":        {asks: ask("events:PutRule", "events:PutTargets", "events:RemoveTargets"), do: o.putRule},
 			"/routes/rule/delete": {asks: ask("events:DeleteRule", "events:RemoveTargets"), do: o.deleteRule},
-			"/routes/rule/test":   {asks: func(r *request) []iam.Request {
+			"/routes/rule/test": {asks: func(r *request) []iam.Request {
 				return append(r.ask("events:TestEventPattern", ""), r.ask("events:ListRules", "")...) // it shows the page, too
 			}, show: o.testRule},
 		},

@@ -1,0 +1,4 @@
+package console
+
+// ResourcePath is resourcePath, for the tests outside.
+var ResourcePath = resourcePath
