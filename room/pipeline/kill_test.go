@@ -73,7 +73,7 @@ func killed(t *testing.T, database string) {
 		if err := server.Start(); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(time.Duration(150+kills*97%700) * time.Millisecond)
+		time.Sleep(time.Duration(150+kills*97%700+kills*20) * time.Millisecond) // ever longer: a slow machine ends it too
 		_ = server.Process.Kill()
 		_ = server.Wait()
 		kills++
