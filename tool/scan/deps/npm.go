@@ -61,6 +61,9 @@ func npmLock(ctx context.Context, f manifest, out func(component.Component)) err
 		}
 		c := p.component()
 		c.Place = diag.Place{File: f.path, Line: lines.line(p.offset)}
+		if c.Name == "" {
+			return diag.Errorf(c.Place, "a package without a name").In(f.content)
+		}
 		c.Direct, c.Path = g.direct[p.path], g.way(p)
 		out(c)
 	}
