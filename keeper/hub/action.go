@@ -24,6 +24,8 @@ var actionForm = regexp.MustCompile(`^[A-Za-z0-9]{1,20}$`)
 
 func (a *Action) check() error {
 	switch {
+	case !storable(a.Name, a.Description):
+		return fault.Invalid.Errorf("Name and Description must be texts")
 	case blank(a.Name) || len([]rune(a.Name)) > 20:
 		return fault.Invalid.Errorf("an action needs a Name of at most 20 characters")
 	case blank(a.Description) || len([]rune(a.Description)) > 500:
@@ -118,7 +120,7 @@ func (h *Hub) UpdateAction(ctx context.Context, change Action) error {
 // DeleteAction removes an action.
 func (h *Hub) DeleteAction(ctx context.Context, arn string) error {
 	return h.db.Write(ctx, func(tx *db.Tx) error {
-		n, err := tx.Exec("DELETE FROM hub_actions WHERE id = ?", arn)
+		n, err := tx.Exec("DELETE FROM hub_actions WHERE id = ?", clean(arn))
 		if err == nil && n == 0 {
 			err = noAction(arn)
 		}

@@ -300,7 +300,7 @@ func (h *Hub) ChangeRule(ctx context.Context, arn string, edit func(*Rule)) erro
 // DeleteRule removes an automation rule. What it changed stays until the next import.
 func (h *Hub) DeleteRule(ctx context.Context, arn string) error {
 	return h.db.Write(ctx, func(tx *db.Tx) error {
-		n, err := tx.Exec("DELETE FROM hub_rules WHERE id = ?", arn)
+		n, err := tx.Exec("DELETE FROM hub_rules WHERE id = ?", clean(arn))
 		if err == nil && n == 0 {
 			err = noRule(arn)
 		}

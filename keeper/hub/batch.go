@@ -172,8 +172,11 @@ func (b *batch) put(r *row, f finding.Finding, doc []byte, c cause, quiet bool) 
 	}
 	if !quiet {
 		b.count(r, &f)
-		if !r.isNew() {
+		switch {
+		case !r.isNew():
 			b.history = append(b.history, historyRow{r, c, diff(r.doc, doc)})
+		case c.why != "":
+			b.history = append(b.history, historyRow{r, c, nil}) // a rule had its say from the start
 		}
 		b.events = append(b.events, imported(&f, doc))
 	}
@@ -265,8 +268,13 @@ func (b *batch) storeHistory(rev int64) error {
 		if err != nil {
 			panic("hub: history: " + err.Error()) // made of JSON values
 		}
-		return []any{h.row.seq, rev, i, b.at.UnixMicro(), h.cause.kind, h.cause.who, h.cause.why, string(text)}
+		return []any{h.row.seq, rev, i, b.at.UnixMicro(), h.cause.kind, clean(h.cause.who), clean(h.cause.why), string(text)}
 	})
+}
+
+// clean is a text as every database takes it.
+func clean(text string) string {
+	return strings.ReplaceAll(strings.ToValidUTF8(text, "\uFFFD"), "\x00", "")
 }
 
 // insert writes n rows, many a statement. Batches are of few sizes, so that few statements are prepared.

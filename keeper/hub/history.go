@@ -174,6 +174,10 @@ func (h *Hub) changes(tx *db.Tx, r *row) ([]Change, error) {
 	if err != nil {
 		return nil, err
 	}
+	if n := len(list); n > 0 && len(list[n-1].deltas) == 0 && list[n-1].At.UnixMicro() == r.born {
+		list[n-1].Created = true
+		return list, nil
+	}
 	return append(list, Change{Ref: ref, At: time.UnixMicro(r.born).UTC(), Created: true, Kind: byImport, Who: r.product, rev: -1}), nil
 }
 

@@ -63,8 +63,8 @@ const importChunk = 250
 func (h *Hub) Import(ctx context.Context, s finding.Scan, findings ...finding.Finding) (Imported, error) {
 	result := Imported{Scan: s.ID}
 	if s.Target != "" {
-		if s.Tool == "" {
-			return result, fault.Invalid.Errorf("a scan of %q does not say by which tool", s.Target)
+		if err := checkScan(s); err != nil {
+			return result, err
 		}
 		s.ID = cmp.Or(s.ID, bus.ID())
 		result.Scan = s.ID
@@ -96,6 +96,18 @@ func (h *Hub) Import(ctx context.Context, s finding.Scan, findings ...finding.Fi
 		}
 	}
 	return result, h.finish(ctx, s, result)
+}
+
+func checkScan(s finding.Scan) error {
+	if s.Tool == "" {
+		return fault.Invalid.Errorf("a scan of %q does not say by which tool", s.Target)
+	}
+	for name, text := range map[string]string{"id": s.ID, "tool": s.Tool, "version": s.Version, "target": s.Target, "branch": s.Branch, "commit": s.Commit, "digest": s.Digest} {
+		if !storable(text) || len(text) > 2048 {
+			return fault.Invalid.Errorf("the scan's %s is too long or no text: %.60q", name, text)
+		}
+	}
+	return nil
 }
 
 func (i *Imported) add(o Imported) {

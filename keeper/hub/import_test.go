@@ -1,6 +1,7 @@
 package hub_test
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/haechi-dev/haechi/keeper/hub"
+	"github.com/haechi-dev/haechi/word/fault"
 	"github.com/haechi-dev/haechi/word/finding"
 )
 
@@ -473,6 +475,71 @@ func TestScanShortens(t *testing.T) {
 		got := h.get(f.ID)
 		if did.New != 1 || len(got.Title) != 255+len("…") || len([]rune(got.Description)) != 1024 {
 			t.Errorf("%+v: title of %d bytes", did, len(got.Title))
+		}
+	})
+}
+
+// Texts that one database takes and the other does not are refused or harmless on both.
+func TestHostileTexts(t *testing.T) {
+	each(t, func(t *testing.T, h *house) {
+		nul := "a\x00b"
+		did, err := h.Import(t.Context(), finding.Scan{}, simple("good"),
+			simple("title", func(f *finding.Finding) { f.Title, f.Description, f.GeneratorID = nul, nul, nul }),
+			simple("resource", func(f *finding.Finding) { f.Resources[0].ID, f.Resources[0].Tags = nul, map[string]string{nul: nul} }),
+			simple("name", func(f *finding.Finding) { f.ProductName = nul }),
+			simple(nul), simple("a\xffb"))
+		h.check(err)
+		if did.New != 3 || len(did.Failed) != 3 {
+			t.Errorf("%+v", did)
+		}
+		if got := h.get("title").Title; got != nul {
+			t.Errorf("title is %q", got)
+		}
+		if ids := h.ids(hub.Query{Filters: hub.Filters{"ResourceId": hub.Is(nul)}}); len(ids) != 1 {
+			t.Errorf("found by its resource: %v", ids)
+		}
+		if _, err := h.Update(t.Context(), hub.Update{Refs: []hub.Ref{ref("good")}, Decision: hub.To(finding.Resolved), By: nul, Why: "\xff" + nul}); err != nil {
+			t.Error(err)
+		}
+		for name, err := range map[string]error{
+			"scan": func() error { _, err := h.Import(t.Context(), finding.Scan{Tool: "x", Target: nul}); return err }(),
+			"accept": func() error {
+				_, err := h.Update(t.Context(), hub.Update{Refs: []hub.Ref{ref("good")}, Accept: &hub.Acceptance{Reason: nul, Owner: "o"}})
+				return err
+			}(),
+			"action": func() error {
+				_, err := h.CreateAction(t.Context(), "x", hub.Action{Name: nul, Description: "d"})
+				return err
+			}(),
+			"tag": h.Tag(t.Context(), h.ARN(), map[string]string{nul: "x"}),
+		} {
+			if !errors.Is(err, fault.Invalid) {
+				t.Errorf("%s: %v, want invalid", name, err)
+			}
+		}
+		for name, err := range map[string]error{
+			"get":     func() error { _, err := h.Get(t.Context(), hub.Ref{ProductARN: product, ID: nul}); return err }(),
+			"rule":    h.DeleteRule(t.Context(), nul),
+			"insight": h.DeleteInsight(t.Context(), nul),
+			"removed": h.RemoveSuppressor(t.Context(), nul, ""),
+		} {
+			if !errors.Is(err, fault.NotFound) {
+				t.Errorf("%s: %v, want not found", name, err)
+			}
+		}
+	})
+}
+
+// A rule that had its say when a finding came in is named in its history.
+func TestHistoryNamesRules(t *testing.T) {
+	each(t, func(t *testing.T, h *house) {
+		_, err := h.CreateRule(t.Context(), rule(1, "quiet", hub.Filters{"SeverityLabel": hub.Is("LOW")}, hub.To(finding.Suppressed)), nil)
+		h.check(err)
+		h.importing(simple("a", label(finding.Low)))
+		changes, _, err := h.History(t.Context(), hub.HistoryQuery{Ref: ref("a")})
+		h.check(err)
+		if len(changes) != 1 || !changes[0].Created || changes[0].Why != "automation rule quiet" {
+			t.Errorf("%+v", changes)
 		}
 	})
 }

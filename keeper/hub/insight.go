@@ -178,7 +178,7 @@ func (h *Hub) UpdateInsight(ctx context.Context, change Insight) error {
 // DeleteInsight removes an insight of one's own.
 func (h *Hub) DeleteInsight(ctx context.Context, arn string) error {
 	return h.db.Write(ctx, func(tx *db.Tx) error {
-		n, err := tx.Exec("DELETE FROM hub_insights WHERE id = ?", arn)
+		n, err := tx.Exec("DELETE FROM hub_insights WHERE id = ?", clean(arn))
 		if err == nil && n == 0 {
 			err = noInsight(arn)
 		}
@@ -220,11 +220,22 @@ func (h *Hub) GroupBy(ctx context.Context, filters Filters, attribute string, li
 			return nil
 		})
 	})
+	return most(counts, limit), err
+}
+
+// most are the groups with the most findings, in order.
+func most(counts map[string]int, limit int) (best []Group) {
+	order := func(a, b Group) int { return cmp.Or(b.Count-a.Count, strings.Compare(a.Value, b.Value)) }
 	for v, n := range counts {
-		groups = append(groups, Group{v, n})
+		g := Group{v, n}
+		if len(best) >= limit && (limit <= 0 || order(g, best[limit-1]) > 0) {
+			continue
+		}
+		at, _ := slices.BinarySearchFunc(best, g, order)
+		best = slices.Insert(best, at, g)
+		best = best[:min(len(best), limit)]
 	}
-	slices.SortFunc(groups, func(a, b Group) int { return cmp.Or(b.Count-a.Count, strings.Compare(a.Value, b.Value)) })
-	return groups[:min(limit, len(groups))], err
+	return best
 }
 
 // Count is how many findings are meant.
@@ -256,67 +267,71 @@ func (ix *index) group(p *predicate, a *attribute) map[string]int {
 	ix.mu.RLock()
 	defer ix.mu.RUnlock()
 	l := ix.look(p)
-	if !l.complete {
+	column, texts, values := ix.column(a)
+	if !l.complete || values == nil {
 		return nil
 	}
-	column, texts := ix.class, ix.classes.texts
-	var values func(text string, yield func(string)) // what a row's text says of the attribute
-	class := -1
-	if a != nil {
-		class = slices.Index(classAttributes[:], a.name)
-	}
-	switch {
-	case a == nil:
-		values = func(_ string, yield func(string)) { yield("") }
-	case class >= 0:
-		values = func(text string, yield func(string)) {
-			if v := classValue(text, class); v.isNumber {
-				yield(strconv.Itoa(int(v.number)))
-			} else if v.text != "" {
-				yield(v.text)
-			}
-		}
-	case a.name == "GeneratorId":
-		column, texts, values = ix.generator, ix.generators.texts, func(text string, yield func(string)) { yield(text) }
-	case a.name == "Type":
-		column, texts, values = ix.types, ix.typeLists.texts, func(list string, yield func(string)) {
-			each(list, func(_ int, text string) { yield(text) })
-		}
-	case a.name == "ResourceType", a.name == "ResourceId":
-		want := 0
-		if a.name == "ResourceId" {
-			want = 1
-		}
-		column, texts, values = ix.resources, ix.resLists.texts, func(list string, yield func(string)) {
-			each(list, func(i int, text string) {
-				if i%2 == want {
-					yield(text)
-				}
-			})
-		}
-	default:
-		return nil
-	}
-	rows := make([]int, len(texts))
+	rows := make([]int, len(texts)) // first by the rows' numbers, then by what these say
 	for i := range ix.class {
 		if l.may(i) {
 			rows[column[i]]++
 		}
 	}
 	counts := map[string]int{}
+	var said []string
 	for n, count := range rows {
 		if count == 0 {
 			continue
 		}
-		seen := map[string]bool{}
-		values(texts[n], func(v string) {
-			if !seen[v] {
-				seen[v] = true
+		said = values(said[:0], texts[n])
+		for i, v := range said {
+			if !slices.Contains(said[:i], v) {
 				counts[v] += count
 			}
-		})
+		}
 	}
 	return counts
+}
+
+// column is where the index keeps an attribute, and how its values are read
+// from a row's text: appended to a list. It is nil for what the index does not keep.
+func (ix *index) column(a *attribute) (column []uint32, texts []string, values func(to []string, text string) []string) {
+	if a == nil {
+		return ix.class, ix.classes.texts, func(to []string, _ string) []string { return append(to, "") }
+	}
+	every := func(n, of int) func([]string, string) []string {
+		return func(to []string, list string) []string {
+			each(list, func(i int, text string) {
+				if i%of == n {
+					to = append(to, text)
+				}
+			})
+			return to
+		}
+	}
+	switch a.name {
+	case "GeneratorId":
+		return ix.generator, ix.generators.texts, func(to []string, text string) []string { return append(to, text) }
+	case "Type":
+		return ix.types, ix.typeLists.texts, every(0, 1)
+	case "ResourceType":
+		return ix.resources, ix.resLists.texts, every(0, 2)
+	case "ResourceId":
+		return ix.resources, ix.resLists.texts, every(1, 2)
+	}
+	n := slices.Index(classAttributes[:], a.name)
+	if n < 0 {
+		return nil, nil, nil
+	}
+	return ix.class, ix.classes.texts, func(to []string, class string) []string {
+		switch v := classValue(class, n); {
+		case v.isNumber:
+			return append(to, strconv.Itoa(int(v.number)))
+		case v.text != "":
+			return append(to, v.text)
+		}
+		return to
+	}
 }
 
 // Results are an insight's groups, at most MaxInsightResults.

@@ -119,7 +119,7 @@ func (h *Hub) DisableProduct(ctx context.Context, subscription string) error {
 		return fault.Invalid.Errorf("%q is not the ARN of a product subscription", subscription)
 	}
 	return h.db.Write(ctx, func(tx *db.Tx) error {
-		n, err := tx.Exec("DELETE FROM hub_products WHERE arn = ?", strings.ReplaceAll(key, "\x00", ""))
+		n, err := tx.Exec("DELETE FROM hub_products WHERE arn = ?", clean(key))
 		if err == nil && n == 0 {
 			err = fault.NotFound.Errorf("findings of %s are not enabled", key)
 		}

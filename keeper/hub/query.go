@@ -362,7 +362,10 @@ func (h *Hub) one(tx *db.Tx, ref Ref) (*row, error) {
 }
 
 func (h *Hub) named(tx *db.Tx, ref Ref) ([]*row, error) {
-	where, args := "id = ? AND product = ?", []any{strings.ReplaceAll(ref.ID, "\x00", ""), strings.ReplaceAll(ref.ProductARN, "\x00", "")}
+	where, args := "id = ? AND product = ?", []any{ref.ID, ref.ProductARN}
+	if !storable(ref.ID, ref.ProductARN, ref.Account) {
+		return nil, nil
+	}
 	if ref.Account != "" {
 		where, args = where+" AND account = ?", append(args, ref.Account)
 	}

@@ -186,7 +186,7 @@ func (h *Hub) SwitchControl(ctx context.Context, standardARN, control string, on
 			return fault.Invalid.Errorf("turning control %s off needs a reason", control)
 		}
 	}
-	if p := checkText("reason", reason, 0, 2048); p != nil || strings.ContainsRune(reason, 0) {
+	if p := checkText("reason", reason, 0, 2048); p != nil || !storable(reason) {
 		return fault.Invalid.Errorf("the reason is too long or not a text")
 	}
 	return h.db.Write(ctx, func(tx *db.Tx) error {
@@ -252,7 +252,7 @@ func (h *Hub) SetParameters(ctx context.Context, id string, values jsontext.Valu
 	}
 	return h.db.Write(ctx, func(tx *db.Tx) error {
 		_, err := tx.Exec("INSERT INTO hub_parameters (control, doc, reason, at) VALUES (?, ?, ?, ?) ON CONFLICT (control) DO UPDATE SET doc = excluded.doc, reason = excluded.reason, at = excluded.at",
-			c.ID, string(values), strings.ReplaceAll(reason, "\x00", ""), h.now().UnixMicro())
+			c.ID, string(values), clean(reason), h.now().UnixMicro())
 		return err
 	})
 }

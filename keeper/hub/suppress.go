@@ -42,6 +42,8 @@ func (a *Acceptance) check(now time.Time) error {
 		return fault.Invalid.Errorf("it would end on %s, which is past", a.Until.UTC().Format(time.RFC3339))
 	case a.Kind == "snoozed" && a.Until.IsZero():
 		return fault.Invalid.Errorf("a snooze needs an end")
+	case !storable(a.Reason, a.Owner, a.By):
+		return fault.Invalid.Errorf("reason and owner must be texts")
 	case len(a.Reason) > 4096 || len(a.Owner) > 512:
 		return fault.Limit.Errorf("a reason has at most 4,096 bytes, an owner 512")
 	}
@@ -217,7 +219,7 @@ func (h *Hub) AddSuppressor(ctx context.Context, s Suppressor, stored bool) (Sup
 	if err := s.check(now); err != nil {
 		return s, 0, err
 	}
-	if blank(s.Name) || len(s.Name) > 256 {
+	if blank(s.Name) || len(s.Name) > 256 || !storable(s.Name, s.Pattern) {
 		return s, 0, fault.Invalid.Errorf("a suppressor needs a name of at most 256 bytes")
 	}
 	s.ID, s.At, s.Rule = bus.ID(), now, ""
@@ -311,7 +313,7 @@ func (h *Hub) suppressStored(ctx context.Context, s *suppressor) (n int, err err
 // RemoveSuppressor takes a suppressor out of force; what it suppressed is NEW again.
 func (h *Hub) RemoveSuppressor(ctx context.Context, id, by string) error {
 	if err := h.db.Write(ctx, func(tx *db.Tx) error {
-		n, err := tx.Exec("DELETE FROM hub_suppressions WHERE id = ?", id)
+		n, err := tx.Exec("DELETE FROM hub_suppressions WHERE id = ?", clean(id))
 		if err == nil && n == 0 {
 			err = fault.NotFound.Errorf("there is no suppressor %q", id)
 		}

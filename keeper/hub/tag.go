@@ -11,11 +11,11 @@ import (
 const maxTags = 50
 
 func checkTags(arn string, tags map[string]string) error {
-	if !strings.Contains(arn, ":securityhub:") || len(arn) > 2048 || strings.ContainsRune(arn, 0) {
+	if !strings.Contains(arn, ":securityhub:") || len(arn) > 2048 || !storable(arn) {
 		return fault.Invalid.Errorf("%q is not the ARN of something of the hub's", arn)
 	}
 	for k, v := range tags {
-		if strings.HasPrefix(strings.ToLower(k), "aws:") || strings.ContainsRune(k+v, 0) {
+		if strings.HasPrefix(strings.ToLower(k), "aws:") || !storable(k, v) {
 			return fault.Invalid.Errorf("tag %q", k)
 		}
 	}
@@ -70,7 +70,7 @@ func (h *Hub) Untag(ctx context.Context, arn string, names ...string) error {
 			return err
 		}
 		for _, name := range names {
-			if _, err := tx.Exec("DELETE FROM hub_tags WHERE arn = ? AND name = ?", arn, strings.ReplaceAll(name, "\x00", "")); err != nil {
+			if _, err := tx.Exec("DELETE FROM hub_tags WHERE arn = ? AND name = ?", arn, clean(name)); err != nil {
 				return err
 			}
 		}

@@ -3,7 +3,6 @@ package hub
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/haechi-dev/haechi/base/db"
@@ -108,7 +107,7 @@ func (b *batch) update(u *Update, part []Ref) (did Updated, err error) {
 		case seen[ref] > 1:
 			did.fail(ref, FailDuplicated)
 			continue
-		case strings.ContainsRune(ref.ID+ref.ProductARN, 0):
+		case !storable(ref.ID, ref.ProductARN):
 			found = nil
 		}
 		any, fits := false, true
@@ -134,7 +133,7 @@ func (b *batch) update(u *Update, part []Ref) (did Updated, err error) {
 func (b *batch) byRef(refs []Ref) (map[Ref][]*row, error) {
 	var ids []any
 	for _, ref := range refs {
-		if !strings.ContainsRune(ref.ID, 0) {
+		if storable(ref.ID) {
 			ids = append(ids, ref.ID)
 		}
 	}

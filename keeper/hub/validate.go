@@ -87,6 +87,11 @@ func checkTexts(f *finding.Finding) *problem {
 	return nil
 }
 
+// storable tells whether every database takes the texts: PostgreSQL takes no NUL and nothing but UTF-8.
+func storable(texts ...string) bool {
+	return !slices.ContainsFunc(texts, func(t string) bool { return strings.ContainsRune(t, 0) || !utf8.ValidString(t) })
+}
+
 func checkText(path, value string, min, max int) *problem {
 	n := utf8.RuneCountInString(value)
 	switch {
@@ -103,6 +108,9 @@ func checkText(path, value string, min, max int) *problem {
 func checkIdentity(f *finding.Finding) *problem {
 	if strings.ContainsRune(f.ID, 0) {
 		return wrong("Id", "holds a NUL character")
+	}
+	if strings.ContainsRune(f.ProductName, 0) {
+		return wrong("ProductName", "holds a NUL character")
 	}
 	if f.SchemaVersion != finding.SchemaVersion {
 		return wrong("SchemaVersion", "is %q, must be %q", f.SchemaVersion, finding.SchemaVersion)
