@@ -14,6 +14,7 @@ import (
 
 	"github.com/haechi-dev/haechi/base/db"
 	"github.com/haechi-dev/haechi/base/seal"
+	"github.com/haechi-dev/haechi/door/console"
 	"github.com/haechi-dev/haechi/keeper/access"
 	"github.com/haechi-dev/haechi/keeper/hub"
 	"github.com/haechi-dev/haechi/keeper/inventory"
@@ -50,6 +51,7 @@ type App struct {
 	lock    *os.File
 	rooms   []room
 	handler http.Handler
+	pages   *console.Console
 	began   time.Time
 	version string
 	url     atomic.Value // string: how people reach the console, once it listens

@@ -65,7 +65,7 @@ func build(t *testing.T, change ...func(*app.Config)) *house {
 	for _, f := range change {
 		f(&c)
 	}
-	a, err := app.Open(t.Context(), c, app.Env{Log: slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})), Getenv: func(string) string { return "" }, Version: "test"})
+	a, err := app.Open(t.Context(), c, app.Env{Log: slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelError})), Getenv: func(string) string { return "" }, Version: "test"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,9 @@
+package app
+
+import "github.com/haechi-dev/haechi/door/wire"
+
+// Services are those that wire answers for.
+func (a *App) Services() []wire.Service { return a.services() }
+
+// Pages are the console's paths, METHOD /path.
+func (a *App) Pages() []string { return a.pages.Paths() }
