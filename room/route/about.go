@@ -90,20 +90,3 @@ func root(id string) string {
 	first, _, _ := strings.Cut(id, "/")
 	return first
 }
-
-// failedRun is the pipeline run that an event says has failed. All events of
-// one failed run (its action's, its stage's, its own) are told of once.
-func failedRun(e event.Event) (run string, ok bool) {
-	if e.Source != "aws.codepipeline" {
-		return "", false
-	}
-	var d struct {
-		Pipeline  string `json:"pipeline"`
-		Execution string `json:"execution-id"`
-		State     string `json:"state"`
-	}
-	if json.Unmarshal(e.Detail, &d) != nil || d.State != "FAILED" || d.Execution == "" {
-		return "", false
-	}
-	return "run" + between + e.Account + "/" + d.Pipeline + "/" + d.Execution, true
-}

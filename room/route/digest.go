@@ -6,8 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/go-json-experiment/json"
-	"github.com/haechi-dev/haechi/word/event"
 	"github.com/haechi-dev/haechi/word/finding"
 )
 
@@ -40,18 +38,19 @@ type topic struct {
 type note struct {
 	title string
 	text  string
-	bad   bool // something failed
+	bad   bool   // something failed
+	link  string // more about it in the console
 }
 
 // gather makes a digest of the items of a delivery.
-func gather(items []Item, link func(*finding.Finding) string) digest {
+func gather(items []Item, env *Env) digest {
 	var d digest
 	byGroup := map[string]*topic{}
 	for i := range items {
 		item := &items[i]
 		f, ok := item.Finding()
 		if !ok || item.Shaped {
-			d.notes = append(d.notes, noteOf(item))
+			d.notes = append(d.notes, noteOf(item, env.Page))
 			continue
 		}
 		group := cmp.Or(item.Group, groupOf(&f))
@@ -61,7 +60,7 @@ func gather(items []Item, link func(*finding.Finding) string) digest {
 			byGroup[group] = t
 			d.topics = append(d.topics, t)
 		}
-		t.add(&f, item.Told, link)
+		t.add(&f, item.Told, env.Link)
 		if item.Told == Closed {
 			d.closed++
 			continue
@@ -161,7 +160,7 @@ func plural(n int, what string) string {
 }
 
 // noteOf says an event that is no finding.
-func noteOf(item *Item) note {
+func noteOf(item *Item, page func(string) string) note {
 	e := item.Event
 	n := note{title: e.Type}
 	if e.ReplayName != "" {
@@ -175,84 +174,9 @@ func noteOf(item *Item) note {
 		n.text = string(f.Label()) + " " + f.Title + " · " + f.Where()
 		return n
 	}
-	if title, text, bad, ok := pipelineNote(e); ok {
-		return note{title, text, bad}
+	if run, ok := runNote(e, page); ok {
+		return run
 	}
 	n.text = e.Source + " " + excerpt(string(e.Detail))
 	return n
-}
-
-// pipelineNote says what happened to a pipeline's run: what AWS's event says,
-// and what ours says besides, which is why and what to do.
-func pipelineNote(e event.Event) (title, text string, bad, ok bool) {
-	if e.Source != "aws.codepipeline" {
-		return "", "", false, false
-	}
-	var d runDetail
-	if json.Unmarshal(e.Detail, &d) != nil || d.Pipeline == "" {
-		return "", "", false, false
-	}
-	run := "run"
-	if d.Number > 0 {
-		run = fmt.Sprintf("run %d", d.Number)
-	}
-	if d.Branch != "" {
-		run += " of " + d.Branch
-	}
-	title = "Pipeline " + d.Pipeline + ": " + run + " " + strings.ToLower(d.State)
-	return title, strings.Join(d.lines(), "\n"), d.State == "FAILED", true
-}
-
-type runDetail struct {
-	Pipeline  string `json:"pipeline"`
-	Execution string `json:"execution-id"`
-	State     string `json:"state"`
-	Stage     string `json:"stage"`
-	Action    string `json:"action"`
-	Result    struct {
-		Summary string `json:"external-execution-summary"`
-	} `json:"execution-result"`
-	Failed []struct {
-		Action string `json:"action"`
-		Text   string `json:"additionalInformation"`
-	} `json:"failed-actions"`
-
-	Number  int64  `json:"number"`
-	Branch  string `json:"branch"`
-	Commit  string `json:"commit"`
-	Subject string `json:"subject"`
-	Author  string `json:"author"`
-	Reasons []struct {
-		Text  string `json:"text"`
-		Where string `json:"where"`
-		Do    string `json:"do"`
-	} `json:"reasons"`
-	ReasonCount int `json:"reason-count"`
-}
-
-// reasons is how many reasons of a failed run a message names.
-const reasons = 5
-
-func (d *runDetail) lines() (lines []string) {
-	add := func(parts ...string) {
-		if line := strings.Join(slices.DeleteFunc(parts, func(p string) bool { return p == "" }), " · "); line != "" {
-			lines = append(lines, line)
-		}
-	}
-	if d.Commit == "" {
-		add("run " + d.Execution)
-	}
-	add(clip(d.Subject, 120), d.Author, d.Commit[:min(len(d.Commit), 10)])
-	add(d.Stage, d.Action, d.Result.Summary)
-	for _, f := range d.Failed {
-		add(f.Action + ": " + f.Text)
-	}
-	for i, r := range d.Reasons {
-		if i == reasons {
-			add(fmt.Sprintf("and %d more", max(d.ReasonCount, len(d.Reasons))-reasons))
-			break
-		}
-		add("• "+clip(r.Text, 160), r.Where, clip(r.Do, 160))
-	}
-	return lines
 }

@@ -39,9 +39,9 @@ func TestTargetDown(t *testing.T) {
 			events = append(events, custom("Order", fmt.Sprintf(`{"n":%d}`, i)))
 		}
 		n.publish(events...)
-		eventually(t, "a second try", func() bool { return refused.Load() > 64 })
+		eventually(t, "a second try", func() bool { return refused.Load() > 256 })
 		time.Sleep(300 * time.Millisecond)
-		if k := refused.Load(); k > 64+3*8 {
+		if k := refused.Load(); k > 256+3*8 {
 			t.Errorf("%d tries of a target that is down", k)
 		}
 		up.Store(true)
@@ -68,7 +68,7 @@ func TestTooOld(t *testing.T) {
 		eventually(t, "all to be waiting", func() bool { return n.count(route.Waiting) == 300 })
 		c.pass(25 * time.Hour)
 		eventually(t, "dead letters", func() bool { return n.count(route.Dead) == 300 })
-		if k := len(l.all()); k > 200 {
+		if k := len(l.all()); k > 290 {
 			t.Errorf("%d tries", k)
 		}
 	})

@@ -233,20 +233,27 @@ func TestClosedBeforeTold(t *testing.T) {
 // All events of one failed run of a pipeline make one message.
 func TestFailedRunOnce(t *testing.T) {
 	each(t, func(t *testing.T, openDB opener) {
-		n := start(t, openDB)
+		n := start(t, openDB, func(c *route.Config) { c.Page = func(path string) string { return "https://console.example" + path } })
 		l := listen(t, nil)
 		n.rule("r", `{"source":["aws.codepipeline"],"detail":{"state":["FAILED"]}}`, n.slack("s", l.URL))
-		run := func(kind, id string) event.Event {
-			return event.Event{Source: "aws.codepipeline", Type: "CodePipeline " + kind + " Execution State Change", Detail: []byte(`{"pipeline":"shop","execution-id":"` + id + `","state":"FAILED"}`)}
+		run := func(kind, id, more string) event.Event {
+			return event.Event{Source: "aws.codepipeline", Type: "CodePipeline " + kind + " Execution State Change", Detail: []byte(`{"pipeline":"shop","execution-id":"` + id + `","state":"FAILED"` + more + `}`)}
 		}
-		n.publish(run("Action", "1"))
+		n.publish(run("Action", "1", ""))
 		l.until(t, 1)
-		n.publish(run("Stage", "1"), run("Pipeline", "1"))
+		n.publish(run("Stage", "1", ""), run("Pipeline", "1", `,"pipeline-execution-attempt":1.0`))
 		n.settled()
-		n.publish(run("Pipeline", "2"))
+		n.publish(run("Pipeline", "2", `,"number":7,"branch":"main","commit":"c0ffee1234","subject":"<b>add</b>","author":"Ada","path":"/runs/2","failed-stage":"Gate","reasons":[{"severity":"CRITICAL","text":"a key","where":"a.env:1"}],"reason-count":9`))
 		got := l.until(t, 2)
+		for _, want := range []string{"<https://console.example/runs/2|Pipeline shop #7: run failed at Gate>", `main c0ffee1 &lt;b&gt;add&lt;/b&gt; (Ada)\n• CRITICAL a key · a.env:1\nand 4 more`} {
+			if !strings.Contains(string(got[1].body), want) {
+				t.Errorf("%s is not in %s", want, got[1].body)
+			}
+		}
+		n.publish(run("Pipeline", "2", `,"pipeline-execution-attempt":2.0`))
+		l.until(t, 3)
 		n.settled()
-		if len(l.all()) != 2 || !strings.Contains(string(got[0].body), "Pipeline shop: run failed") {
+		if len(l.all()) != 3 || !strings.Contains(string(got[0].body), "Pipeline shop: run failed") {
 			t.Errorf("%d messages: %s", len(l.all()), got[0].body)
 		}
 	})

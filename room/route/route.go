@@ -44,6 +44,7 @@ type Config struct {
 	Commands map[string]Command                                                   // what targets of kind command may name
 	Rooms    []Room                                                               // targets that are other rooms
 	Link     func(*finding.Finding) string                                        // the console's page of a finding, of all of them for nil; "" is none
+	Page     func(path string) string                                             // the console's address of a path such as /runs/ID; "" or nil is none
 
 	// Notify marks findings that were told of as NOTIFIED, those that are still
 	// NEW. It may be called again for the same ones. Nil marks none.
@@ -80,8 +81,11 @@ func New(config Config) *Router {
 	if config.Link == nil {
 		config.Link = func(*finding.Finding) string { return "" }
 	}
+	if config.Page == nil {
+		config.Page = func(string) string { return "" }
+	}
 	r := &Router{config: config, db: config.DB, arrived: make(chan struct{})}
-	r.env = Env{HTTP: straight(config.HTTP), Dial: config.Dial, Commands: config.Commands, Link: config.Link, Log: config.Log, Now: config.Now, threads: threads{r.db}}
+	r.env = Env{HTTP: straight(config.HTTP), Dial: config.Dial, Commands: config.Commands, Link: config.Link, Page: config.Page, Log: config.Log, Now: config.Now, threads: threads{r.db}}
 	return r
 }
 

@@ -252,10 +252,12 @@ func (l *listener) until(t *testing.T, n int) []received {
 // eventually waits for something to be true.
 func eventually(t *testing.T, what string, is func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(2 * time.Minute); !is(); time.Sleep(5 * time.Millisecond) {
+	pause := 2 * time.Millisecond
+	for deadline := time.Now().Add(2 * time.Minute); !is(); pause = min(pause*3/2, 100*time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("waited in vain for %s", what)
 		}
+		time.Sleep(pause)
 	}
 }
 

@@ -22,7 +22,7 @@ CREATE INDEX route_replays_state ON route_replays (state);
 CREATE TABLE route_deliveries (id TEXT PRIMARY KEY, queue TEXT NOT NULL, bus TEXT NOT NULL, rule TEXT NOT NULL, target TEXT NOT NULL,
   event TEXT NOT NULL, type TEXT NOT NULL, state BIGINT NOT NULL, message TEXT NOT NULL, subject TEXT NOT NULL, grp TEXT NOT NULL,
   created BIGINT NOT NULL, begun BIGINT NOT NULL, expires BIGINT NOT NULL, due BIGINT NOT NULL, attempts BIGINT NOT NULL, finished BIGINT NOT NULL, status BIGINT NOT NULL, answer TEXT NOT NULL, body BLOB NOT NULL);
-CREATE INDEX route_deliveries_queue ON route_deliveries (state, queue, message, due);
+CREATE INDEX route_deliveries_queue ON route_deliveries (state, queue, message, due, id);
 CREATE INDEX route_deliveries_message ON route_deliveries (message);
 CREATE INDEX route_deliveries_created ON route_deliveries (created, id);
 CREATE INDEX route_deliveries_finished ON route_deliveries (state, finished);

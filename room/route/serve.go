@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	together = 64               // deliveries of one queue that are taken at a time
+	together = 256              // deliveries of one queue that are taken at a time
 	parallel = 8                // and that are on their way at once
 	patience = 30 * time.Second // for one delivery
 	gathered = 10000            // what one message tells of at most
@@ -121,8 +121,11 @@ func (r *Router) next(ctx context.Context, queue string) (j job, err error) {
 			if q.pace.Down > 0 {
 				take = parallel // see whether it is up again
 			}
-			// Rows of a message are among them if the target that took messages is gone.
-			j.rows, err = db.All(tx, scanRow, selectRow+" WHERE state = 0 AND queue = ? AND due <= ? ORDER BY due, id LIMIT ?", queue, now.UnixMicro(), take)
+			single := " AND message = ''"
+			if j.live == nil { // a target that took messages may be gone
+				single = ""
+			}
+			j.rows, err = db.All(tx, scanRow, selectRow+" WHERE state = 0 AND queue = ?"+single+" AND due <= ? ORDER BY due, id LIMIT ?", queue, now.UnixMicro(), take)
 			return err
 		}
 		return j.findMessage(tx, q, queue, now)
@@ -203,10 +206,7 @@ func (r *Router) deliverRows(ctx context.Context, l lease, j job) error {
 	var failed error
 	taken, tried := false, 0
 	for out := range results {
-		outs := []outcome{out}
-		for len(results) > 0 { // what is there already shares a transaction
-			outs = append(outs, <-results)
-		}
+		outs := gatherOutcomes(out, results, len(j.rows)-tried-1)
 		for _, o := range outs {
 			tried++
 			taken = taken || !o.down()
@@ -218,6 +218,26 @@ func (r *Router) deliverRows(ctx context.Context, l lease, j job) error {
 		failed = r.rest(ctx, l, !taken)
 	}
 	return failed
+}
+
+// gatherOutcomes is first and what else comes within a moment, at most more of
+// it: they share a transaction.
+func gatherOutcomes(first outcome, results <-chan outcome, more int) []outcome {
+	outs := []outcome{first}
+	moment := time.NewTimer(10 * time.Millisecond)
+	defer moment.Stop()
+	for len(outs) <= more {
+		select {
+		case o, ok := <-results:
+			if !ok {
+				return outs
+			}
+			outs = append(outs, o)
+		case <-moment.C:
+			return outs
+		}
+	}
+	return outs
 }
 
 // stream hands rows to the target, as many at once as may be. It stops early

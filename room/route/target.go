@@ -98,6 +98,7 @@ type Env struct {
 	Dial     func(ctx context.Context, network, address string) (net.Conn, error) // the same for what is not HTTP
 	Commands map[string]Command                                                   // that the server's configuration allows
 	Link     func(*finding.Finding) string                                        // the console's page of a finding, or of all of them for nil; "" is none
+	Page     func(path string) string                                             // where the console shows a path, or ""
 	Log      *slog.Logger
 	Now      func() time.Time
 	threads  threads

@@ -183,7 +183,7 @@ func smtpFault(err error) error {
 
 // compose is the mail: plain text, and the same in HTML.
 func (e *email) compose(d Delivery) ([]byte, error) {
-	g := gather(d.Items, e.env.Link)
+	g := gather(d.Items, e.env)
 	m := mailOf(&g, e.env.Link(nil))
 	var b bytes.Buffer
 	parts := multipart.NewWriter(&b)
@@ -252,7 +252,7 @@ func mailOf(g *digest, more string) mailView {
 		if n.bad {
 			label = "FAILED"
 		}
-		v.Entries = append(v.Entries, mailEntry{Label: label, Title: clip(n.title, 300), Where: clip(n.text, 2000)})
+		v.Entries = append(v.Entries, mailEntry{Label: label, Title: clip(n.title, 300), Where: clip(n.text, 2000), Link: n.link})
 	}
 	v.Rest = rest(g, len(topics), len(notes))
 	return v

@@ -43,7 +43,7 @@ func (s *slack) Deliver(ctx context.Context, d Delivery) error {
 	if err := s.gap.wait(ctx); err != nil {
 		return err
 	}
-	g := gather(d.Items, s.env.Link)
+	g := gather(d.Items, s.env)
 	body, err := json.Marshal(slackMessage(&g, s.env.Link(nil)))
 	if err != nil {
 		return err
@@ -162,9 +162,9 @@ func slackTopic(t *topic) string {
 	var s strings.Builder
 	title := escape(clip(t.title, 250))
 	if t.link != "" {
-		title = "<" + t.link + "|" + strings.ReplaceAll(title, "|", "¦") + ">"
+		title = slackLink(t.link, clip(t.title, 250))
 	}
-	fmt.Fprintf(&s, "%s *%s* %s %s", slackMark(t), cmp.Or(string(t.label), "INFORMATIONAL"), title, t.count())
+	s.WriteString(strings.TrimSpace(fmt.Sprintf("%s *%s* %s %s", slackMark(t), cmp.Or(string(t.label), "INFORMATIONAL"), title, t.count())))
 	if len(t.where) > 0 {
 		fmt.Fprintf(&s, "\n%s", escape(clip(strings.Join(t.where, ", "), 300)))
 		if n := t.opened + t.closed - len(t.where); n > 0 {
@@ -178,6 +178,11 @@ func slackTopic(t *topic) string {
 		fmt.Fprintf(&s, "\n_What to do:_ %s", escape(clip(t.advice, 300)))
 	}
 	return s.String()
+}
+
+// slackLink is a link of ours with a foreign text.
+func slackLink(address, text string) string {
+	return "<" + address + "|" + strings.ReplaceAll(escape(text), "|", "¦") + ">"
 }
 
 func slackMark(t *topic) string {
@@ -199,7 +204,11 @@ func slackNote(n note) string {
 	if n.bad {
 		mark = ":x:"
 	}
-	return mark + " *" + escape(clip(n.title, 200)) + "*\n" + escape(clip(n.text, slackSection-300))
+	title := "*" + escape(clip(n.title, 200)) + "*"
+	if n.link != "" {
+		title = "*" + slackLink(n.link, clip(n.title, 200)) + "*"
+	}
+	return mark + " " + title + "\n" + escape(clip(n.text, slackSection-300))
 }
 
 // escape keeps a foreign text from making links, mentions or commands.

@@ -49,7 +49,7 @@ const few = 3
 
 // Deliver tells a few topics in their threads, and all else in one message.
 func (s *slackBot) Deliver(ctx context.Context, d Delivery) error {
-	g := gather(d.Items, s.env.Link)
+	g := gather(d.Items, s.env)
 	if len(g.topics) == 0 || len(g.topics) > few || len(g.notes) > 0 {
 		_, err := s.post(ctx, slackMessage(&g, s.env.Link(nil)))
 		return err
