@@ -341,11 +341,8 @@ func (h *Hub) TryRule(ctx context.Context, r Rule, examples int) (t Trial, err e
 		return t, err
 	}
 	conflicts := map[string]*Conflict{}
-	err = h.db.Read(ctx, func(tx *db.Tx) error {
+	err = h.look(ctx, func(tx *db.Tx) error {
 		t, conflicts = Trial{}, map[string]*Conflict{}
-		if err := h.index.sync(tx); err != nil {
-			return err
-		}
 		rules, err := readRules(tx)
 		if err != nil {
 			return err

@@ -224,7 +224,30 @@ func textOf(c Condition) (string, error) {
 }
 
 // texts are the conditions of a text attribute, sorted by what they say.
-type texts struct{ equals, prefixes, contains, not, notPrefixes, notContains []string }
+type texts struct {
+	equals, prefixes, contains, not, notPrefixes, notContains []string
+	isOne, isNot                                              map[string]bool // equals and not, where there are many
+}
+
+const many = 8 // from here on a set is faster than a list
+
+func setOf(list []string) map[string]bool {
+	if len(list) < many {
+		return nil
+	}
+	set := make(map[string]bool, len(list))
+	for _, v := range list {
+		set[v] = true
+	}
+	return set
+}
+
+func among(v string, list []string, set map[string]bool) bool {
+	if set != nil {
+		return set[v]
+	}
+	return slices.Contains(list, v)
+}
 
 func (x *texts) list(comparison string) *[]string {
 	switch comparison {
@@ -266,6 +289,7 @@ func compileText(list []Condition, m mode) (func([]value) bool, error) {
 	if err := x.check(); err != nil {
 		return nil, err
 	}
+	x.isOne, x.isNot = setOf(x.equals), setOf(x.not)
 	positive := len(x.equals)+len(x.prefixes)+len(x.contains) > 0
 	return func(values []value) bool {
 		return (!positive || slices.ContainsFunc(values, x.meant)) && !slices.ContainsFunc(values, x.excluded)
@@ -287,13 +311,13 @@ func (x *texts) check() error {
 }
 
 func (x *texts) meant(v value) bool {
-	return slices.Contains(x.equals, v.text) ||
+	return among(v.text, x.equals, x.isOne) ||
 		slices.ContainsFunc(x.prefixes, func(p string) bool { return strings.HasPrefix(v.text, p) }) ||
 		slices.ContainsFunc(x.contains, func(p string) bool { return strings.Contains(v.text, p) })
 }
 
 func (x *texts) excluded(v value) bool {
-	return slices.Contains(x.not, v.text) ||
+	return among(v.text, x.not, x.isNot) ||
 		slices.ContainsFunc(x.notPrefixes, func(p string) bool { return strings.HasPrefix(v.text, p) }) ||
 		slices.ContainsFunc(x.notContains, func(p string) bool { return strings.Contains(v.text, p) })
 }

@@ -24,6 +24,7 @@ type Hub struct {
 	db       *db.DB
 	bus      *bus.Bus
 	index    *index
+	warming  chan struct{} // held by whoever reads the findings into the index for the first time
 	rules    ruleCache
 	products map[string]Product // by company/product
 }
@@ -55,7 +56,7 @@ func New(ctx context.Context, c Config) (*Hub, error) {
 	if err := checkStandards(c.Standards); err != nil {
 		return nil, err
 	}
-	h := &Hub{config: c, db: c.DB, bus: c.Bus, index: newIndex(), products: map[string]Product{}}
+	h := &Hub{config: c, db: c.DB, bus: c.Bus, index: newIndex(), warming: make(chan struct{}, 1), products: map[string]Product{}}
 	for _, p := range append(knownProducts(), c.Products...) {
 		h.products[p.Company+"/"+p.Product] = p
 	}
@@ -87,8 +88,35 @@ func (h *Hub) Run(ctx context.Context) error {
 }
 
 // Warm reads what queries look at, so that the first one does not have to.
+// Whoever comes meanwhile waits here, and not with a part of the database in
+// his hands.
 func (h *Hub) Warm(ctx context.Context) error {
+	if h.index.warm.Load() {
+		return nil
+	}
+	select {
+	case h.warming <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { <-h.warming }()
+	if h.index.warm.Load() {
+		return nil
+	}
 	return h.db.Read(ctx, func(tx *db.Tx) error { return h.index.sync(tx) })
+}
+
+// look runs ask in a transaction in which the index knows all that is committed.
+func (h *Hub) look(ctx context.Context, ask func(*db.Tx) error) error {
+	if err := h.Warm(ctx); err != nil {
+		return err
+	}
+	return h.db.Read(ctx, func(tx *db.Tx) error {
+		if err := h.index.sync(tx); err != nil {
+			return err
+		}
+		return ask(tx)
+	})
 }
 
 func (h *Hub) now() time.Time { return h.config.Now().UTC() }

@@ -6,6 +6,7 @@ import (
 	"math"
 	"strconv"
 	"sync"
+	"sync/atomic"
 
 	"github.com/haechi-dev/haechi/base/db"
 	"github.com/haechi-dev/haechi/word/fault"
@@ -20,7 +21,8 @@ import (
 // It follows the database by rev, and so on every node: whoever is about to
 // ask reads, in the same transaction, what was changed since.
 type index struct {
-	loading sync.Mutex // one loads at a time; taken before mu
+	loading sync.Mutex  // one loads at a time; taken before mu
+	warm    atomic.Bool // it was brought up to date once; from then on that is quick
 
 	mu        sync.RWMutex
 	rev       int64
@@ -172,6 +174,7 @@ func (ix *index) sync(tx *db.Tx) error {
 	ix.mu.Lock()
 	ix.rev = max(ix.rev, rev)
 	ix.mu.Unlock()
+	ix.warm.Store(true)
 	return nil
 }
 

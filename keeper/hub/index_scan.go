@@ -18,7 +18,7 @@ type look struct {
 	byTypes  []test
 	byRes    []numbered // number: 0 type, 1 id of a resource
 	byTime   []timed
-	ids      []uint64 // hashes of the Ids that are wanted, if any are
+	ids      map[uint64]bool // hashes of the Ids that are wanted, if any are
 	resParts []value
 	complete bool // the index knows all that is asked for
 }
@@ -56,8 +56,11 @@ func (ix *index) look(p *predicate) *look {
 		case "ResourceId":
 			l.byRes = append(l.byRes, numbered{t, 1})
 		case "Id":
+			if t.only != nil {
+				l.ids = map[uint64]bool{}
+			}
 			for _, id := range t.only {
-				l.ids = append(l.ids, hashID(id))
+				l.ids[hashID(id)] = true
 			}
 			l.complete = false
 		default:
@@ -78,7 +81,7 @@ func (l *look) may(i int) bool {
 	if ok := l.classOK[ix.class[i]]; ok < 0 || ok == 0 && !l.askClass(ix.class[i]) {
 		return false
 	}
-	if l.ids != nil && !slices.Contains(l.ids, ix.id[i]) {
+	if l.ids != nil && !l.ids[ix.id[i]] {
 		return false
 	}
 	for _, t := range l.byTime {

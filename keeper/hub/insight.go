@@ -199,10 +199,7 @@ func (h *Hub) GroupBy(ctx context.Context, filters Filters, attribute string, li
 		return nil, err
 	}
 	var counts map[string]int
-	err = h.db.Read(ctx, func(tx *db.Tx) error {
-		if err := h.index.sync(tx); err != nil {
-			return err
-		}
+	err = h.look(ctx, func(tx *db.Tx) error {
 		if counts = h.index.group(p, a); counts != nil {
 			return nil
 		}
@@ -244,11 +241,8 @@ func (h *Hub) Count(ctx context.Context, filters Filters) (n int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	err = h.db.Read(ctx, func(tx *db.Tx) error {
+	err = h.look(ctx, func(tx *db.Tx) error {
 		n = 0
-		if err := h.index.sync(tx); err != nil {
-			return err
-		}
 		if counts := h.index.group(p, nil); counts != nil {
 			n = counts[""]
 			return nil

@@ -112,10 +112,7 @@ func (h *Hub) FindJSON(ctx context.Context, q Query) (docs []jsontext.Value, tok
 	if err != nil {
 		return nil, "", err
 	}
-	err = h.db.Read(ctx, func(tx *db.Tx) error {
-		if err := h.index.sync(tx); err != nil {
-			return err
-		}
+	err = h.look(ctx, func(tx *db.Tx) error {
 		field, desc := "", true
 		if len(q.Sort) > 0 {
 			field, desc = q.Sort[0].Field, q.Sort[0].SortOrder == "desc"

@@ -263,10 +263,7 @@ func (h *Hub) eachOpen(ctx context.Context, visit func(seq int64, doc []byte) er
 	if err != nil {
 		return err
 	}
-	return h.db.Read(ctx, func(tx *db.Tx) error {
-		if err := h.index.sync(tx); err != nil {
-			return err
-		}
+	return h.look(ctx, func(tx *db.Tx) error {
 		return h.eachMeant(tx, p, visit)
 	})
 }

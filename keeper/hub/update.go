@@ -256,11 +256,8 @@ func (h *Hub) meant(ctx context.Context, f Filters, m mode) (seqs []int64, err e
 	if err != nil {
 		return nil, err
 	}
-	err = h.db.Read(ctx, func(tx *db.Tx) error {
+	err = h.look(ctx, func(tx *db.Tx) error {
 		seqs = nil
-		if err := h.index.sync(tx); err != nil {
-			return err
-		}
 		return h.eachMeant(tx, p, func(seq int64, _ []byte) error {
 			seqs = append(seqs, seq)
 			return nil
