@@ -235,6 +235,9 @@ func (s *search) nameBefore(start int) string {
 
 // match tries a rule of a shape in its window.
 func (s *search) match(r *Rule, start, end int) {
+	if r.before == 0 && !s.begins(start) {
+		return // most words within words end here, before a pattern is asked
+	}
 	from := max(0, start-r.before)
 	window := s.text[from:min(len(s.text), start+r.after+1)]
 	at := r.pattern().FindSubmatchIndex(window)
@@ -262,14 +265,18 @@ func (s *search) bounded(at span) bool {
 	if at.end < len(s.text) && at.end > at.start && isWord(s.text[at.end-1]) && isWord(s.text[at.end]) {
 		return false
 	}
-	if at.start == 0 || !isWord(s.text[at.start]) || !isWord(s.text[at.start-1]) {
+	return s.begins(at.start)
+}
+
+// begins tells whether a token may begin here: \n, \t and %3D in front are no part of a word.
+func (s *search) begins(start int) bool {
+	switch {
+	case start == 0 || start >= len(s.text) || !isWord(s.text[start]) || !isWord(s.text[start-1]):
+		return true
+	case start > 1 && s.text[start-2] == '\\' && strings.IndexByte("nrt", s.text[start-1]) >= 0:
 		return true
 	}
-	before := s.text[at.start-1] // \n, \t and %3D in front are no part of a word
-	if at.start > 1 && s.text[at.start-2] == '\\' && strings.IndexByte("nrt", before) >= 0 {
-		return true
-	}
-	return at.start > 2 && s.text[at.start-3] == '%' && isHex(string(s.text[at.start-2:at.start]))
+	return start > 2 && s.text[start-3] == '%' && isHex(string(s.text[start-2:start]))
 }
 
 func isWord(c byte) bool { return isAlnum(c) || c == '_' }
