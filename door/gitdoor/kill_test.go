@@ -59,13 +59,15 @@ func TestKill(t *testing.T) {
 			t.Fatal("the server does not start again")
 		}
 		url := "http://ada:ada@" + strings.TrimSpace(address) + "/git/shop"
-		time.AfterFunc(time.Duration(150+round*17)*time.Millisecond, func() { _ = server.Process.Kill() })
 		for i := 0; ; i++ {
 			id := clone.Commit(fmt.Sprintf("round %d push %d", round, i), map[string]string{"a": fmt.Sprint(round, i)})
 			if _, err := clone.Try("push", url, "main"); err != nil {
 				break
 			}
 			acknowledged[id] = true
+			if i == 0 { // it is up: now it may die at any moment
+				time.AfterFunc(time.Duration(5+round*13)*time.Millisecond, func() { _ = server.Process.Kill() })
+			}
 		}
 		_ = server.Wait()
 	}

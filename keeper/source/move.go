@@ -198,18 +198,18 @@ func (s *Source) Confirm(ctx context.Context, repository, push string, moved []s
 
 // settle makes a move count that git has made. Since git moves a ref only from
 // where the move says, the moves that lead there have been made too, although
-// nobody has confirmed them yet: they count first.
+// nobody has confirmed them yet: they count first. If nobody intended such,
+// the gap is written down, so that what is told of a ref has no holes.
 func (s *Source) settle(tx *db.Tx, repository string, m row) (adopted bool, err error) {
 	here, err := at(tx, repository, m.Ref)
 	if err != nil {
 		return false, err
 	}
-	waiting, err := pendingOf(tx, repository, m.Ref)
+	way, err := s.way(tx, repository, m.Ref, here, m.Old, m.Number)
 	if err != nil {
 		return false, err
 	}
-	waiting = slices.DeleteFunc(waiting, func(w row) bool { return w.Number == m.Number })
-	for _, earlier := range append(chain(waiting, here, m.Old), m) {
+	for _, earlier := range append(way, m) {
 		adopt, err := s.count(tx, repository, earlier)
 		if err != nil {
 			return false, err
@@ -219,8 +219,29 @@ func (s *Source) settle(tx *db.Tx, repository string, m row) (adopted bool, err 
 	return adopted, nil
 }
 
-func pendingOf(tx *db.Tx, repository, ref string) ([]row, error) {
-	return db.All(tx, scanMove, "SELECT "+columns+" FROM source_moves WHERE repository = ? AND ref = ? AND state = ? ORDER BY number", repository, ref, pending)
+// way are the moves by which a ref has come from one target to another, without
+// the move of a number: those that were intended, even if they were given up
+// already, since git may outlive the server that started it; else one by nobody we know.
+func (s *Source) way(tx *db.Tx, repository, ref, from, to string, without int64) ([]row, error) {
+	if from == to {
+		return nil, nil
+	}
+	open, err := db.All(tx, scanMove, `SELECT `+columns+` FROM source_moves WHERE repository = ? AND ref = ? AND number <> ? AND (state = ? OR state = ? AND number >
+		(SELECT COALESCE(MAX(number), 0) FROM source_moves WHERE repository = ? AND ref = ? AND state = ?)) ORDER BY number`,
+		repository, ref, without, pending, dropped, repository, ref, done)
+	if err != nil {
+		return nil, err
+	}
+	if made := chain(open, from, to); made != nil {
+		return made, nil
+	}
+	number, err := next(tx, repository)
+	if err != nil {
+		return nil, err
+	}
+	s.config.Log.Warn("a ref was moved by nobody we know", "repository", repository, "ref", ref, "from", from, "to", to)
+	unknown := row{state: pending, Move: Move{Update: Update{Ref: ref, Old: from, New: to}, Number: number, At: s.config.Now()}}
+	return []row{unknown}, unknown.insert(tx, repository)
 }
 
 // chain is the shortest way from one target to another over moves, or nil.

@@ -132,18 +132,9 @@ func orZero(id string) string {
 }
 
 func (s *Source) reconcileRef(tx *db.Tx, repository, ref, log, actual string, open []row) error {
-	made := chain(open, log, actual)
-	if made == nil && log != actual {
-		number, err := next(tx, repository)
-		if err != nil {
-			return err
-		}
-		s.config.Log.Warn("a ref was moved by nobody we know", "repository", repository, "ref", ref, "from", log, "to", actual)
-		unknown := row{state: pending, Move: Move{Update: Update{Ref: ref, Old: log, New: actual}, Number: number, At: s.config.Now()}}
-		if err := unknown.insert(tx, repository); err != nil {
-			return err
-		}
-		made = []row{unknown}
+	made, err := s.way(tx, repository, ref, log, actual, 0)
+	if err != nil {
+		return err
 	}
 	for _, m := range made {
 		if _, err := s.count(tx, repository, m); err != nil {

@@ -195,6 +195,52 @@ func TestRepairTooEarly(t *testing.T) {
 	})
 }
 
+// A git that outlived its server made a move after it was given up: it is told of
+// as the one who asked for it meant it, at the next start or before the next move.
+func TestGitOutlivesTheServer(t *testing.T) {
+	each(t, func(t *testing.T, h *house) {
+		one := h.clone.Commit("one", map[string]string{"a": "1"})
+		h.intend("p1", git.Zero, one)
+		h.repair()
+		h.git("main")
+		two := h.clone.Commit("two", map[string]string{"a": "2"})
+		h.fetched(two)
+		h.intend("p2", one, two)
+		h.git("main")
+		h.confirm("p2")
+		three := h.clone.Commit("three", map[string]string{"a": "3"})
+		h.fetched(three)
+		h.intend("p3", two, three)
+		h.repair()
+		h.git("main")
+		h.repair()
+		h.expect(arrow("", one), arrow(one, two), arrow(two, three))
+		moves, err := h.Moves(t.Context(), "shop", "", 0, 10)
+		if err != nil || len(moves) != 3 {
+			t.Fatalf("moves %+v, %v", moves, err)
+		}
+		for _, m := range moves {
+			if m.Who != "ada" {
+				t.Errorf("nobody knows who moved main to %s", m.New)
+			}
+		}
+	})
+}
+
+// Even a move past the door that nobody noticed leaves no hole in what is told.
+func TestNoHoles(t *testing.T) {
+	each(t, func(t *testing.T, h *house) {
+		one := h.clone.Commit("one", map[string]string{"a": "1"})
+		h.git("main")
+		two := h.clone.Commit("two", map[string]string{"a": "2"})
+		h.fetched(two)
+		h.intend("p1", one, two)
+		h.git("main")
+		h.confirm("p1")
+		h.expect(arrow("", one), arrow(one, two))
+	})
+}
+
 // Moves are told of in the order in which git made them, whoever is confirmed first.
 func TestOrder(t *testing.T) {
 	each(t, func(t *testing.T, h *house) {
