@@ -214,7 +214,7 @@ func TestForkBomb(t *testing.T) {
 // Whatever a step leaves in the background is gone when Run returns.
 func TestNothingIsLeftBehind(t *testing.T) {
 	work := t.TempDir()
-	shell(t, sandbox.Step{Work: work}, `setsid sh -c 'trap "" TERM HUP; while :; do date +%N > alive; sleep 0.01; done' & sleep 0.2; test -s alive`)
+	shell(t, sandbox.Step{Work: work}, `setsid sh -c 'trap "" TERM HUP; while :; do date +%N > alive; sleep 0.01; done' & until test -s alive; do sleep 0.01; done`)
 	before, err := os.ReadFile(filepath.Join(work, "alive"))
 	if err != nil {
 		t.Fatal(err)
