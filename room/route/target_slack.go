@@ -83,7 +83,8 @@ type text struct {
 const (
 	slackText    = 3000 // of the message's own text
 	slackHeader  = 150
-	slackSection = 1200
+	slackSection = 1200 // of what one event says; a section may have 3,000
+	slackLinks   = 1500 // a longer address is left out
 	slackSum     = 8500 // of all blocks: an undocumented limit lies between 9,597 and 11,341
 	slackTopics  = 10
 )
@@ -107,7 +108,7 @@ func slackMessage(g *digest, more string) message {
 		notes++
 	}
 	b.context(rest(g, shown, notes), more)
-	return message{Text: cut3000(escape(g.headline())), Blocks: b.list}
+	return message{Text: escaped(g.headline(), slackText), Blocks: b.list}
 }
 
 // rest says what a message has no room for.
@@ -160,29 +161,29 @@ func (b *blocks) context(s, more string) {
 
 func slackTopic(t *topic) string {
 	var s strings.Builder
-	title := escape(clip(t.title, 250))
-	if t.link != "" {
-		title = slackLink(t.link, clip(t.title, 250))
+	title := escaped(t.title, 250)
+	if t.link != "" && len(t.link) <= slackLinks {
+		title = slackLink(t.link, t.title)
 	}
 	s.WriteString(strings.TrimSpace(fmt.Sprintf("%s *%s* %s %s", slackMark(t), cmp.Or(string(t.label), "INFORMATIONAL"), title, t.count())))
 	if len(t.where) > 0 {
-		fmt.Fprintf(&s, "\n%s", escape(clip(strings.Join(t.where, ", "), 300)))
+		fmt.Fprintf(&s, "\n%s", escaped(strings.Join(t.where, ", "), 300))
 		if n := t.opened + t.closed - len(t.where); n > 0 {
 			fmt.Fprintf(&s, " and %d more", n)
 		}
 	}
 	if t.account != "" {
-		fmt.Fprintf(&s, "\n%s %s", escape(t.account), escape(t.region))
+		fmt.Fprintf(&s, "\n%s %s", escaped(t.account, 50), escaped(t.region, 50))
 	}
 	if t.advice != "" && t.opened > 0 {
-		fmt.Fprintf(&s, "\n_What to do:_ %s", escape(clip(t.advice, 300)))
+		fmt.Fprintf(&s, "\n_What to do:_ %s", escaped(t.advice, 300))
 	}
 	return s.String()
 }
 
 // slackLink is a link of ours with a foreign text.
 func slackLink(address, text string) string {
-	return "<" + address + "|" + strings.ReplaceAll(escape(text), "|", "¦") + ">"
+	return "<" + address + "|" + strings.ReplaceAll(escaped(text, 250), "|", "¦") + ">"
 }
 
 func slackMark(t *topic) string {
@@ -204,19 +205,31 @@ func slackNote(n note) string {
 	if n.bad {
 		mark = ":x:"
 	}
-	title := "*" + escape(clip(n.title, 200)) + "*"
-	if n.link != "" {
-		title = "*" + slackLink(n.link, clip(n.title, 200)) + "*"
+	title := "*" + escaped(n.title, 250) + "*"
+	if n.link != "" && len(n.link) <= slackLinks {
+		title = "*" + slackLink(n.link, n.title) + "*"
 	}
-	return mark + " " + title + "\n" + escape(clip(n.text, slackSection-300))
+	return mark + " " + title + "\n" + escaped(n.text, slackSection)
 }
 
-// escape keeps a foreign text from making links, mentions or commands.
-func escape(s string) string {
-	return strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;").Replace(s)
+// escaped is the beginning of a foreign text, of at most most bytes, so that
+// it makes no links, mentions or commands.
+func escaped(s string, most int) string {
+	s = clip(s, most)
+	all := strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;")
+	if long := all.Replace(s); len(long) <= most {
+		return long
+	}
+	var b strings.Builder
+	for _, r := range s {
+		one := all.Replace(string(r))
+		if b.Len()+len(one) > most-len("…") {
+			break
+		}
+		b.WriteString(one)
+	}
+	return b.String() + "…"
 }
-
-func cut3000(s string) string { return clip(s, slackText) }
 
 // clip is the beginning of a text, in valid UTF-8 and without control characters.
 func clip(s string, most int) string {

@@ -114,7 +114,7 @@ func (s *slackBot) single(ctx context.Context, t *topic) error {
 func (s *slackBot) say(ctx context.Context, thread slackThread, t *topic) (ts string, err error) {
 	b := blocks{room: slackSum}
 	b.section(slackTopic(t))
-	return s.post(ctx, message{Thread: thread.TS, Text: cut3000(escape(headlineOf(t))), Blocks: b.list})
+	return s.post(ctx, message{Thread: thread.TS, Text: escaped(headlineOf(t), slackText), Blocks: b.list})
 }
 
 func headlineOf(t *topic) string {
@@ -129,8 +129,8 @@ func (s *slackBot) update(ctx context.Context, thread slackThread) error {
 		mark, state = ":white_check_mark:", fmt.Sprintf("all %d resolved", thread.All)
 	}
 	b := blocks{room: slackSum}
-	b.section(mark + " *" + escape(thread.Headline) + "*\n" + state)
-	_, err := s.request(ctx, "chat.update", message{TS: thread.TS, Text: cut3000(escape(thread.Headline + ": " + state)), Blocks: b.list})
+	b.section(mark + " *" + escaped(thread.Headline, 350) + "*\n" + state)
+	_, err := s.request(ctx, "chat.update", message{TS: thread.TS, Text: escaped(thread.Headline+": "+state, slackText), Blocks: b.list})
 	var refusal *Refusal
 	if errors.As(err, &refusal) && slices.Contains([]string{"message_not_found", "cant_update_message", "edit_window_closed"}, refusal.Answer) {
 		return nil
