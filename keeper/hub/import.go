@@ -129,6 +129,9 @@ func (b *batch) take(s finding.Scan, part []finding.Finding) (did Imported, err 
 	if err != nil {
 		return did, err
 	}
+	if !open.enabled && s.Tool != "" {
+		return did, b.hub.off() // a scan that is not kept must not pass for one that found nothing
+	}
 	rules, err := b.hub.rules.load(b.hub, b.tx, b.at)
 	if err != nil {
 		return did, err
@@ -160,38 +163,19 @@ func (b *batch) take(s finding.Scan, part []finding.Finding) (did Imported, err 
 
 // takeOne imports one finding that is valid.
 func (b *batch) takeOne(s finding.Scan, f *finding.Finding, rules *ruleset, did *Imported) {
-	given := *f
+	given, scan := *f, s.Target != ""
 	r := b.rows[identityOf(f)]
 	var was *finding.Finding
 	if !r.isNew() {
 		was = &r.finding
 	}
-	scan := s.Target != ""
 	if was != nil && !scan && !later(f.UpdatedAt, was.UpdatedAt) {
 		did.Ignored++
 		return
 	}
 	arn, _ := parseProductARN(f.ProductARN)
-	settle(f, was, r.decided)
-	if was != nil {
-		keepDecided(f, was)
-	}
-	b.hub.fill(f, was, arn)
-	if scan {
-		observe(f, was, b.at)
-	}
-	if reset(f, was, arn, r.decided.has(fieldWorkflow)) {
-		r.decided &^= fieldWorkflow
-	}
-	f.ProcessedAt = finding.Stamp(b.at)
+	b.merge(s, f, was, r, arn)
 	why, accept := rules.apply(f, r.decided, b.at)
-	if scan {
-		if f.RecordState == finding.Active {
-			b.present(r, s)
-		} else {
-			b.absent(r, s)
-		}
-	}
 	quiet := scan && was != nil && sameButSeen(f, was, r.doc)
 	if quiet {
 		f.UpdatedAt, f.ProcessedAt = was.UpdatedAt, was.ProcessedAt
@@ -209,8 +193,31 @@ func (b *batch) takeOne(s finding.Scan, f *finding.Finding, rules *ruleset, did 
 	default:
 		did.Changed++
 	}
+	switch {
+	case !scan:
+	case f.RecordState == finding.Active:
+		b.present(r, s)
+	default:
+		b.absent(r, s)
+	}
 	b.decide(r, f, accept)
 	b.put(r, *f, doc, cause{byImport, f.ProductARN, why}, quiet)
+}
+
+// merge makes of what came in what it becomes beside what is known and was decided.
+func (b *batch) merge(s finding.Scan, f, was *finding.Finding, r *row, arn productARN) {
+	settle(f, was, r.decided)
+	if was != nil {
+		keepDecided(f, was)
+	}
+	b.hub.fill(f, was, arn)
+	if s.Target != "" {
+		observe(f, was, b.at)
+	}
+	if reset(f, was, arn, r.decided.has(fieldWorkflow)) {
+		r.decided &^= fieldWorkflow
+	}
+	f.ProcessedAt = finding.Stamp(b.at)
 }
 
 // later tells whether a is after b. What was stored with an unreadable time gives way.

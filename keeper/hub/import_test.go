@@ -543,3 +543,18 @@ func TestHistoryNamesRules(t *testing.T) {
 		}
 	})
 }
+
+// While the hub is off a scan fails as a whole, and closes nothing.
+func TestScanWhileOff(t *testing.T) {
+	each(t, func(t *testing.T, h *house) {
+		h.scan(scanOf("main", "c1", true), map[string]string{"a": "1"})
+		h.check(h.Disable(t.Context()))
+		if _, err := h.Import(t.Context(), scanOf("main", "c2", true)); !errors.Is(err, fault.Denied) {
+			t.Errorf("got %v, want denied", err)
+		}
+		h.check(h.Enable(t.Context(), "", true, nil))
+		if h.get(ownID("a")).RecordState != finding.Active {
+			t.Error("a was closed")
+		}
+	})
+}
