@@ -1,0 +1,198 @@
+package secret
+
+import (
+	"bytes"
+	"slices"
+	"strings"
+)
+
+// pair reads the name and value here, for the rules over names.
+func (s *search) pair(start, end int) {
+	if start < s.pairTo {
+		return
+	}
+	p, ok := lexPair(s.text, start, end, s.g)
+	if !p.quoted || p.end-p.start > 512 {
+		s.pairTo = max(s.pairTo, p.end) // no names within a value: hostile text would be read again and again
+	}
+	if !ok {
+		return
+	}
+	s.assigned(p)
+	if p.quoted && p.end-p.start != len(p.value) { // joined or escaped: its own rules have not seen it whole
+		s.nested(p.start, p.end, []byte(p.value), "")
+	}
+}
+
+// assigned tries the rules over names.
+func (s *search) assigned(p pair) {
+	for _, r := range s.named {
+		if nameOf(p.name, r.names) && r.pattern().MatchString(p.value) && !isReference(p.value) && !isPlaceholder(p.value) {
+			s.judge(r, span{p.start, p.end}, p.value)
+		}
+	}
+	s.generic(p)
+}
+
+// nameOf tells whether the letters and digits of name hold one of names.
+func nameOf(name string, names []string) bool {
+	var b strings.Builder
+	for i := range len(name) {
+		if c := name[i]; isAlnum(c) {
+			b.WriteByte(c | 0x20) // digits have that bit already
+		}
+	}
+	plain := b.String()
+	return slices.ContainsFunc(names, func(n string) bool { return strings.Contains(plain, n) })
+}
+
+func (s *search) generic(p pair) {
+	if s.g.made {
+		return
+	}
+	meant := s.names.purposeOf(p.name)
+	lexer := "token"
+	if meant == forPassword {
+		lexer = "password"
+	}
+	if s.lexed[lexer] != nil && meant != nothing && meant.plausible(p.value) {
+		s.generically(lexer, p, likely, "the value of "+p.name)
+	}
+}
+
+// generically keeps what a lexer found; in a test it is most likely made up.
+func (s *search) generically(lexer string, p pair, v verdict, evidence string) {
+	if s.g.test {
+		v = doubtful
+		evidence += ", in a test"
+	}
+	s.hits = append(s.hits, hit{rule: s.lexed[lexer], start: p.start, end: p.end, secret: p.value, verdict: v, evidence: evidence, depth: s.depth})
+}
+
+// authorization reads a header with credentials.
+func (s *search) authorization(start, end int) {
+	c := cursor{text: s.text, at: end}
+	if !strings.HasSuffix(strings.ToLower(string(s.text[start:end])), "bearer ") {
+		c.skip("\\\"'`]", 4)
+		c.skip(" \t", 4)
+		if c.skip(":=,", 2) == 0 {
+			return
+		}
+		c.skip(" \t", 4)
+		if c.skip("\\\"'`", 3) == 0 && s.g.code && end < len(s.text) && s.text[end] != ':' {
+			return // an expression
+		}
+		for _, scheme := range []string{"Bearer ", "bearer ", "Basic ", "basic ", "Token ", "token ", "ApiKey ", "apikey ", "Splunk "} {
+			if c.has(scheme) {
+				c.at += len(scheme)
+				if strings.EqualFold(scheme, "Basic ") {
+					s.basic(c)
+					return
+				}
+				break
+			}
+		}
+	}
+	p := pair{name: "authorization"}
+	c.skip(" ", 4)
+	if !c.bare(&p) || s.g.made {
+		return
+	}
+	for _, scheme := range []string{"AWS4-", "Digest", "Negotiate", "NTLM", "OAuth", "HMAC"} { // what follows is no secret but an answer
+		if strings.HasPrefix(p.value, scheme) {
+			return
+		}
+	}
+	if v := p.value; tokenLike(v) || passwordLike(v) && !wordlike(v) && !isCode(v) {
+		s.generically("authorization", p, likely, "credentials in a header")
+	}
+}
+
+func (s *search) basic(c cursor) {
+	var p pair
+	if !c.bare(&p) {
+		return
+	}
+	if v, evidence := basicAuth(p.value); v == proven {
+		s.generically("authorization", p, v, "password "+evidence)
+	}
+}
+
+func (s *search) url(_, end int) {
+	if p, ok := lexURL(s.text, end); ok {
+		s.generically("url", p, likely, "password of user "+mask(p.name))
+	}
+}
+
+func (s *search) pem(start, _ int) {
+	b, ok := lexPEM(s.text, start)
+	if !ok || isMadeUpKey(s.path, s.text, start) {
+		return
+	}
+	s.generically("pem", pair{start: b.start, end: b.end, value: b.body}, proven, b.evidence)
+}
+
+// isMadeUpKey: the file's name, the variable or a comment above says that the key protects nothing.
+func isMadeUpKey(path string, text []byte, start int) bool {
+	base := strings.ToLower(path[strings.LastIndexByte(path, '/')+1:])
+	for _, part := range []string{"dummy", "stub", "fake", "example", "sample", "snakeoil"} {
+		if strings.Contains(base, part) {
+			return true
+		}
+	}
+	before := strings.ToLower(string(text[max(0, start-160):start]))
+	line := before[strings.LastIndexByte(before, '\n')+1:]
+	for _, part := range []string{"dummy", "stub", "fake", "mock", "example", "testkey", "test_key"} {
+		if strings.Contains(line, part) {
+			return true
+		}
+	}
+	return strings.Contains(before, "example purposes") || strings.Contains(before, "testing purposes") || strings.Contains(before, "test purposes")
+}
+
+func (s *search) kubernetes(_, _ int) {
+	if s.once {
+		return
+	}
+	s.once = true
+	for _, p := range lexSecrets(s.text) {
+		s.generically("kubernetes", p, likely, "the value of "+p.name)
+	}
+}
+
+// crypt reads a password's hash where one is stored: alone on a line, or after a user's name.
+func (s *search) crypt(start, end int) {
+	c := cursor{text: s.text, at: start}
+	var p pair
+	if !c.bare(&p) || s.g.code || s.g.test || s.g.prose {
+		return
+	}
+	value, _, _ := strings.Cut(p.value, ":")
+	if len(value) < 24 || strings.Count(value, "$") < 3 || isMonotonous(value[strings.LastIndexByte(value, '$')+1:]) {
+		return
+	}
+	lineStart := bytes.LastIndexByte(s.text[:start], '\n') + 1
+	before := strings.TrimSpace(string(s.text[lineStart:start]))
+	user, ok := strings.CutSuffix(before, ":")
+	if before != "" && (!ok || strings.ContainsAny(user, " \t\"'<")) {
+		return
+	}
+	s.generically("crypt", pair{start: start, end: start + len(value), value: value}, likely, "a stored password's hash")
+}
+
+// concat reads a literal that is joined from pieces; what stands between quotes is looked through as one.
+func (s *search) concat(start, _ int) {
+	quote := string(s.text[start : start+1])
+	from := start - 1
+	for from >= 0 && start-from < 512 && s.text[from] != quote[0] && s.text[from] != '\n' {
+		from--
+	}
+	if from < 0 || s.text[from] != quote[0] || from < s.pairTo {
+		return
+	}
+	c, p := cursor{text: s.text, at: from}, pair{}
+	if c.quotedValue(&p, quote) {
+		s.pairTo = p.end
+		s.nested(p.start, p.end, []byte(p.value), "")
+	}
+}
