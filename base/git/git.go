@@ -17,9 +17,9 @@ import (
 	"github.com/haechi-dev/haechi/word/fault"
 )
 
-// Oldest is the oldest git that can be used: the first with core.fsync,
+// oldest is the oldest git that can be used: the first with core.fsync,
 // --end-of-options everywhere and merge-tree --write-tree.
-const Oldest = "2.38"
+const oldest = "2.38"
 
 // Zero is the object name that stands for "no object" in a ref update.
 const Zero = "0000000000000000000000000000000000000000"
@@ -44,7 +44,7 @@ func CheckVersion(ctx context.Context) error {
 		return fault.Unavailable.Errorf("%q is no version of git that we know", bytes.TrimSpace(out))
 	}
 	if major < 2 || major == 2 && minor < 38 {
-		return fault.Unavailable.Errorf("git %d.%d is too old: %s or newer is needed", major, minor, Oldest)
+		return fault.Unavailable.Errorf("git %d.%d is too old: %s or newer is needed", major, minor, oldest)
 	}
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/haechi-dev/haechi/base/git"
@@ -277,5 +278,42 @@ func TestValidRef(t *testing.T) {
 		if git.ValidRef(name) {
 			t.Errorf("ValidRef(%q)", name)
 		}
+	}
+}
+
+// A repository is packed when it has come apart, loses nothing by it, and is rid of what dead pushes left.
+func TestTidy(t *testing.T) {
+	r, c := gittest.Bare(t, "shop.git"), gittest.New(t)
+	for i := range 5 {
+		c.Commit(fmt.Sprint(i), map[string]string{"a": fmt.Sprint(i)})
+		push(t, c, r, "main")
+	}
+	dead, fresh := filepath.Join(r.Dir(), "objects", "tmp_objdir-incoming-dead"), filepath.Join(r.Dir(), "objects", "tmp_objdir-incoming-new")
+	for _, dir := range []string{dead, fresh} {
+		if err := os.Mkdir(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Chtimes(dead, time.Time{}, time.Now().Add(-48*time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	packs := func() int {
+		found, _ := filepath.Glob(filepath.Join(r.Dir(), "objects", "pack", "*.pack"))
+		return len(found)
+	}
+	if err := r.Tidy(t.Context(), 1000); err != nil || packs() != 0 {
+		t.Errorf("there was nothing to do: %d packs, %v", packs(), err)
+	}
+	if err := r.Tidy(t.Context(), 10); err != nil || packs() != 1 {
+		t.Errorf("%d packs, %v", packs(), err)
+	}
+	if _, err := r.Tree(t.Context(), c.Git("rev-parse", "HEAD~4")); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(dead); err == nil {
+		t.Error("what a dead push left is still there")
+	}
+	if _, err := os.Stat(fresh); err != nil {
+		t.Error("what a push is about to bring is gone")
 	}
 }

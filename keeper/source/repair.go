@@ -17,12 +17,25 @@ import (
 // crash has left behind: git takes milliseconds.
 const grace = time.Minute
 
+// loose objects that a repository may have before it is packed, and how often that is looked at.
+const (
+	loose = 5000
+	tidy  = 6 * time.Hour
+)
+
 // Run repairs what a crash of this node has left behind, and then, until ctx
-// ends, what crashes of other nodes do.
+// ends, what crashes of other nodes do; and it keeps the repositories packed.
 func (s *Source) Run(ctx context.Context) error {
+	tidied := s.config.Now()
 	for patience := time.Duration(0); ; patience = grace {
 		if err := s.repair(ctx, patience); err != nil && ctx.Err() == nil {
 			s.config.Log.Error("comparing refs with their log", "err", err)
+		}
+		if s.config.Now().Sub(tidied) > tidy {
+			tidied = s.config.Now()
+			if err := s.eachRepository(ctx, s.tidy); err != nil && ctx.Err() == nil {
+				s.config.Log.Error("packing repositories", "err", err)
+			}
 		}
 		select {
 		case <-ctx.Done():
@@ -39,6 +52,19 @@ func (s *Source) Run(ctx context.Context) error {
 func (s *Source) Repair(ctx context.Context) error { return s.repair(ctx, 0) }
 
 func (s *Source) repair(ctx context.Context, grace time.Duration) error {
+	return s.eachRepository(ctx, func(ctx context.Context, r Repository) error { return s.compare(ctx, r, grace) })
+}
+
+func (s *Source) tidy(ctx context.Context, r Repository) error {
+	repo, err := s.Git(r.Name)
+	if err != nil {
+		return err
+	}
+	return repo.Tidy(ctx, loose)
+}
+
+// eachRepository does something with all of them; what fails for one is done with the others.
+func (s *Source) eachRepository(ctx context.Context, do func(context.Context, Repository) error) error {
 	var wrong error
 	for after := ""; ; {
 		page, err := s.Repositories(ctx, after, 100)
@@ -49,8 +75,8 @@ func (s *Source) repair(ctx context.Context, grace time.Duration) error {
 			return wrong
 		}
 		for _, r := range page {
-			if err := s.compare(ctx, r, grace); err != nil {
-				wrong = errors.Join(wrong, fmt.Errorf("repairing %q: %w", r.Name, err))
+			if err := do(ctx, r); err != nil {
+				wrong = errors.Join(wrong, fmt.Errorf("repository %q: %w", r.Name, err))
 			}
 		}
 		after = page[len(page)-1].Name
