@@ -57,18 +57,17 @@ type Config struct {
 
 	Log      *slog.Logger
 	Now      func() time.Time
-	Policy   gate.Policy                  // where a repository's protected base branch has none
-	Mask     func(line []byte) []byte     // takes secrets out of what is logged; nil changes nothing
-	Tools    []sandbox.Tool               // what builds may read besides the system's programs
-	Env      []string                     // what builds find in their environment besides
-	Limits   sandbox.Limits               // of a build
-	Workers  int                          // jobs at once; 2
-	Lease    time.Duration                // how long a job is held without a sign of life; 30 s
-	Poll     time.Duration                // how often to look for other nodes' doings; 1 s
-	Attempts int                          // how often a job is tried when it is our fault; 3
-	MaxLog   int64                        // bytes of log a run; 64 MiB
-	Kept     time.Duration                // how long logs and results of scans are kept; 90 days
-	Skip     func(repository string) bool // pushes to these start nothing; nil is none
+	Policy   gate.Policy              // where a repository's protected base branch has none
+	Mask     func(line []byte) []byte // takes secrets out of what is logged; nil changes nothing
+	Tools    []sandbox.Tool           // what builds may read besides the system's programs
+	Env      []string                 // what builds find in their environment besides
+	Limits   sandbox.Limits           // of a build
+	Workers  int                      // jobs at once; 2
+	Lease    time.Duration            // how long a job is held without a sign of life; 30 s
+	Poll     time.Duration            // how often to look for other nodes' doings; 1 s
+	Attempts int                      // how often a job is tried when it is our fault; 3
+	MaxLog   int64                    // bytes of log a run; 64 MiB
+	Kept     time.Duration            // how long logs and results of scans are kept; 90 days
 }
 
 // Pipelines is the room. It is safe for concurrent use.

@@ -25,7 +25,7 @@ func (p *Pipelines) trigger(tx *db.Tx, e event.Event) error {
 	if err := json.Unmarshal(e.Detail, &d); err != nil {
 		return fault.Invalid.Errorf("reading event %s: %w", e.ID, err)
 	}
-	if d.ReferenceType != "branch" || d.Event == source.Deleted || p.config.Skip != nil && p.config.Skip(d.RepositoryName) {
+	if d.ReferenceType != "branch" || d.Event == source.Deleted {
 		return nil
 	}
 	if _, err := find(tx, e.ID); !errors.Is(err, fault.NotFound) {
