@@ -5,11 +5,11 @@ import (
 	"cmp"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/haechi-dev/haechi/word/fault"
+	"github.com/haechi-dev/haechi/word/finding"
 )
 
 // Advisory is what one document says of one bug, without the versions.
@@ -115,18 +115,18 @@ func parse(text []byte) (document, error) {
 // advisory is d without its versions.
 func (d document) advisory() Advisory {
 	const mostReferences = 10
-	a := Advisory{ID: d.ID, Aliases: slices.Clone(d.Aliases), Summary: shorten(oneLine(d.Summary), 200), Details: shorten(strings.TrimSpace(d.Details), 1000),
+	a := Advisory{ID: d.ID, Aliases: slices.Clone(d.Aliases), Summary: finding.Shorten(oneLine(d.Summary), 200), Details: finding.Shorten(strings.TrimSpace(d.Details), 1000),
 		Severity: d.severity(), CWEs: d.Specific.CWEs, Published: d.Published, Modified: d.Modified, OpenEnded: d.Specific.OpenEnded}
 	for _, x := range d.Affected {
 		a.OpenEnded = a.OpenEnded || x.Specific.OpenEnded
 	}
 	if a.Summary == "" {
-		a.Summary = shorten(firstSentence(a.Details), 200)
+		a.Summary = finding.Shorten(firstSentence(a.Details), 200)
 	}
 	slices.SortStableFunc(d.References, func(a, b reference) int { return cmp.Compare(weight(a.Type), weight(b.Type)) })
 	for _, r := range d.References[:min(len(d.References), mostReferences)] {
 		if strings.HasPrefix(r.URL, "https://") || strings.HasPrefix(r.URL, "http://") {
-			a.References = append(a.References, shorten(r.URL, 500))
+			a.References = append(a.References, finding.Shorten(r.URL, 500))
 		}
 	}
 	return a
@@ -147,14 +147,4 @@ func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
 func firstSentence(s string) string {
 	s, _, _ = strings.Cut(oneLine(s), ". ")
 	return s
-}
-
-func shorten(s string, most int) string {
-	s = strings.ToValidUTF8(s, "\uFFFD")
-	if len(s) <= most {
-		return s
-	}
-	for most -= len("…"); most > 0 && !utf8.RuneStart(s[most]); most-- {
-	}
-	return s[:most] + "…"
 }

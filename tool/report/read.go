@@ -147,11 +147,11 @@ func (r readResult) finding(components []readComponent, place diag.Place, equals
 			message = strings.ReplaceAll(message, "{"+strconv.Itoa(i)+"}", a)
 		}
 	}
-	message = shorten(message, 4096)
+	message = finding.Shorten(message, 4096)
 	title, _, _ := strings.Cut(message, "\n")
 	fields := finding.At(place)
 	fields[finding.FieldFingerprint] = r.fingerprint(id, place.File, message, equals)
-	f := finding.Finding{GeneratorID: orElse(id, orElse(components[0].Name, "unknown")), Title: shorten(orElse(title, orElse(rule.Short.Text, id)), 256), Description: shorten(orElse(message, rule.Short.Text), 1024),
+	f := finding.Finding{GeneratorID: orElse(id, orElse(components[0].Name, "unknown")), Title: finding.Shorten(orElse(title, orElse(rule.Short.Text, id)), 256), Description: finding.Shorten(orElse(message, rule.Short.Text), 1024),
 		Severity: &finding.Severity{Label: r.label(rule), Original: orElse(r.Level, rule.Default.Level)}, ProductFields: fields}
 	if r.suppressed() {
 		f.Workflow = &finding.Workflow{Status: finding.Suppressed}
@@ -263,14 +263,4 @@ func (b Baseline) Fresh(findings []finding.Finding) []finding.Finding {
 
 func baselineKey(f finding.Finding) string {
 	return f.GeneratorID + "\x00" + orElse(f.ProductFields[finding.FieldFingerprint], f.ID)
-}
-
-func shorten(s string, most int) string {
-	s = strings.ToValidUTF8(s, "\uFFFD")
-	if len(s) <= most {
-		return s
-	}
-	for most -= len("…"); most > 0 && s[most]&0xc0 == 0x80; most-- {
-	}
-	return s[:most] + "…"
 }

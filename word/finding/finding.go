@@ -2,7 +2,9 @@
 package finding
 
 import (
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -278,6 +280,18 @@ func (f *Finding) Status() Status {
 func (f *Finding) Open() bool {
 	s := f.Status()
 	return f.RecordState != Archived && s != Resolved && s != Suppressed
+}
+
+// Shorten is text cut to at most so many bytes, between characters, with an
+// ellipsis where something is missing: the format bounds every text.
+func Shorten(text string, most int) string {
+	text = strings.ToValidUTF8(text, "\uFFFD")
+	if len(text) <= most {
+		return text
+	}
+	for most -= len("…"); most > 0 && !utf8.RuneStart(text[most]); most-- {
+	}
+	return text[:max(most, 0)] + "…"
 }
 
 // Time reads one of a finding's times; ok is false for what is not RFC 3339.

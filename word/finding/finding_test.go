@@ -101,3 +101,16 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// A text is cut between characters, and no longer than allowed.
+func TestShorten(t *testing.T) {
+	for _, c := range []struct {
+		text string
+		most int
+		want string
+	}{{"short", 5, "short"}, {"longer", 5, "lo…"}, {"한글한글", 8, "한…"}, {"\xff", 9, "\uFFFD"}, {"abc", 1, "…"}} {
+		if got := finding.Shorten(c.text, c.most); got != c.want {
+			t.Errorf("Shorten(%q, %d) = %q, want %q", c.text, c.most, got, c.want)
+		}
+	}
+}

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -51,12 +50,12 @@ func (v *vulnerable) finding() finding.Finding {
 	}
 	return finding.Finding{
 		GeneratorID:     "deps/" + v.bug.ID,
-		Title:           shorten(fmt.Sprintf("%s in %s %s: %s", v.bug.ID, c.Name, strings.Join(v.versions(), ", "), lead.Summary), 256),
-		Description:     shorten(orElse(details, v.bug.ID+" is a known vulnerability of "+c.Name+"."), 1000),
+		Title:           finding.Shorten(fmt.Sprintf("%s in %s %s: %s", v.bug.ID, c.Name, strings.Join(v.versions(), ", "), lead.Summary), 256),
+		Description:     finding.Shorten(orElse(details, v.bug.ID+" is a known vulnerability of "+c.Name+"."), 1000),
 		Types:           []string{"Software and Configuration Checks/Vulnerabilities/CVE"},
 		Severity:        severity(v.bug.Severity),
 		SourceURL:       first(lead.References),
-		Remediation:     &finding.Remediation{Recommendation: &finding.Recommendation{Text: shorten(v.advice(c), 512), URL: first(lead.References)}},
+		Remediation:     &finding.Remediation{Recommendation: &finding.Recommendation{Text: finding.Shorten(v.advice(c), 512), URL: first(lead.References)}},
 		Vulnerabilities: []finding.Vulnerability{v.vulnerability(lead)},
 		ProductFields:   fields,
 	}
@@ -126,7 +125,7 @@ func (v *vulnerable) evidence(c component.Component) string {
 	if v.bug.OpenEnded {
 		parts = append(parts, "upper bound unknown: the source does not say where it ends")
 	}
-	return shorten(strings.Join(parts, "; "), 1000)
+	return finding.Shorten(strings.Join(parts, "; "), 1000)
 }
 
 func (v *vulnerable) advice(c component.Component) string {
@@ -168,14 +167,4 @@ func (v *vulnerable) vulnerability(lead advisory.Advisory) finding.Vulnerability
 // manager is what Inspector calls the package manager of an ecosystem.
 func manager(ecosystem string) string {
 	return map[string]string{"npm": "NPM", "Go": "GOMOD", "PyPI": "PIP", "Maven": "POM"}[ecosystem]
-}
-
-func shorten(s string, most int) string {
-	s = strings.ToValidUTF8(s, "\uFFFD")
-	if len(s) <= most {
-		return s
-	}
-	for most -= len("…"); most > 0 && !utf8.RuneStart(s[most]); most-- {
-	}
-	return s[:most] + "…"
 }

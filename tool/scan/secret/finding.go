@@ -74,12 +74,12 @@ func (s *Scanner) finding(h hit, place diag.Place, text []byte, lines lineIndex,
 	}
 	return finding.Finding{
 		GeneratorID:   "secret/" + h.rule.ID,
-		Title:         h.rule.Title + " in " + shorten(place.File, 180),
-		Description:   shorten(h.rule.Description, 900),
+		Title:         h.rule.Title + " in " + finding.Shorten(place.File, 180),
+		Description:   finding.Shorten(h.rule.Description, 900),
 		Types:         []string{"Sensitive Data Identifications/Passwords/" + h.rule.ID},
 		Severity:      &finding.Severity{Label: severity},
 		Confidence:    &confidence,
-		Remediation:   &finding.Remediation{Recommendation: &finding.Recommendation{Text: shorten(h.rule.Fix+" Then take it out of the file: what was committed stays in the history, so only a new secret helps.", 512), URL: h.rule.Link}},
+		Remediation:   &finding.Remediation{Recommendation: &finding.Recommendation{Text: finding.Shorten(h.rule.Fix+" Then take it out of the file: what was committed stays in the history, so only a new secret helps.", 512), URL: h.rule.Link}},
 		ProductFields: fields,
 	}
 }
@@ -198,7 +198,7 @@ func allowed(text []byte, lines lineIndex, line int) (string, bool) {
 			for _, end := range []string{"*/", "-->"} {
 				reason = strings.TrimSpace(strings.TrimSuffix(reason, end))
 			}
-			return shorten(cmp.Or(strings.ToValidUTF8(reason, "?"), "no reason given"), 200), true
+			return finding.Shorten(cmp.Or(strings.ToValidUTF8(reason, "?"), "no reason given"), 200), true
 		}
 	}
 	return "", false
@@ -213,15 +213,6 @@ func isComment(line []byte) bool {
 		}
 	}
 	return false
-}
-
-func shorten(s string, most int) string {
-	if len(s) <= most {
-		return s
-	}
-	for most -= len("…"); most > 0 && !utf8.RuneStart(s[most]); most-- {
-	}
-	return s[:most] + "…"
 }
 
 // lineIndex tells lines from offsets.
