@@ -4,6 +4,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -14,6 +15,7 @@ import (
 	"github.com/haechi-dev/haechi/river/bus"
 	"github.com/haechi-dev/haechi/room/route"
 	"github.com/haechi-dev/haechi/word/event"
+	"github.com/haechi-dev/haechi/word/fault"
 )
 
 // What a rule asks for is delivered once, signed, and with the rule's transform.
@@ -311,6 +313,33 @@ func TestBusTargetsAndLoops(t *testing.T) {
 		n.settled()
 		if got := l.all(); len(got) != 1 || !strings.Contains(string(got[0].body), e.ID) {
 			t.Errorf("got %d events, want one", len(got))
+		}
+	})
+}
+
+// A target can be tried before anything depends on it; what goes wrong is told without its secrets.
+func TestTry(t *testing.T) {
+	each(t, func(t *testing.T, open opener) {
+		n := prepare(t, open)
+		l := listen(t, func(k int, w http.ResponseWriter, r received) {
+			if k > 1 {
+				w.WriteHeader(http.StatusForbidden)
+				fmt.Fprint(w, "no access for "+r.path)
+			}
+		})
+		n.slack("s", l.URL+"/hush-hush")
+		if err := n.Try(t.Context(), "slack", "s"); err != nil || !strings.Contains(string(l.all()[0].body), "Haechi Test") {
+			t.Errorf("%v %s", err, l.all()[0].body)
+		}
+		if err := n.Try(t.Context(), "slack", "s"); !errors.Is(err, fault.Denied) || !strings.Contains(err.Error(), "403") || strings.Contains(err.Error(), "hush-hush") {
+			t.Errorf("refused: %v", err)
+		}
+		n.slack("gone", "http://127.0.0.1:1/hush-hush")
+		if err := n.Try(t.Context(), "slack", "gone"); !errors.Is(err, fault.Unavailable) || strings.Contains(err.Error(), "hush-hush") {
+			t.Errorf("gone: %v", err)
+		}
+		if err := n.Try(t.Context(), "slack", "nobody"); !errors.Is(err, fault.NotFound) {
+			t.Errorf("nobody: %v", err)
 		}
 	})
 }

@@ -179,7 +179,9 @@ func (r *Router) readDestinations(tx *db.Tx, t, old *table) error {
 			err = fault.Denied.Errorf("connection %s is not authorized", c.Name)
 		}
 		live.broken = err
-		live.secrets = c.Auth.secrets()
+		for _, secret := range c.Auth.secrets() {
+			live.secrets = append(live.secrets, masked(secret)...)
+		}
 		live.target = newAPI(d, c, &r.env)
 		t.receivers[d.ARN] = live
 	}

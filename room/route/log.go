@@ -196,25 +196,30 @@ func (q DeadLetterQuery) where() (string, []any) {
 // RetryDeadLetters delivers dead letters once more, with the target as their
 // rule has it now. Those that there has been other news of meanwhile are dropped.
 func (r *Router) RetryDeadLetters(ctx context.Context, q DeadLetterQuery) (n int64, err error) {
+	const stride = 500 // in one transaction, so that nobody waits for long
 	where, args := q.where()
-	err = r.db.Write(ctx, func(tx *db.Tx) error {
-		rows, err := db.All(tx, scanDead, "SELECT id, queue, bus, rule, target, subject, body FROM route_deliveries WHERE "+where, args...)
-		if err != nil {
-			return err
-		}
-		for _, d := range rows {
-			again, err := r.retryDead(tx, d)
+	for more := true; more; {
+		err := r.db.Write(ctx, func(tx *db.Tx) error {
+			rows, err := db.All(tx, scanDead, "SELECT id, queue, bus, rule, target, subject, body FROM route_deliveries WHERE "+where+" ORDER BY id LIMIT ?", append(args, stride)...)
 			if err != nil {
 				return err
 			}
-			if again {
-				n++
+			more = len(rows) == stride
+			for _, d := range rows {
+				again, err := r.retryDead(tx, d)
+				if err != nil {
+					return err
+				}
+				n += flag(again)
 			}
+			tx.AfterCommit(r.wake)
+			return nil
+		})
+		if err != nil {
+			return n, err
 		}
-		tx.AfterCommit(r.wake)
-		return nil
-	})
-	return n, err
+	}
+	return n, nil
 }
 
 // deadRow is a dead letter as it is kept.

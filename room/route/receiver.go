@@ -9,10 +9,12 @@ import (
 	"strings"
 
 	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/haechi-dev/haechi/base/db"
 	"github.com/haechi-dev/haechi/base/seal"
 	"github.com/haechi-dev/haechi/river/bus"
 	"github.com/haechi-dev/haechi/word/diag"
+	"github.com/haechi-dev/haechi/word/event"
 	"github.com/haechi-dev/haechi/word/fault"
 )
 
@@ -230,4 +232,35 @@ func (r *Router) deleteReceiver(tx *db.Tx, kind, name string) error {
 		err = fault.NotFound.Errorf("there is no target %s/%s", kind, name)
 	}
 	return err
+}
+
+// Try sends a test event to a configured target at once, past queues and log,
+// and tells what came of it.
+func (r *Router) Try(ctx context.Context, kind, name string) error {
+	var live *liveReceiver
+	err := r.db.Read(ctx, func(tx *db.Tx) error {
+		if _, err := r.readReceiver(tx, kind, name); err != nil {
+			return err
+		}
+		t, err := r.table(tx)
+		if err == nil {
+			live = t.receivers[r.ReceiverARN(kind, name)]
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	e := event.Event{Version: "0", ID: bus.ID(), Type: "Haechi Test", Source: "haechi.route", Account: r.config.Account, Region: r.config.Region, Time: r.config.Now().UTC(),
+		Resources: []string{r.ReceiverARN(kind, name)}, Detail: jsontext.Value(`{"message":"This is a test: events reach you."}`)}
+	body, err := envelope(e)
+	if err != nil {
+		return err
+	}
+	item := Item{Event: e, Bus: DefaultBus, To: RuleTarget{ID: "test", ARN: r.ReceiverARN(kind, name)}, Input: body, Came: e.Time}
+	err = r.hand(ctx, job{live: live, target: live.target, err: live.broken}, Delivery{ID: bus.ID(), Attempt: 1, Time: e.Time, Items: []Item{item}})
+	if err == nil {
+		return nil
+	}
+	return fault.Of(err).Errorf("%s", mask(err, live))
 }

@@ -2,7 +2,7 @@ package route
 
 import (
 	"bytes"
-	"slices"
+	"net/url"
 	"strings"
 
 	"github.com/go-json-experiment/json"
@@ -151,14 +151,25 @@ func (r *Router) openLive(row sealedRow, c Receiver) *liveReceiver {
 	}
 	full, err := r.openRow(row)
 	for _, secret := range full.Secrets {
-		live.secrets = append(live.secrets, secret.Reveal())
+		live.secrets = append(live.secrets, masked(secret.Reveal())...)
 	}
-	live.secrets = slices.DeleteFunc(live.secrets, func(s string) bool { return s == "" })
 	if err == nil {
 		live.target, err = openReceiver(full, &r.env)
 	}
 	live.broken = err
 	return live
+}
+
+// masked is what must not be written of a secret: all of it, and the path if
+// it is an address, which receivers like to repeat in their answers.
+func masked(secret string) (texts []string) {
+	const short = 6 // a shorter text would mask what has nothing to do with it
+	if u, err := url.Parse(secret); err == nil && u.Host != "" && len(u.EscapedPath()) >= short {
+		texts = append(texts, secret, u.EscapedPath())
+	} else if secret != "" {
+		texts = append(texts, secret)
+	}
+	return texts
 }
 
 func (r *Router) readRules(tx *db.Tx, t, old *table) error {
