@@ -4,7 +4,7 @@ package main
 func verbs() []verb {
 	return []verb{
 		demoVerb(), serveVerb(), scanVerb(), dbVerb(),
-		findingsVerb(), eventsVerb(), rulesVerb(), configVerb(),
+		findingsVerb(), runVerb(), eventsVerb(), rulesVerb(), configVerb(),
 		backupVerb(), restoreVerb(), accessVerb(),
 		helpVerb(), completionVerb(), versionVerb(),
 	}

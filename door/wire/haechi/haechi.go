@@ -1,4 +1,4 @@
-// Package haechi answers what no AWS service has an operation for: configuration as files, and tokens for git and log senders.
+// Package haechi answers what no AWS service has an operation for: configuration as files, runs with their logs, tokens.
 package haechi
 
 import (
@@ -10,6 +10,7 @@ import (
 	"github.com/haechi-dev/haechi/door/wire"
 	"github.com/haechi-dev/haechi/keeper/access"
 	"github.com/haechi-dev/haechi/lang/iam"
+	"github.com/haechi-dev/haechi/room/pipeline"
 	"github.com/haechi-dev/haechi/room/route"
 	"github.com/haechi-dev/haechi/word/diag"
 	"github.com/haechi-dev/haechi/word/fault"
@@ -24,14 +25,20 @@ type People interface {
 	UserARN(name string) string
 }
 
-// Service answers haechi, for a router and the users there are.
-func Service(router *route.Router, people People) wire.Service {
-	s := &service{router, people}
+// Service answers haechi, for a router, the runs and the users there are.
+func Service(router *route.Router, runs *pipeline.Pipelines, people People) wire.Service {
+	s := &service{router, runs, people}
 	return wire.Service{
 		Model: wire.MustModel(table),
 		Operations: map[string]wire.Operation{
 			"ApplyConfig": wire.Op(wire.AskAll, s.applyConfig),
 			"CreateToken": wire.Op(s.askToken, s.createToken),
+			"ListRuns":    wire.Op(asks[listInput]("ListPipelineExecutions"), s.listRuns),
+			"GetRun":      wire.Op(asks[runInput]("GetPipelineExecution"), s.getRun),
+			"GetRunLog":   wire.Op(asks[logInput]("GetPipelineExecution"), s.getLog),
+			"StartRun":    wire.Op(s.askStart, s.startRun),
+			"RetryRun":    wire.Op(s.askChange("RetryStageExecution"), s.retryRun),
+			"StopRun":     wire.Op(s.askChange("StopPipelineExecution"), s.stopRun),
 		},
 		Faults: wire.Faults{
 			fault.Invalid:     {"ValidationException"},
@@ -46,6 +53,7 @@ func Service(router *route.Router, people People) wire.Service {
 
 type service struct {
 	router *route.Router
+	runs   *pipeline.Pipelines
 	people People
 }
 

@@ -19,7 +19,7 @@ import (
 
 var update = flag.Bool("update", false, "write ops.txt anew")
 
-func TestOps(t *testing.T) { wiretest.Ops(t, haechi.Service(nil, nil), "ops.txt", *update) }
+func TestOps(t *testing.T) { wiretest.Ops(t, haechi.Service(nil, nil, nil), "ops.txt", *update) }
 
 func serve(t *testing.T, o wiretest.Options, operation string) func(input string) (status int, body string) {
 	t.Helper()
@@ -39,7 +39,7 @@ func serve(t *testing.T, o wiretest.Options, operation string) func(input string
 			t.Fatal(err)
 		}
 	}
-	service := haechi.Service(r, people)
+	service := haechi.Service(r, nil, people)
 	s := wiretest.Serve(t, o, service)
 	return func(input string) (int, string) {
 		t.Helper()
@@ -107,6 +107,24 @@ func TestCreateToken(t *testing.T) {
 	} {
 		if status, body := call(c.input); status != c.status || !strings.Contains(body, c.want) {
 			t.Errorf("%s: %d %s, want %d with %s", c.input, status, body, c.status, c.want)
+		}
+	}
+}
+
+// A run is changed only by who may change its pipeline.
+func TestRunsAsk(t *testing.T) {
+	asked := ""
+	o := wiretest.Options{Deny: func(r iam.Request) bool { asked = r.Action + " " + r.Resource; return true }}
+	for _, c := range []struct{ operation, input, want string }{
+		{"ListRuns", `{}`, "codepipeline:ListPipelineExecutions *"},
+		{"GetRun", `{"Id":"x"}`, "codepipeline:GetPipelineExecution *"},
+		{"GetRunLog", `{"Id":"x"}`, "codepipeline:GetPipelineExecution *"},
+		{"RetryRun", `{"Id":"x","Pipeline":"shop"}`, "codepipeline:RetryStageExecution arn:aws:codepipeline:us-east-1:111122223333:shop"},
+		{"StopRun", `{"Id":"x","Pipeline":"shop"}`, "codepipeline:StopPipelineExecution arn:aws:codepipeline:us-east-1:111122223333:shop"},
+		{"StartRun", `{"Repository":"shop","Branch":"main"}`, "codepipeline:StartPipelineExecution arn:aws:codepipeline:us-east-1:111122223333:shop"},
+	} {
+		if status, body := serve(t, o, c.operation)(c.input); asked != c.want || status == http.StatusOK {
+			t.Errorf("%s: asked for %q and answered %d %s, want %q", c.operation, asked, status, body, c.want)
 		}
 	}
 }
