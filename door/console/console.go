@@ -174,6 +174,7 @@ type request struct {
 	principal iam.Principal
 	lang      string
 	console   *Console
+	head      int64 // the river's, before anything was looked at; -1 is not known
 }
 
 // ask is the question whether whoever looks may do action on resource ("" is *).
@@ -199,6 +200,10 @@ func (o *Console) show(p page) http.HandlerFunc {
 			return
 		}
 		if err := o.config.Access.Allow(r.Context(), p.asks(q)...); err != nil {
+			o.fail(w, r, err)
+			return
+		}
+		if q.head, err = o.head(r.Context()); err != nil {
 			o.fail(w, r, err)
 			return
 		}
@@ -263,7 +268,7 @@ func (o *Console) act(p page, a action) http.HandlerFunc {
 
 // enter finds out who is asking.
 func (o *Console) enter(w http.ResponseWriter, r *http.Request) (*request, error) {
-	q := &request{Request: r, w: w, lang: language(r), console: o}
+	q := &request{Request: r, w: w, lang: language(r), console: o, head: -1}
 	token, err := o.sessionToken(r)
 	if err != nil {
 		return q, err

@@ -150,11 +150,12 @@ type frame struct {
 	Said    string
 	Account string
 	Version string
+	Head    int64
 	View    any
 }
 
 func (o *Console) render(q *request, status int, p page, view any) {
-	f := frame{Page: p.name, Lang: q.lang, User: q.principal.Name, Account: o.config.Account, Version: o.config.Version, Said: q.said(), View: view}
+	f := frame{Page: p.name, Lang: q.lang, User: q.principal.Name, Account: o.config.Account, Version: o.config.Version, Said: q.said(), Head: q.head, View: view}
 	if f.User != "" {
 		for _, n := range o.pages() {
 			if n.nav != "" && (o.config.Access.Allow(q.Context(), n.asks(q)...) == nil) {

@@ -2,7 +2,6 @@ package console
 
 import (
 	"context"
-	"fmt"
 	"net/http"
 	"time"
 
@@ -37,7 +36,7 @@ func (o *Console) live(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		if err == nil && head != last {
-			if events.send("change", head, fmt.Sprint(head)) != nil {
+			if events.send("change", head, "") != nil {
 				return
 			}
 			last = head

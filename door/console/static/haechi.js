@@ -47,8 +47,11 @@
   };
   if (document.querySelector("[data-live]") && window.EventSource) {
     const live = new EventSource("/live");
-    let first = true;
-    live.addEventListener("change", () => { if (!first) refresh(); first = false; });
+    let seen = document.body.dataset.head; // what happened before the page was made it shows already
+    live.addEventListener("change", (e) => {
+      if (seen !== undefined && seen !== e.lastEventId) refresh();
+      seen = e.lastEventId;
+    });
     addEventListener("pagehide", () => live.close());
   }
 
