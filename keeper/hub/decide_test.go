@@ -505,3 +505,32 @@ func TestSettings(t *testing.T) {
 		}
 	})
 }
+
+// A risk was accepted as it was: when it grows, the finding is NEW again. What was suppressed without a reason stays so.
+func TestAcceptanceOutgrown(t *testing.T) {
+	each(t, func(t *testing.T, h *house) {
+		h.importing(simple("risk", label(finding.Low)), simple("false", label(finding.Low)), simple("bare", label(finding.Low)))
+		for id, kind := range map[string]string{"risk": "risk-accepted", "false": "false-positive"} {
+			_, err := h.Update(t.Context(), hub.Update{Refs: []hub.Ref{ref(id)}, By: alice, Accept: &hub.Acceptance{Kind: kind, Reason: "r", Owner: "o"}})
+			h.check(err)
+		}
+		h.update(hub.To(finding.Suppressed), "bare")
+		for i, l := range []finding.Label{finding.Informational, finding.Critical} {
+			h.importing(simple("risk", label(l), updated(fmt.Sprintf("2026-01-0%dT00:00:00Z", i+2))), simple("false", label(l), updated(fmt.Sprintf("2026-01-0%dT00:00:00Z", i+2))), simple("bare", label(l), updated(fmt.Sprintf("2026-01-0%dT00:00:00Z", i+2))))
+			if i == 0 && h.get("risk").Status() != finding.Suppressed {
+				t.Error("a smaller risk was reopened")
+			}
+		}
+		if h.get("risk").Status() != finding.New || h.get("false").Status() != finding.Suppressed || h.get("bare").Status() != finding.Suppressed {
+			t.Errorf("risk %s, false %s, bare %s", h.get("risk").Status(), h.get("false").Status(), h.get("bare").Status())
+		}
+		if _, err := h.AcceptanceOf(t.Context(), ref("risk")); !errors.Is(err, fault.NotFound) {
+			t.Errorf("acceptance of the risk: %v", err)
+		}
+		changes, _, err := h.History(t.Context(), hub.HistoryQuery{Ref: ref("risk"), Limit: 1})
+		h.check(err)
+		if changes[0].Why != "it was accepted as INFORMATIONAL and is CRITICAL" {
+			t.Errorf("why: %q", changes[0].Why)
+		}
+	})
+}

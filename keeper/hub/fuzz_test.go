@@ -117,10 +117,14 @@ func FuzzImport(f *testing.F) {
 				b := &batch{hub: h, at: now, rows: map[identity]*row{}, trend: map[trendKey]*trendCount{}}
 				r := &row{identity: identityOf(&f)}
 				b.rows[r.identity] = r
-				b.takeOne(scan, &f, rules, &did)
+				if err := b.takeOne(scan, &f, rules, &did); err != nil {
+					t.Fatal(err)
+				}
 				b.at = now.Add(time.Hour)
 				again := one
-				b.takeOne(scan, &again, rules, &did)
+				if err := b.takeOne(scan, &again, rules, &did); err != nil {
+					t.Fatal(err)
+				}
 				return r
 			}
 			r := take(time.Unix(1e9, 0), one)

@@ -156,13 +156,15 @@ func (b *batch) take(s finding.Scan, part []finding.Finding) (did Imported, err 
 		return did, err
 	}
 	for i := range good {
-		b.takeOne(s, &good[i], rules, &did)
+		if err := b.takeOne(s, &good[i], rules, &did); err != nil {
+			return did, err
+		}
 	}
 	return did, nil
 }
 
 // takeOne imports one finding that is valid.
-func (b *batch) takeOne(s finding.Scan, f *finding.Finding, rules *ruleset, did *Imported) {
+func (b *batch) takeOne(s finding.Scan, f *finding.Finding, rules *ruleset, did *Imported) error {
 	given, scan := *f, s.Target != ""
 	r := b.rows[identityOf(f)]
 	var was *finding.Finding
@@ -171,10 +173,14 @@ func (b *batch) takeOne(s finding.Scan, f *finding.Finding, rules *ruleset, did 
 	}
 	if was != nil && !scan && !later(f.UpdatedAt, was.UpdatedAt) {
 		did.Ignored++
-		return
+		return nil
 	}
 	arn, _ := parseProductARN(f.ProductARN)
 	b.merge(s, f, was, r, arn)
+	outgrown, err := b.outgrown(f, was, r)
+	if err != nil {
+		return err
+	}
 	why, accept := rules.apply(f, r.decided, b.at)
 	quiet := scan && was != nil && sameButSeen(f, was, r.doc)
 	if quiet {
@@ -183,7 +189,7 @@ func (b *batch) takeOne(s finding.Scan, f *finding.Finding, rules *ruleset, did 
 	doc, p := encode(f, isControl(f, arn))
 	if p != nil {
 		did.fail(&given, p)
-		return
+		return nil
 	}
 	switch {
 	case quiet:
@@ -201,7 +207,8 @@ func (b *batch) takeOne(s finding.Scan, f *finding.Finding, rules *ruleset, did 
 		b.absent(r, s)
 	}
 	b.decide(r, f, accept)
-	b.put(r, *f, doc, cause{byImport, f.ProductARN, why}, quiet)
+	b.put(r, *f, doc, cause{byImport, f.ProductARN, strings.Trim(outgrown+", "+why, ", ")}, quiet)
+	return nil
 }
 
 // merge makes of what came in what it becomes beside what is known and was decided.

@@ -74,6 +74,22 @@ func (b *batch) decide(r *row, f *finding.Finding, accept *Acceptance) {
 	}
 }
 
+// outgrown reopens what was accepted and has become worse since: it is not
+// what was accepted. A false positive stays one, and what was suppressed
+// without a reason stays suppressed, as in Security Hub.
+func (b *batch) outgrown(f, was *finding.Finding, r *row) (why string, err error) {
+	if was == nil || f.Status() != finding.Suppressed || f.Label().Rank() <= was.Label().Rank() {
+		return "", nil
+	}
+	kinds, err := db.All(b.tx, db.Value[string], "SELECT kind FROM hub_acceptances WHERE finding = ?", r.seq)
+	if err != nil || len(kinds) == 0 || kinds[0] == "false-positive" {
+		return "", err
+	}
+	setStatus(f, finding.New)
+	r.decided &^= fieldWorkflow
+	return fmt.Sprintf("it was accepted as %s and is %s", was.Label(), f.Label()), nil
+}
+
 func (b *batch) storeAcceptances(int64) error {
 	for _, r := range b.order {
 		if !r.spoken {
