@@ -95,7 +95,7 @@ func (t *talk) look(ctx context.Context, o git.Object, content []byte) (secrets 
 			err = fmt.Errorf("looking for secrets in %s: %v", o.ID, r)
 		}
 	}()
-	path := o.Path
+	path := strings.ToValidUTF8(o.Path, "\uFFFD") // git takes any bytes, a finding does not
 	switch {
 	case o.Type != "blob":
 		_, text, _ := strings.Cut(string(content), "\n\n")

@@ -329,6 +329,33 @@ func TestOverride(t *testing.T) {
 	}
 }
 
+// Several secrets are overridden at once, by the very words that the refusal says.
+func TestOverrideOfMany(t *testing.T) {
+	h := open(t, nil)
+	h.clone.Commit("one", map[string]string{"a.env": secretText(1) + "\n", "b.env": secretText(2) + "\n"})
+	out := h.refused("origin", "main")
+	wants(t, out, "it brings 2 secrets", "a.env:1", "b.env:1")
+	allow := regexp.MustCompile(`haechi\.allow=[0-9a-f,]+`).FindString(out)
+	h.clone.Git("push", "-q", "-o", allow, "-o", "reason=test data", "origin", "main")
+	if len(h.kept) != 2 {
+		t.Errorf("%d findings are kept", len(h.kept))
+	}
+}
+
+// Names and reasons that are no text make findings that are.
+func TestOverrideOfOddBytes(t *testing.T) {
+	h := open(t, nil)
+	h.clone.Commit("one", map[string]string{"a\xff.env": secretText(1) + "\n"})
+	allow := regexp.MustCompile(`haechi\.allow=[0-9a-f,]+`).FindString(h.refused("origin", "main"))
+	h.clone.Git("push", "-q", "-o", allow, "-o", "reason=\xfe"+strings.Repeat("한", 500), "origin", "main")
+	if len(h.kept) != 1 {
+		t.Fatalf("%d findings are kept", len(h.kept))
+	}
+	if _, err := finding.Parse(h.kept[0].JSON()); err != nil {
+		t.Error(err)
+	}
+}
+
 // An override that cannot be kept lets nothing in.
 func TestOverrideMustBeKept(t *testing.T) {
 	h := open(t, func(c *gitdoor.Config) {
@@ -490,6 +517,7 @@ func TestHostileRefs(t *testing.T) {
 		"line within":       {zero + " " + one + " refs/heads/x\nend", two + " " + one + " refs/heads/main"},
 		"command within":    {zero + " " + one + " refs/heads/x\n" + zero + " " + one + " refs/heads/y"},
 		"path":              {zero + " " + one + " refs/heads/../../config"},
+		"no text":           {zero + " " + one + " refs/heads/\xff"},
 		"absolute":          {zero + " " + one + " /etc/passwd"},
 		"option":            {zero + " " + one + " --exec=x"},
 		"shell":             {zero + " " + one + " refs/heads/$(touch x)\n"},

@@ -127,9 +127,11 @@ func parseUpdates(lines string) ([]source.Update, error) {
 	return updates, nil
 }
 
+// clip keeps the beginning of what others wrote, as text that JSON can hold.
 func clip(s string, most int) string {
+	s = strings.ToValidUTF8(s, "\uFFFD")
 	if len(s) > most {
-		return s[:most] + "…"
+		return strings.ToValidUTF8(s[:most], "") + "…"
 	}
 	return s
 }

@@ -159,7 +159,7 @@ func (t *talk) refusal(secrets []found) string {
 	fmt.Fprintf(&b, "\nHaechi refuses this push: it brings %s.\n", plural(len(secrets), "secret"))
 	for i, s := range secrets {
 		if i == most {
-			fmt.Fprintf(&b, "\n  … and %d more.\n", len(secrets)-most)
+			fmt.Fprintf(&b, "\n  … and %d more, shown when these are mended.\n", len(secrets)-most)
 			break
 		}
 		fmt.Fprintf(&b, "\n  %s  %s (%s)\n", s.Label(), printable(s.Title), printable(s.GeneratorID))
@@ -171,7 +171,7 @@ func (t *talk) refusal(secrets []found) string {
 			fmt.Fprintf(&b, "    excerpt  %s\n", clip(printable(excerpt), 100))
 		}
 		if text := advice(s.Finding); text != "" {
-			fmt.Fprintf(&b, "    mend     %s\n", printable(text))
+			fmt.Fprintf(&b, "    mend     %s\n", wrap(printable(text), 66, "\n             "))
 		}
 		fmt.Fprintf(&b, "    finding  %s\n", s.name())
 	}
@@ -183,7 +183,37 @@ out of every commit of this push, a later commit that removes it is not enough:
 If it is no secret, say so; the override is kept as a finding:
   git push -o %s=%s -o %s='why'
 
-`, clipped(oldest, 10), optionAllow, secrets[0].name(), optionReason)
+`, clipped(oldest, 10), optionAllow, names(secrets[:min(len(secrets), most)]), optionReason)
+	return b.String()
+}
+
+// names are how an override names findings.
+func names(secrets []found) string {
+	var list []string
+	for _, s := range secrets {
+		list = append(list, s.name())
+	}
+	return strings.Join(list, ",")
+}
+
+// wrap breaks text between words into lines of a width.
+func wrap(text string, width int, newline string) string {
+	var b strings.Builder
+	column := 0
+	for word := range strings.FieldsSeq(text) {
+		n := len([]rune(word))
+		switch {
+		case column == 0:
+		case column+1+n > width:
+			b.WriteString(newline)
+			column = 0
+		default:
+			b.WriteByte(' ')
+			column++
+		}
+		b.WriteString(word)
+		column += n
+	}
 	return b.String()
 }
 
@@ -191,7 +221,7 @@ func advice(f finding.Finding) string {
 	if f.Remediation == nil || f.Remediation.Recommendation == nil {
 		return ""
 	}
-	return clip(f.Remediation.Recommendation.Text, 200)
+	return clip(f.Remediation.Recommendation.Text, 512)
 }
 
 func plural(n int, noun string) string {

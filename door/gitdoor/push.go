@@ -4,10 +4,12 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -70,7 +72,7 @@ func (t *talk) listen(ctx context.Context, questions *bufio.Reader, answers io.W
 			return err
 		}
 		if err == nil {
-			err = t.decide(ctx, q, say)
+			err = guard(func() error { return t.decide(ctx, q, say) })
 		}
 		if err != nil && q.hook == postReceive {
 			// Nothing can be refused any more, and nothing is lost: Repair finds it.
@@ -86,6 +88,16 @@ func (t *talk) listen(ctx context.Context, questions *bufio.Reader, answers io.W
 			return
 		}
 	}
+}
+
+// guard makes a panic the error of the one push that it is in.
+func guard(do func() error) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("it broke: %v\n%s", r, debug.Stack())
+		}
+	}()
+	return do()
 }
 
 // decide answers one hook: nil lets git go on.
