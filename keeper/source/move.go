@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/go-json-experiment/json"
 
@@ -136,7 +137,7 @@ func (m row) insert(tx *db.Tx, repository string) error {
 func allowed(ctx context.Context, repo *git.Repo, r Repository, u Update) (forced bool, err error) {
 	short, isBranch := strings.CutPrefix(u.Ref, "refs/heads/")
 	switch {
-	case !git.ValidRef(u.Ref):
+	case !git.ValidRef(u.Ref) || !utf8.ValidString(u.Ref): // git takes any bytes; events and people do not
 		return false, fault.Invalid.Errorf("%q cannot be a ref", u.Ref)
 	case !isBranch && !strings.HasPrefix(u.Ref, "refs/tags/") && !strings.HasPrefix(u.Ref, "refs/notes/"):
 		return false, fault.Denied.Errorf("%s is not to be pushed to: only branches (refs/heads), tags (refs/tags) and notes (refs/notes) are", u.Ref)

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"time"
+	"unicode/utf8"
 
 	"github.com/haechi-dev/haechi/base/db"
 	"github.com/haechi-dev/haechi/base/git"
@@ -134,7 +135,9 @@ func (s *Source) reconcile(tx *db.Tx, repository string, refs []git.Ref, old tim
 		log[k.Name], names[k.Name] = k.ID, true
 	}
 	for _, r := range refs {
-		actual[r.Name], names[r.Name] = r.ID, true
+		if utf8.ValidString(r.Name) { // another can only have come past the door, and cannot be told of
+			actual[r.Name], names[r.Name] = r.ID, true
+		}
 	}
 	for _, w := range waiting {
 		open[w.Ref], names[w.Ref] = append(open[w.Ref], w), true

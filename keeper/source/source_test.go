@@ -314,6 +314,7 @@ func TestProtection(t *testing.T) {
 			"force side":     {source.Update{Ref: "refs/heads/side", Old: two, New: one}, nil},
 			"delete side":    {source.Update{Ref: "refs/heads/side", Old: two, New: git.Zero}, nil},
 			"other refs":     {source.Update{Ref: "refs/haechi/x", Old: git.Zero, New: one}, fault.Denied},
+			"no text":        {source.Update{Ref: "refs/heads/\xff", Old: git.Zero, New: one}, fault.Invalid},
 			"no ref":         {source.Update{Ref: "refs/heads/../x", Old: git.Zero, New: one}, fault.Invalid},
 			"hidden release": {source.Update{Ref: "refs/heads/release/1/x", Old: two, New: one}, nil},
 		} {
