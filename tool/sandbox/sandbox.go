@@ -111,10 +111,8 @@ type Sandbox struct {
 	config Config
 	turn   atomic.Uint32 // the last user id given out
 
-	mu     sync.Mutex
-	probed bool
-	level  Level
-	why    error // what stands in the way of a better level
+	mu    sync.Mutex
+	built bool // the walls have been built once, so they can be
 }
 
 // New is a Sandbox. The program that uses it calls Child first thing in main.
@@ -130,20 +128,21 @@ func New(c Config) *Sandbox {
 func (s *Sandbox) Level(ctx context.Context) (Level, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.probed {
-		err := s.probe(ctx)
-		if ctx.Err() != nil {
-			return Bare, ctx.Err()
-		}
-		s.probed, s.level, s.why = true, Namespaces, err
-		if err != nil {
-			s.level = Bare
-		}
+	if s.built {
+		return Namespaces, nil
 	}
-	if s.level > s.config.Least {
-		return s.level, fault.Unsupported.Errorf("this machine isolates steps at level %s only, %s is asked for: %w", s.level, s.config.Least, s.why)
+	why := s.probe(ctx) // again each time: what failed once may have been short of something
+	if ctx.Err() != nil {
+		return Bare, ctx.Err()
 	}
-	return s.level, nil
+	if why == nil {
+		s.built = true
+		return Namespaces, nil
+	}
+	if s.config.Least < Bare {
+		return Bare, fault.Unsupported.Errorf("this machine isolates steps at level %s only, %s is asked for: %w", Bare, s.config.Least, why)
+	}
+	return Bare, nil
 }
 
 // Run runs a step to its end and gives its exit status. All that it started
