@@ -1,6 +1,7 @@
 package route
 
 import (
+	"context"
 	"testing"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -39,4 +40,15 @@ func NewForBench(b *testing.B, c Config) func(*db.Tx, event.Event) error {
 		e.ID = bus.ID()
 		return r.fold(tx, e)
 	}
+}
+
+// ForgetForTest lets go of what is old, now.
+func (r *Router) ForgetForTest(ctx context.Context) error {
+	for more := true; more; {
+		var err error
+		if more, err = r.forget(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/haechi-dev/haechi/word/fault"
 )
 
-// Entry of the delivery log: one event on its way to one target.
+// LogEntry is an entry of the delivery log: one event on its way to one target.
 type LogEntry struct {
 	ID        string // of the delivery
 	Message   string // that it went in with others, if it did: the id that the receiver saw
@@ -140,8 +140,8 @@ func (r *Router) Counts(ctx context.Context) (counts []Count, err error) {
 	return counts, err
 }
 
-// DeadLetterOf is a dead letter in full.
-type DeadLetterOf struct {
+// DeadDelivery is a dead letter in full.
+type DeadDelivery struct {
 	LogEntry
 	Item Item
 	// Attributes are what EventBridge gives a dead letter.
@@ -149,7 +149,7 @@ type DeadLetterOf struct {
 }
 
 // DeadLetter is one dead letter, with its event.
-func (r *Router) DeadLetter(ctx context.Context, id string) (d DeadLetterOf, err error) {
+func (r *Router) DeadLetter(ctx context.Context, id string) (d DeadDelivery, err error) {
 	err = r.db.Read(ctx, func(tx *db.Tx) error {
 		d.LogEntry, err = db.One(tx, scanLog, `SELECT id, message, queue, bus, rule, target, event, type, state, grp, created, due, finished, attempts, status, answer
 			FROM route_deliveries WHERE state = 3 AND id = ?`, id)
