@@ -62,6 +62,9 @@ func browse(t *testing.T, h *house, flags map[string]any) *browser {
 			if err != nil {
 				return
 			}
+			if message.Type == "info" || message.Type == "debug" {
+				continue
+			}
 			b.mu.Lock()
 			b.complaints = append(b.complaints, message.String())
 			b.mu.Unlock()

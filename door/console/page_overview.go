@@ -47,19 +47,20 @@ type score struct {
 }
 
 type overviewView struct {
-	Tiles     []tile
-	Open      int
-	Closed    int // in the last 7 days
-	Trend     template.HTML
-	Stations  map[string]Station
-	Events    int64
-	Followers []bus.Follower
-	Behind    int64
-	Parked    int64
-	Products  []share
-	Rows      []findingRow
-	Scores    []score
-	Choose    bool
+	Tiles       []tile
+	Open        int
+	Closed      int // in the last 7 days
+	Trend       template.HTML
+	TrendNarrow template.HTML // of fewer days, for narrow screens
+	Stations    map[string]Station
+	Events      int64
+	Followers   []bus.Follower
+	Behind      int64
+	Parked      int64
+	Products    []share
+	Rows        []findingRow
+	Scores      []score
+	Choose      bool
 }
 
 func (o *Console) overview() page {
@@ -79,7 +80,8 @@ func (o *Console) overviewView(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	v.Trend = template.HTML(o.trend(r, days)) // chart escapes what it draws
+	v.Trend = template.HTML(trend(r, days, 640)) // chart escapes what it draws
+	v.TrendNarrow = template.HTML(trend(r, days[max(0, len(days)-14):], 340))
 	today := days[len(days)-1]
 	for _, d := range days[max(0, len(days)-7):] {
 		v.Closed += d.Closed
@@ -145,8 +147,8 @@ func (o *Console) stations(r *request, v *overviewView) error {
 	return err
 }
 
-func (o *Console) trend(r *request, days []hub.Day) string {
-	c := chart.Columns{Title: r.t("Open findings by severity, day by day"), Height: 200}
+func trend(r *request, days []hub.Day, width int) string {
+	c := chart.Columns{Title: r.t("Open findings by severity, day by day"), Width: width, Height: 200}
 	for _, l := range finding.Labels {
 		s := chart.Series{Name: r.t(string(l)), Class: strings.ToLower(string(l))}
 		for _, d := range days {
