@@ -8,7 +8,8 @@ import (
 
 // few are some advisories on packages that everybody knows, in our own words,
 // with the facts of the GitHub Advisory Database and the Go and Python
-// vulnerability databases (CC-BY-4.0).
+// vulnerability databases (CC-BY-4.0): ids, ranges and ratings are those of the
+// documents as published, so that what nobody rated there is not rated here.
 //
 //go:embed few/*.json
 var few embed.FS
