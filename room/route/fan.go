@@ -76,7 +76,7 @@ func (r *Router) send(tx *db.Tx, t *table, rule *liveRule, a arrival) error {
 		target := &rule.targets[i]
 		item := Item{Event: a.event, Bus: a.bus, Rule: rule.arn, To: target.RuleTarget, Hops: a.hops, Came: r.config.Now()}
 		var err error
-		if target.digest() && a.event.ReplayName == "" {
+		if target.once() && a.event.ReplayName == "" {
 			err = r.sendOnce(tx, t, rule, target, item, a.finding)
 		} else {
 			err = r.enqueue(tx, t, rule.Name, item, target, nil)

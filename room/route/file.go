@@ -62,6 +62,7 @@ type (
 		Repeat      time.Duration        `yaml:"repeat"`
 		Burst       int                  `yaml:"burst"`
 		Silent      bool                 `yaml:"silent"`
+		Once        bool                 `yaml:"once"`
 		Quiet       *yaml.Node           `yaml:"quiet"`
 	}
 	fileQuiet struct {
@@ -158,7 +159,7 @@ func (p *fileParser) bus(f *fileBus) {
 
 func (p *fileParser) target(f *fileTarget) {
 	kindName, name, _ := strings.Cut(f.Name.Value, "/")
-	c := DesiredReceiver{References: map[string]string{}, Receiver: Receiver{Kind: kindName, Name: name, Description: f.Description, Origin: fromFile, Settings: map[string]string{},
+	c := DesiredReceiver{References: map[string]string{}, Receiver: Receiver{Kind: kindName, Name: name, Description: f.Description, Origin: fromFile, Once: f.Once, Settings: map[string]string{},
 		Pacing: Pacing{Wait: Span(f.Wait), Interval: Span(f.Interval), Repeat: Span(f.Repeat), Burst: f.Burst, Silent: f.Silent}}}
 	p.once(&f.Name, "target", f.Name.Value)
 	kind, err := kindOf(kindName)

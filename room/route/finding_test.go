@@ -183,6 +183,27 @@ func TestMarkedLater(t *testing.T) {
 	})
 }
 
+// A webhook can be told of a finding once for each time that it is new, too, each in a delivery of its own.
+func TestWebhookOnce(t *testing.T) {
+	each(t, func(t *testing.T, openDB opener) {
+		var told notes
+		n := start(t, openDB, func(c *route.Config) { c.Notify = told.notify })
+		l := listen(t, nil)
+		arn := must(t)(n.PutReceiver(t.Context(), route.Receiver{Kind: "webhook", Name: "w", Once: true, Settings: map[string]string{"url": l.URL}, Secrets: map[string]seal.Secret{"secret": webhookSecret}}))
+		n.rule("r", allFindings, arn)
+		f := open("x", finding.High)
+		n.publish(imported(f), imported(open("y", finding.Low)), imported(f))
+		l.until(t, 2)
+		n.settled()
+		n.publish(imported(with(f, finding.Notified)), imported(with(f, finding.Notified)), imported(with(f, finding.Resolved)))
+		got := l.until(t, 3)
+		n.settled()
+		if len(l.all()) != 3 || !strings.Contains(string(got[2].body), `"RESOLVED"`) || len(strings.Fields(told.String())) != 2 {
+			t.Errorf("%d requests, marked %q, the last %s", len(l.all()), &told, got[2].body)
+		}
+	})
+}
+
 // A control that has passed is nothing to be told of, and one that passes again is resolved.
 func TestPassedControls(t *testing.T) {
 	each(t, func(t *testing.T, openDB opener) {

@@ -183,6 +183,9 @@ func receiverDifferences(was, c Receiver) (fields []string) {
 			}
 		}
 	}
+	if was.Once != c.Once {
+		fields = append(fields, "once")
+	}
 	if was.Pacing != c.Pacing {
 		fields = append(fields, "pacing")
 	}

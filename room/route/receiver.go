@@ -28,6 +28,7 @@ type Receiver struct {
 	Description string                 `json:"description,omitzero"`
 	Settings    map[string]string      `json:"settings,omitzero"`
 	Secrets     map[string]seal.Secret `json:"secrets,omitzero"`
+	Once        bool                   `json:"once,omitzero"` // tell of a finding once for each time that it is new, as those that people read are told anyway
 	Pacing      Pacing                 `json:"pacing,omitzero"`
 	Origin      string                 `json:"origin,omitzero"` // "file" if it came from a file of routes
 	Stamp       string                 `json:"stamp,omitzero"`  // of the secrets, to tell whether they changed

@@ -39,6 +39,9 @@ type liveTarget struct {
 	receiver  *liveReceiver // if it is a configured one
 }
 
+// once is whether the target is told of a finding once for each time that it is new.
+func (t *liveTarget) once() bool { return t.receiver != nil && (t.receiver.digest || t.receiver.once) }
+
 // digest is whether the target gets many events in one delivery.
 func (t *liveTarget) digest() bool { return t.receiver != nil && t.receiver.digest }
 
@@ -46,6 +49,7 @@ func (t *liveTarget) digest() bool { return t.receiver != nil && t.receiver.dige
 type liveReceiver struct {
 	stamp   string
 	digest  bool
+	once    bool
 	pacing  Pacing
 	target  Target
 	broken  error    // why it could not be opened
@@ -145,7 +149,7 @@ func (r *Router) readReceivers(tx *db.Tx, t, old *table) error {
 }
 
 func (r *Router) openLive(row sealedRow, c Receiver) *liveReceiver {
-	live := &liveReceiver{stamp: c.Stamp, pacing: c.Pacing.full()}
+	live := &liveReceiver{stamp: c.Stamp, once: c.Once, pacing: c.Pacing.full()}
 	if kind, err := kindOf(c.Kind); err == nil {
 		live.digest = kind.Digest
 	}
