@@ -43,6 +43,9 @@ command:
 	off := false
 	argv := struct{ Argv []string }{[]string{"/bin/mend", "--now"}}
 	want := config{Listen: "stays", Kept: 180 * time.Hour, Port: 8080, On: &off, Proxies: []netip.Addr{netip.MustParseAddr("127.0.0.1"), netip.IPv6Loopback()}, Hosts: []string{"one"}, Command: map[string]struct{ Argv []string }{"mend": argv, "again": argv}}
+	if c.hidden != "" {
+		t.Errorf("a field that is not exported became %q", c.hidden)
+	}
 	if diff := cmp.Diff(want, c, cmp.AllowUnexported(config{}), cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); diff != "" {
 		t.Error(diff)
 	}
