@@ -98,7 +98,7 @@ type predicate struct {
 type test struct {
 	attribute *attribute
 	holds     func(values []value) bool
-	only      []string // where nothing but one of these texts will do
+	texts     *texts // of a text attribute
 }
 
 func compile(f Filters, m mode, now time.Time) (*predicate, error) {
@@ -115,25 +115,22 @@ func compile(f Filters, m mode, now time.Time) (*predicate, error) {
 		if len(conditions) > maxConditions {
 			return nil, fault.Invalid.Errorf("filters: %s has %d conditions, more than %d", name, len(conditions), maxConditions)
 		}
-		holds, err := a.kind.compile(conditions, m, now)
+		t := test{attribute: a}
+		var err error
+		if a.kind == isText {
+			if t.texts, err = compileText(conditions, m); err == nil {
+				t.holds = t.texts.holds
+			}
+		} else {
+			t.holds, err = a.kind.compile(conditions, now)
+		}
 		if err != nil {
 			return nil, fault.Invalid.Errorf("filters: %s: %w", name, err)
 		}
-		p.tests = append(p.tests, test{a, holds, onlyTexts(a.kind, conditions)})
+		p.tests = append(p.tests, t)
 	}
 	p.wants = newTrie(p.tests)
 	return p, nil
-}
-
-// onlyTexts are the texts of conditions that are all EQUALS.
-func onlyTexts(k kind, list []Condition) (only []string) {
-	for _, c := range list {
-		if k != isText || cmp.Or(c.Comparison, Equals) != Equals {
-			return nil
-		}
-		only = append(only, c.Value.(string))
-	}
-	return only
 }
 
 func keys[V any](m map[string]V) func(func(string) bool) {
@@ -170,10 +167,8 @@ func (p *predicate) match(doc []byte) bool {
 	return true
 }
 
-func (k kind) compile(list []Condition, m mode, now time.Time) (func([]value) bool, error) {
+func (k kind) compile(list []Condition, now time.Time) (func([]value) bool, error) {
 	switch k {
-	case isText:
-		return compileText(list, m)
 	case isNumber:
 		return compileNumber(list)
 	case isDate:
@@ -227,6 +222,7 @@ func textOf(c Condition) (string, error) {
 type texts struct {
 	equals, prefixes, contains, not, notPrefixes, notContains []string
 	isOne, isNot                                              map[string]bool // equals and not, where there are many
+	positive, negative                                        bool            // whether there are such conditions
 }
 
 const many = 8 // from here on a set is faster than a list
@@ -267,8 +263,8 @@ func (x *texts) list(comparison string) *[]string {
 	return nil
 }
 
-func compileText(list []Condition, m mode) (func([]value) bool, error) {
-	var x texts
+func compileText(list []Condition, m mode) (*texts, error) {
+	x := &texts{}
 	for _, c := range list {
 		if err := extra(c, Condition{Value: "", Comparison: Equals}); err != nil {
 			return nil, err
@@ -290,10 +286,21 @@ func compileText(list []Condition, m mode) (func([]value) bool, error) {
 		return nil, err
 	}
 	x.isOne, x.isNot = setOf(x.equals), setOf(x.not)
-	positive := len(x.equals)+len(x.prefixes)+len(x.contains) > 0
-	return func(values []value) bool {
-		return (!positive || slices.ContainsFunc(values, x.meant)) && !slices.ContainsFunc(values, x.excluded)
-	}, nil
+	x.positive = len(x.equals)+len(x.prefixes)+len(x.contains) > 0
+	x.negative = len(x.not)+len(x.notPrefixes)+len(x.notContains) > 0
+	return x, nil
+}
+
+// holds tells whether one of the values is meant, if any must be, and none excluded.
+func (x *texts) holds(values []value) bool {
+	meant := !x.positive
+	for _, v := range values {
+		if x.excluded(v.text) {
+			return false
+		}
+		meant = meant || x.meant(v.text)
+	}
+	return meant
 }
 
 // check refuses combinations that AWS refuses.
@@ -310,16 +317,16 @@ func (x *texts) check() error {
 	return nil
 }
 
-func (x *texts) meant(v value) bool {
-	return among(v.text, x.equals, x.isOne) ||
-		slices.ContainsFunc(x.prefixes, func(p string) bool { return strings.HasPrefix(v.text, p) }) ||
-		slices.ContainsFunc(x.contains, func(p string) bool { return strings.Contains(v.text, p) })
+func (x *texts) meant(text string) bool {
+	return among(text, x.equals, x.isOne) ||
+		slices.ContainsFunc(x.prefixes, func(p string) bool { return strings.HasPrefix(text, p) }) ||
+		slices.ContainsFunc(x.contains, func(p string) bool { return strings.Contains(text, p) })
 }
 
-func (x *texts) excluded(v value) bool {
-	return among(v.text, x.not, x.isNot) ||
-		slices.ContainsFunc(x.notPrefixes, func(p string) bool { return strings.HasPrefix(v.text, p) }) ||
-		slices.ContainsFunc(x.notContains, func(p string) bool { return strings.Contains(v.text, p) })
+func (x *texts) excluded(text string) bool {
+	return x.negative && (among(text, x.not, x.isNot) ||
+		slices.ContainsFunc(x.notPrefixes, func(p string) bool { return strings.HasPrefix(text, p) }) ||
+		slices.ContainsFunc(x.notContains, func(p string) bool { return strings.Contains(text, p) }))
 }
 
 func compileNumber(list []Condition) (func([]value) bool, error) {

@@ -33,7 +33,8 @@ func diffInto(path []string, old, new jsontext.Value, out *[]delta) {
 	if bytes.Equal(old, new) {
 		return
 	}
-	if old.Kind() != '{' || new.Kind() != '{' {
+	const deepest = 8 // what lies deeper is taken whole, so that nested input costs no more than its size
+	if old.Kind() != '{' || new.Kind() != '{' || len(path) >= deepest {
 		*out = append(*out, delta{slices.Clone(path), slices.Clone(old), slices.Clone(new)})
 		return
 	}

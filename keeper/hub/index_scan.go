@@ -19,8 +19,7 @@ type look struct {
 	byRes    []numbered // number: 0 type, 1 id of a resource
 	byTime   []timed
 	ids      map[uint64]bool // hashes of the Ids that are wanted, if any are
-	resParts []value
-	complete bool // the index knows all that is asked for
+	complete bool            // the index knows all that is asked for
 }
 
 type numbered struct {
@@ -56,11 +55,11 @@ func (ix *index) look(p *predicate) *look {
 		case "ResourceId":
 			l.byRes = append(l.byRes, numbered{t, 1})
 		case "Id":
-			if t.only != nil {
+			if x := t.texts; len(x.equals) > 0 && len(x.prefixes) == 0 {
 				l.ids = map[uint64]bool{}
-			}
-			for _, id := range t.only {
-				l.ids[hashID(id)] = true
+				for _, id := range x.equals {
+					l.ids[hashID(id)] = true
+				}
 			}
 			l.complete = false
 		default:
@@ -133,15 +132,27 @@ func (l *look) askTypes(n uint32) bool {
 
 func (l *look) askResources(n uint32) bool {
 	list := l.ix.resLists.texts[n]
-	return remember(l.resOK, n, !slices.ContainsFunc(l.byRes, func(t numbered) bool {
-		l.resParts = l.resParts[:0]
-		each(list, func(i int, text string) {
-			if i%2 == t.number {
-				l.resParts = append(l.resParts, value{text: text})
-			}
-		})
-		return !t.holds(l.resParts)
-	}))
+	return remember(l.resOK, n, !slices.ContainsFunc(l.byRes, func(t numbered) bool { return !t.texts.holdsEvery(list, t.number) }))
+}
+
+// holdsEvery is holds for every second text of a packed list, from the n-th on.
+func (x *texts) holdsEvery(packed string, n int) bool {
+	meant := !x.positive
+	for i := 0; packed != ""; i++ {
+		text, rest, ok := unpack(packed)
+		if !ok {
+			break
+		}
+		packed = rest
+		if i%2 != n {
+			continue
+		}
+		if x.excluded(text) {
+			return false
+		}
+		meant = meant || x.meant(text)
+	}
+	return meant
 }
 
 // order is one the index can sort by by itself: a number a row, ties by seq.
