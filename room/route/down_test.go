@@ -39,9 +39,9 @@ func TestTargetDown(t *testing.T) {
 			events = append(events, custom("Order", fmt.Sprintf(`{"n":%d}`, i)))
 		}
 		n.publish(events...)
-		eventually(t, "a second try", func() bool { return refused.Load() > 256 })
-		time.Sleep(300 * time.Millisecond)
-		if k := refused.Load(); k > 256+3*8 {
+		eventually(t, "all to be waiting", func() bool { return n.count(route.Waiting) == 500 && refused.Load() > 8 })
+		time.Sleep(500 * time.Millisecond)
+		if k := refused.Load(); k >= 500 {
 			t.Errorf("%d tries of a target that is down", k)
 		}
 		up.Store(true)

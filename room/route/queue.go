@@ -17,6 +17,7 @@ func (r *Router) dispatch(ctx context.Context) {
 	busy := map[string]bool{}
 	for ctx.Err() == nil {
 		news := r.news() // before looking, so that nothing slips by
+		begun := time.Now()
 		plan, err := r.plan(ctx)
 		if err != nil && ctx.Err() == nil {
 			r.config.Log.Warn("looking for deliveries", "error", err)
@@ -44,8 +45,9 @@ func (r *Router) dispatch(ctx context.Context) {
 				r.wake()
 			})
 		}
+		took := time.Since(begun)
 		sleep(ctx, max(pause, time.Millisecond), news)
-		sleep(ctx, 5*time.Millisecond, nil) // much news at once is looked at once
+		sleep(ctx, max(took, 5*time.Millisecond), nil) // much news is looked at together
 	}
 }
 

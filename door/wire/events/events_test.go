@@ -1,9 +1,12 @@
 package events_test
 
 import (
+	"context"
 	"flag"
 	"fmt"
+	"io"
 	"net/http"
+	"net/http/httptest"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -26,8 +29,9 @@ func TestMain(m *testing.M) { dbtest.Main(m) }
 
 func TestOps(t *testing.T) { wiretest.Ops(t, events.Service(nil), "ops.txt", *update) }
 
-// open makes a router on a database of its own, with a webhook to send to.
-func open(t *testing.T) *route.Router {
+// open makes a router on a database of its own, with a webhook to send to, at
+// the first of urls if there is one.
+func open(t *testing.T, urls ...string) *route.Router {
 	t.Helper()
 	d, err := db.Open(t.Context(), "sqlite:"+filepath.Join(t.TempDir(), "state.db"), bus.Schema(), route.Schema())
 	if err != nil {
@@ -39,7 +43,7 @@ func open(t *testing.T) *route.Router {
 		t.Fatal(err)
 	}
 	r := route.New(route.Config{DB: d, Bus: bus.New(d), Account: wiretest.Account, Region: wiretest.Region, Seal: key, HTTP: http.DefaultClient})
-	_, err = r.PutReceiver(t.Context(), route.Receiver{Kind: "webhook", Name: "w", Settings: map[string]string{"url": "https://example.com/"},
+	_, err = r.PutReceiver(t.Context(), route.Receiver{Kind: "webhook", Name: "w", Settings: map[string]string{"url": append(urls, "https://example.com/")[0]},
 		Secrets: map[string]seal.Secret{"secret": "whsec_" + "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3"}})
 	if err != nil {
 		t.Fatal(err)
@@ -226,7 +230,16 @@ func TestRecorded(t *testing.T) {
 // AWS's own clients drive a rule from its making to its end, and raise what is wrong.
 func TestRealClients(t *testing.T) {
 	for _, aws := range wiretest.Clients(t) {
-		s := wiretest.Serve(t, wiretest.Options{}, events.Service(open(t)))
+		heard := make(chan string, 10)
+		receiver := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			body, _ := io.ReadAll(r.Body)
+			heard <- string(body)
+		}))
+		router := open(t, receiver.URL)
+		running, stop := context.WithCancel(t.Context())
+		ended := make(chan error)
+		go func() { ended <- router.Run(running) }()
+		s := wiretest.Serve(t, wiretest.Options{}, events.Service(router))
 		for _, c := range []struct {
 			arguments []string
 			want      string // in the output, or in the errors if it begins with (
@@ -234,7 +247,7 @@ func TestRealClients(t *testing.T) {
 			{[]string{"put-rule", "--name", "r", "--event-pattern", `{"source":["shop"]}`}, "rule/r"},
 			{[]string{"put-targets", "--rule", "r", "--targets", `[{"Id":"t","Arn":"` + target + `","InputPath":"$.detail"}]`}, `"FailedEntryCount": 0`},
 			{[]string{"list-targets-by-rule", "--rule", "r"}, `"InputPath": "$.detail"`},
-			{[]string{"put-events", "--entries", `[{"Source":"shop","DetailType":"Order","Detail":"{}","Time":"2026-01-01T00:00:00Z"}]`}, `"EventId"`},
+			{[]string{"put-events", "--entries", `[{"Source":"shop","DetailType":"Order","Detail":"{\"n\":1}","Time":"2026-01-01T00:00:00Z"}]`}, `"EventId"`},
 			{[]string{"remove-targets", "--rule", "r", "--ids", "t"}, `"FailedEntryCount": 0`},
 			{[]string{"delete-rule", "--name", "r"}, ""},
 			{[]string{"describe-rule", "--name", "r"}, "(ResourceNotFoundException)"},
@@ -249,6 +262,14 @@ func TestRealClients(t *testing.T) {
 				t.Errorf("%s %v: %v %s %s, want %s", aws.Path, c.arguments, err, out, problems, c.want)
 			}
 		}
+		if got := <-heard; got != `{"n":1}` {
+			t.Errorf("%s: the target heard %s", aws.Path, got)
+		}
+		stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+		receiver.Close()
 	}
 }
 
