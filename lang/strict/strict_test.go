@@ -11,6 +11,7 @@ import (
 	"github.com/haechi-dev/haechi/lang/strict"
 	"github.com/haechi-dev/haechi/word/diag"
 	"github.com/haechi-dev/haechi/word/fault"
+	"go.yaml.in/yaml/v4"
 )
 
 type config struct {
@@ -117,4 +118,31 @@ func FuzzUnmarshal(f *testing.F) {
 			t.Errorf("%q: %v", text, err)
 		}
 	})
+}
+
+// What people write in YAML can be handed on as JSON: in order, numbers as written, bounded.
+func TestJSON(t *testing.T) {
+	for text, want := range map[string]string{
+		"v: {b: 1.50, a: [x, true, null, '1'], t: 2026-11-25}": `{"b":1.50,"a":["x",true,null,"1"],"t":"2026-11-25"}`,
+		`v: '{"a": [1]}'`:         `{"a": [1]}`,
+		"v: 12345678901234567890": `12345678901234567890`,
+		"v: nonsense":             "",
+		"v: {a: 1, a: 2}":         "",
+		"v: .nan":                 "",
+		"v: &x [*x]":              "",
+		"v: 0x1F":                 `31`,
+		"v: &x {a: 1}\nw: [*x]":   `{"a":1}`,
+	} {
+		var got struct{ V, W yaml.Node }
+		if err := strict.Unmarshal("f", []byte(text), &got); err != nil {
+			if want != "" {
+				t.Errorf("%s: %v", text, err)
+			}
+			continue
+		}
+		out, err := strict.JSON(&got.V)
+		if (err == nil) != (want != "") || want != "" && string(out) != want {
+			t.Errorf("%s: got %s, %v, want %s", text, out, err, want)
+		}
+	}
 }

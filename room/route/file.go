@@ -7,10 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
 	"github.com/haechi-dev/haechi/lang/strict"
-	"github.com/haechi-dev/haechi/word/fault"
 	"go.yaml.in/yaml/v4"
 )
 

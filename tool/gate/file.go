@@ -2,10 +2,8 @@ package gate
 
 import (
 	"errors"
-	"fmt"
 	"slices"
 
-	"github.com/go-json-experiment/json/jsontext"
 	"github.com/haechi-dev/haechi/lang/match"
 	"github.com/haechi-dev/haechi/lang/strict"
 	"github.com/haechi-dev/haechi/word/diag"
@@ -95,13 +93,11 @@ func (f file) rule(n *yaml.Node) (Rule, error) {
 // pattern reads an event pattern, written in YAML or as JSON text. What is wrong
 // with it stands at the whole pattern: its own place would be in JSON that nobody wrote.
 func (f file) pattern(n *yaml.Node) (*match.Pattern, error) {
-	w := writer{room: 10_000}
-	if n.Kind == yaml.ScalarNode {
-		w.out = []byte(n.Value)
-	} else if err := w.write(n, 0); err != nil {
+	text, err := strict.JSON(n)
+	if err != nil {
 		return nil, f.errorf(n, "%v", err)
 	}
-	p, err := match.Parse(w.out)
+	p, err := match.Parse(text)
 	if err == nil {
 		return p, nil
 	}
@@ -115,58 +111,4 @@ func (f file) pattern(n *yaml.Node) (*match.Pattern, error) {
 		outer.Hint = inner.Hint
 	}
 	return nil, err
-}
-
-// writer writes nodes as JSON. What aliases stand for counts each time, so that
-// a few lines cannot become gigabytes.
-type writer struct {
-	out  []byte
-	room int
-}
-
-func (w *writer) write(n *yaml.Node, depth int) error {
-	const deepest = 64
-	if w.room--; w.room < 0 || depth > deepest {
-		return fmt.Errorf("the pattern is too large")
-	}
-	switch n.Kind {
-	case yaml.AliasNode:
-		return w.write(n.Alias, depth+1)
-	case yaml.MappingNode:
-		return w.list(n.Content, '{', '}', depth)
-	case yaml.SequenceNode:
-		return w.list(n.Content, '[', ']', depth)
-	}
-	if tag := n.ShortTag(); tag != "!!str" && jsontext.Value(n.Value).IsValid() {
-		w.out = append(w.out, n.Value...)
-		return nil
-	}
-	out, err := jsontext.AppendQuote(w.out, n.Value)
-	w.out = out
-	return err
-}
-
-func (w *writer) list(nodes []*yaml.Node, open, end byte, depth int) error {
-	w.out = append(w.out, open)
-	for i, n := range nodes {
-		switch key := open == '{' && i%2 == 0; {
-		case open == '{' && !key:
-			w.out = append(w.out, ':')
-		case i > 0:
-			w.out = append(w.out, ',')
-		}
-		if open == '{' && i%2 == 0 {
-			out, err := jsontext.AppendQuote(w.out, n.Value)
-			if err != nil {
-				return err
-			}
-			w.out = out
-			continue
-		}
-		if err := w.write(n, depth+1); err != nil {
-			return err
-		}
-	}
-	w.out = append(w.out, end)
-	return nil
 }
