@@ -144,9 +144,16 @@ type page struct {
 // action is what a form does. It returns where to go next, or, with show, the
 // page's view with what is told this once.
 type action struct {
-	asks func(r *request) []iam.Request
-	do   func(r *request) (next string, err error)
-	show func(r *request) (view any, err error)
+	asks  func(r *request) []iam.Request
+	do    func(r *request) (next string, err error)
+	show  func(r *request) (view any, err error)
+	again func(r *request, problem error) (view any, err error) // the form as it was filled in, with what is wrong; may be nil
+}
+
+// mistake tells whether an error is one that whoever filled in a form can mend there.
+func mistake(err error) bool {
+	kind := fault.Of(err)
+	return kind == fault.Invalid || kind == fault.Exists || kind == fault.Conflict
 }
 
 // stream writes an answer that is no page; whoever may see the page may see it.
@@ -208,11 +215,7 @@ func (o *Console) show(p page) http.HandlerFunc {
 			return
 		}
 		view, err := p.view(q)
-		if err != nil {
-			o.fail(w, r, err)
-			return
-		}
-		o.render(q, http.StatusOK, p, view)
+		o.answer(q, http.StatusOK, p, view, err)
 	}
 }
 
@@ -250,20 +253,29 @@ func (o *Console) act(p page, a action) http.HandlerFunc {
 		}
 		if a.show != nil {
 			view, err := a.show(q)
-			if err != nil {
-				o.fail(w, r, err)
-				return
-			}
-			o.render(q, http.StatusOK, p, view)
+			o.answer(q, http.StatusOK, p, view, err)
 			return
 		}
 		next, err := a.do(q)
-		if err != nil {
+		switch {
+		case err == nil:
+			http.Redirect(w, r, next, http.StatusSeeOther)
+		case a.again != nil && mistake(err):
+			view, failed := a.again(q, err)
+			o.answer(q, statuses[fault.Of(err)], p, view, failed)
+		default:
 			o.fail(w, r, err)
-			return
 		}
-		http.Redirect(w, r, next, http.StatusSeeOther)
 	}
+}
+
+// answer shows a page's view, or why there is none.
+func (o *Console) answer(q *request, status int, p page, view any, err error) {
+	if err != nil {
+		o.fail(q.w, q.Request, err)
+		return
+	}
+	o.render(q, status, p, view)
 }
 
 // enter finds out who is asking.

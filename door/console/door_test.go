@@ -267,8 +267,14 @@ func TestRouteForms(t *testing.T) {
 	if a := p.post("/routes/rule", "name", "worst", "new", "1", "pattern", `{"source": ["shop"]}`, "tell", arn, "on", "1"); a.status != http.StatusSeeOther {
 		t.Fatalf("making a rule: %d %s", a.status, a.body)
 	}
-	if a := p.post("/routes/rule", "name", "bad", "new", "1", "pattern", `{"source": "shop"}`); a.status != http.StatusBadRequest {
-		t.Errorf("a pattern that is none: %d", a.status)
+	if a := p.post("/routes/rule", "name", "bad", "new", "1", "pattern", `{"source": "shop"}`, "description", "what I have typed"); a.status != http.StatusBadRequest || !strings.Contains(a.body, "what I have typed") || !strings.Contains(a.body, "^") {
+		t.Errorf("a pattern that is none: %d, without what was typed or the place", a.status)
+	}
+	if a := p.post("/routes/receiver", "kind", "webhook", "name", "x", "new", "1", "field.url", "ftp://example.com", "field.secret", secret); a.status != http.StatusBadRequest || !strings.Contains(a.body, "ftp://example.com") || strings.Contains(a.body, "QUJD") {
+		t.Errorf("an address that is none: %d, without what was typed or with the secret", a.status)
+	}
+	if a := p.post("/routes/receiver", "kind", "slack", "name", "x", "new", "1", "field.url", "https://example.com", "interval", "soon"); a.status != http.StatusBadRequest || !strings.Contains(a.body, "is not a length of time") {
+		t.Errorf("an interval that is none: %d", a.status)
 	}
 	targets, _, err := h.routes.Targets(t.Context(), "", "worst", route.Page{})
 	if err != nil || len(targets) != 1 || targets[0].ARN != arn {

@@ -67,6 +67,7 @@ func functions(lang string) template.FuncMap {
 		"when":  func(v any) template.HTML { return when(lang, v) },
 		"num":   number,
 		"bytes": bytesOf,
+		"who":   who,
 		"short": func(n int, text string) string { return shorten(text, n) },
 		"dict":  dict,
 	}
@@ -101,6 +102,16 @@ func when(lang string, v any) template.HTML {
 	}
 	at = at.UTC()
 	return template.HTML(`<time datetime="` + at.Format(time.RFC3339) + `">` + at.Format("2006-01-02 15:04:05") + ` UTC</time>`)
+}
+
+// who is a principal's or a product's ARN as people say it: the user, or company/product.
+func who(arn string) string {
+	for _, mark := range []string{":user/", ":assumed-role/", ":product/"} {
+		if _, name, ok := strings.Cut(arn, mark); ok && strings.HasPrefix(arn, "arn:") {
+			return name
+		}
+	}
+	return arn
 }
 
 // number is n with its thousands apart.

@@ -69,9 +69,9 @@ func (o *Console) findingView(r *request) (any, error) {
 		return nil, err
 	}
 	if at := r.URL.Query().Get("at"); at != "" {
-		when, err := time.Parse(time.RFC3339, at)
+		when, err := moment(at)
 		if err != nil {
-			return nil, fault.Invalid.Errorf("%q is not a time (2026-11-25T12:00:00Z)", at)
+			return nil, err
 		}
 		if v.Finding, err = o.config.Hub.At(r.Context(), ref, when); err != nil {
 			return nil, err
@@ -138,6 +138,16 @@ func (o *Console) resourceNamed(r *request, arn string) string {
 		return ""
 	}
 	return resourcePath(inventory.KeyOf(item))
+}
+
+// moment is a time as an address or a form has it; a form's is UTC.
+func moment(text string) (time.Time, error) {
+	for _, layout := range []string{time.RFC3339Nano, "2006-01-02T15:04", "2006-01-02T15:04:05"} {
+		if at, err := time.Parse(layout, text); err == nil {
+			return at, nil
+		}
+	}
+	return time.Time{}, fault.Invalid.Errorf("%q is not a time (2026-11-25T12:00:00Z)", text)
 }
 
 // safeURL is a link that a page may show: http and https alone.

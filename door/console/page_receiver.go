@@ -28,6 +28,7 @@ type receiverView struct {
 	Log      string
 	Interval string
 	Rules    []string // that tell it
+	Problem  string   // what is wrong with what was filled in
 }
 
 func (o *Console) receiver() page {
@@ -41,7 +42,7 @@ func (o *Console) receiver() page {
 		asks: func(r *request) []iam.Request { return r.ask("haechi:ListReceivers", "") },
 		view: o.receiverView,
 		actions: map[string]action{
-			"/routes/receiver":        {asks: ask("haechi:PutReceiver"), do: o.putReceiver},
+			"/routes/receiver":        {asks: ask("haechi:PutReceiver"), do: o.putReceiver, again: o.receiverAgain},
 			"/routes/receiver/delete": {asks: ask("haechi:DeleteReceiver"), do: o.deleteReceiver},
 		},
 	}
@@ -87,63 +88,86 @@ func (o *Console) receiverView(r *request) (any, error) {
 		v.Interval = i.String()
 	}
 	for _, f := range kind.Fields {
-		one := field{Field: f, Value: v.Receiver.Settings[f.Name], Long: strings.Contains(f.Help, "PEM")}
-		_, one.Set = v.Receiver.Secrets[f.Name]
-		v.Fields = append(v.Fields, one)
+		_, set := v.Receiver.Secrets[f.Name]
+		v.Fields = append(v.Fields, fieldOf(f, v.Receiver, set))
 	}
 	return v, nil
 }
 
-func (o *Console) putReceiver(r *request) (string, error) {
+// receiverAgain is the form as it was filled in, less what is secret.
+func (o *Console) receiverAgain(r *request, problem error) (any, error) {
+	filled, err := o.receiverIn(r)
+	if err != nil {
+		return nil, err
+	}
+	v := receiverView{Kind: filled.kind, Receiver: filled.Receiver, New: filled.isNew, Change: true, Problem: problem.Error(), Interval: r.PostFormValue("interval")}
+	for _, f := range v.Kind.Fields {
+		_, set := filled.was.Secrets[f.Name]
+		v.Fields = append(v.Fields, fieldOf(f, filled.Receiver, set))
+	}
+	return v, nil
+}
+
+func fieldOf(f route.Field, c route.Receiver, set bool) field {
+	return field{Field: f, Value: c.Settings[f.Name], Set: set, Long: strings.Contains(f.Help, "PEM")}
+}
+
+// filledIn is a receiver as the form says it.
+type filledIn struct {
+	route.Receiver
+	kind  route.Kind
+	was   route.Receiver // the zero value if there is none yet
+	isNew bool           // the form makes one
+}
+
+func (o *Console) receiverIn(r *request) (f filledIn, err error) {
 	form := func(name string) string { return strings.TrimSpace(r.PostFormValue(name)) }
-	kind, err := kindNamed(form("kind"))
+	if f.kind, err = kindNamed(form("kind")); err != nil {
+		return f, err
+	}
+	if f.was, err = o.receiverNamed(r, f.kind.Name, form("name")); err != nil && fault.Of(err) != fault.NotFound {
+		return f, err
+	}
+	f.isNew = form("new") != ""
+	f.Receiver = route.Receiver{Kind: f.kind.Name, Name: form("name"), Description: form("description"), Settings: map[string]string{}, Secrets: map[string]seal.Secret{}, Pacing: f.was.Pacing}
+	for _, one := range f.kind.Fields {
+		switch value := form("field." + one.Name); {
+		case one.Secret && value != "": // what is left empty stays as it is
+			f.Secrets[one.Name] = seal.Secret(value)
+		case !one.Secret && value != "":
+			f.Settings[one.Name] = value
+		}
+	}
+	if f.kind.Digest {
+		f.Pacing.Quiet = route.Quiet{From: form("quiet-from"), To: form("quiet-to"), Zone: form("quiet-zone")}
+		if f.Pacing.Quiet.From == "" && f.Pacing.Quiet.To == "" {
+			f.Pacing.Quiet = route.Quiet{}
+		}
+		f.Pacing.Silent, f.Pacing.Interval = form("silent") != "", 0
+	}
+	return f, nil
+}
+
+func (o *Console) putReceiver(r *request) (string, error) {
+	f, err := o.receiverIn(r)
 	if err != nil {
 		return "", err
 	}
-	was, err := o.receiverNamed(r, kind.Name, form("name"))
-	if err == nil && form("new") != "" {
+	if f.isNew && f.was.Name != "" {
 		return "", fault.Exists.Errorf("%s", r.t("There is a receiver of that name already."))
 	}
-	if err != nil && fault.Of(err) != fault.NotFound {
-		return "", err
-	}
-	c := route.Receiver{Kind: kind.Name, Name: form("name"), Description: form("description"), Settings: map[string]string{}, Secrets: map[string]seal.Secret{}, Pacing: was.Pacing}
-	for _, f := range kind.Fields {
-		switch value := form("field." + f.Name); {
-		case f.Secret && value != "": // what is left empty stays as it is
-			c.Secrets[f.Name] = seal.Secret(value)
-		case !f.Secret && value != "":
-			c.Settings[f.Name] = value
+	if text := strings.TrimSpace(r.PostFormValue("interval")); text != "" && f.kind.Digest {
+		d, err := time.ParseDuration(text)
+		if err != nil || d <= 0 {
+			return "", fault.Invalid.Errorf("%q is not a length of time (5m, 1h)", text)
 		}
+		f.Pacing.Interval = route.Span(d)
 	}
-	if kind.Digest {
-		if err := pacingIn(form, &c.Pacing); err != nil {
-			return "", err
-		}
-	}
-	if _, err := o.config.Routes.PutReceiver(r.Context(), c); err != nil {
+	if _, err := o.config.Routes.PutReceiver(r.Context(), f.Receiver); err != nil {
 		return "", err
 	}
 	r.say("The receiver was saved.")
-	return receiverPath(c.Kind, c.Name), nil
-}
-
-// pacingIn takes from the form how often a receiver that people read is told of things.
-func pacingIn(form func(string) string, p *route.Pacing) error {
-	p.Quiet = route.Quiet{From: form("quiet-from"), To: form("quiet-to"), Zone: form("quiet-zone")}
-	if p.Quiet.From == "" && p.Quiet.To == "" {
-		p.Quiet = route.Quiet{}
-	}
-	p.Silent = form("silent") != ""
-	p.Interval = 0
-	if text := form("interval"); text != "" {
-		d, err := time.ParseDuration(text)
-		if err != nil || d <= 0 {
-			return fault.Invalid.Errorf("%q is not a length of time (5m, 1h)", text)
-		}
-		p.Interval = route.Span(d)
-	}
-	return nil
+	return receiverPath(f.Kind, f.Name), nil
 }
 
 func (o *Console) deleteReceiver(r *request) (string, error) {

@@ -14,7 +14,6 @@ import (
 	"github.com/haechi-dev/haechi/lang/iam"
 	"github.com/haechi-dev/haechi/room/comply"
 	"github.com/haechi-dev/haechi/word/asset"
-	"github.com/haechi-dev/haechi/word/fault"
 )
 
 // fieldChange is how one property of a resource changed.
@@ -62,8 +61,8 @@ func (o *Console) resourceView(r *request) (any, error) {
 		v.Item, err = o.config.Assets.Get(r.Context(), key)
 	} else {
 		var at time.Time
-		if at, err = time.Parse(time.RFC3339Nano, v.At); err != nil {
-			return nil, fault.Invalid.Errorf("%q is not a time (2026-11-25T12:00:00Z)", v.At)
+		if at, err = moment(v.At); err != nil {
+			return nil, err
 		}
 		v.Item, err = o.config.Assets.At(r.Context(), key, at)
 	}

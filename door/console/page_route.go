@@ -10,6 +10,7 @@ import (
 	"github.com/haechi-dev/haechi/lang/iam"
 	"github.com/haechi-dev/haechi/lang/match"
 	"github.com/haechi-dev/haechi/room/route"
+	"github.com/haechi-dev/haechi/word/diag"
 	"github.com/haechi-dev/haechi/word/event"
 	"github.com/haechi-dev/haechi/word/fault"
 )
@@ -59,7 +60,11 @@ func (o *Console) route() page {
 		asks: func(r *request) []iam.Request { return r.ask("events:ListRules", "") },
 		view: o.routeView,
 		actions: map[string]action{
-			"/routes/rule":        {asks: ask("events:PutRule", "events:PutTargets", "events:RemoveTargets"), do: o.putRule},
+			"/routes/rule": {asks: ask("events:PutRule", "events:PutTargets", "events:RemoveTargets"), do: o.putRule, again: func(r *request, problem error) (any, error) {
+				v, err := o.formView(r)
+				v.Problem = diag.Detail(problem)
+				return v, err
+			}},
 			"/routes/rule/delete": {asks: ask("events:DeleteRule", "events:RemoveTargets"), do: o.deleteRule},
 			"/routes/rule/test": {asks: func(r *request) []iam.Request {
 				return append(r.ask("events:TestEventPattern", ""), r.ask("events:ListRules", "")...) // it shows the page, too
@@ -219,35 +224,42 @@ func (o *Console) deleteRule(r *request) (string, error) {
 	return "/routes", nil
 }
 
-// testRule shows what the form's pattern makes of recent events; it changes nothing.
-func (o *Console) testRule(r *request) (any, error) {
+// formView is the page with the form as it was filled in.
+func (o *Console) formView(r *request) (v routeView, err error) {
 	rule := ruleIn(r)
-	v := routeView{New: r.PostFormValue("new") != "", Rule: rule, On: rule.State != route.Disabled, Change: r.may("events:PutRule"), Examples: examples, Event: strings.TrimSpace(r.PostFormValue("event")), Tried: true}
+	v = routeView{New: r.PostFormValue("new") != "", Rule: rule, On: rule.State != route.Disabled, Change: r.may("events:PutRule"), Examples: examples, Event: strings.TrimSpace(r.PostFormValue("event"))}
 	var kept []route.RuleTarget
 	if !v.New {
-		var err error
 		if kept, err = o.targetsOf(r, rule.Bus, rule.Name); err != nil && fault.Of(err) != fault.NotFound {
-			return nil, err
+			return v, err
 		}
 	}
-	if err := o.fillTargets(r, &v, kept); err != nil {
-		return nil, err
-	}
+	err = o.fillTargets(r, &v, kept)
 	for i, c := range v.Choices {
 		v.Choices[i].Chosen = slices.Contains(r.PostForm["tell"], c.ARN)
 	}
+	return v, err
+}
+
+// testRule shows what the form's pattern makes of recent events; it changes nothing.
+func (o *Console) testRule(r *request) (any, error) {
+	v, err := o.formView(r)
+	if err != nil {
+		return nil, err
+	}
+	v.Tried = true
 	if v.Event != "" {
-		why, err := route.TestPattern(rule.Pattern, v.Event)
+		why, err := route.TestPattern(v.Rule.Pattern, v.Event)
 		if err != nil {
-			v.Problem = err.Error()
+			v.Problem = diag.Detail(err)
 			return v, nil
 		}
 		v.add(trial{Type: r.t("your event"), Matched: why.Matched, Why: why.String()})
 		return v, nil
 	}
-	pattern, err := match.Parse([]byte(rule.Pattern))
+	pattern, err := match.Parse([]byte(v.Rule.Pattern))
 	if err != nil {
-		v.Problem = err.Error()
+		v.Problem = diag.Detail(err)
 		return v, nil
 	}
 	events, err := o.recentEvents(r)

@@ -30,8 +30,7 @@
         const next = now.id && page.getElementById(now.id);
         if (!next || next.innerHTML === now.dataset.was) continue;
         const was = next.innerHTML;
-        if (now.contains(document.activeElement) && document.activeElement !== document.body && now.querySelector("input:checked, textarea:focus, input:focus, select:focus")) continue;
-        if (now.querySelector("input:checked")) continue; // a choice under way is not swept away
+        if (now.querySelector("input:checked, input:focus, textarea:focus, select:focus")) continue; // what is under way is not swept away
         const open = [...now.querySelectorAll("details[open]")].map((d) => d.id).filter(Boolean);
         now.replaceChildren(...next.childNodes);
         now.dataset.was = was;
@@ -46,13 +45,22 @@
     }
   };
   if (document.querySelector("[data-live]") && window.EventSource) {
-    const live = new EventSource("/live");
     let seen = document.body.dataset.head; // what happened before the page was made it shows already
-    live.addEventListener("change", (e) => {
-      if (seen !== undefined && seen !== e.lastEventId) refresh();
-      seen = e.lastEventId;
-    });
-    addEventListener("pagehide", () => live.close());
+    let live = null;
+    const listen = () => {
+      if (live || document.hidden) return;
+      live = new EventSource("/live");
+      live.addEventListener("change", (e) => {
+        if (seen !== undefined && seen !== e.lastEventId) refresh();
+        seen = e.lastEventId;
+      });
+    };
+    const rest = () => { live?.close(); live = null; };
+    // A browser has few connections to a server: pages that nobody looks at give theirs back.
+    document.addEventListener("visibilitychange", () => (document.hidden ? rest() : listen()));
+    addEventListener("pagehide", rest);
+    addEventListener("pageshow", listen);
+    listen();
   }
 
   // The log of a run comes as it is written.
@@ -86,13 +94,14 @@
     all[at].scrollIntoView({ block: "nearest" });
   };
   addEventListener("keydown", (e) => {
-    if (e.ctrlKey || e.metaKey || e.altKey || /^(INPUT|TEXTAREA|SELECT|BUTTON)$/.test(e.target.tagName) && e.key !== "Escape") return;
+    if (e.ctrlKey || e.metaKey || e.altKey) return;
+    if (e.target.matches("input:not([type=checkbox]), textarea, select, button") && e.key !== "Escape") return;
     const here = rows()[at];
     switch (e.key) {
       case "/": { const f = document.querySelector("input[type=search]"); if (f) { f.focus(); f.select(); e.preventDefault(); } break; }
       case "j": walk(1); break;
       case "k": walk(-1); break;
-      case "Enter": here?.querySelector("a")?.click(); break;
+      case "Enter": if (!e.target.matches("a, summary, input")) here?.querySelector("a")?.click(); break;
       case "x": { const box = here?.querySelector("input[type=checkbox]"); if (box) { box.checked = !box.checked; box.dispatchEvent(new Event("change", { bubbles: true })); } break; }
       case "g": location.href = "/"; break;
       case "f": location.href = "/findings"; break;
