@@ -48,10 +48,10 @@ func Asks(findings ...finding.Finding) (requests []iam.Request) {
 	return requests
 }
 
-// Ask is what an operation takes that is about one thing of the hub's, or ("") about the hub.
-func (h *Hub) Ask(operation, arn string) []iam.Request {
-	if arn == "" {
-		arn = h.ARN()
-	}
-	return ask(operation, arn)
+// Asks is what creating the rule takes.
+func (r Rule) Asks(h *Hub) []iam.Request { return ask("CreateAutomationRule", h.ARN()) }
+
+// Asks is what a suppressor takes: it is a rule that suppresses, and so also what suppressing takes.
+func (s Suppressor) Asks(h *Hub) []iam.Request {
+	return append(Rule{}.Asks(h), Update{Decision: To(finding.Suppressed)}.Asks(h)...)
 }

@@ -471,6 +471,9 @@ func TestAsks(t *testing.T) {
 		if diff := cmp.Diff(want, u.Asks(h.Hub)); diff != "" {
 			t.Error(diff)
 		}
+		if got := (hub.Suppressor{}).Asks(h.Hub); len(got) != 2 || got[1].Context["securityhub:ASFFSyntaxPath/Workflow.Status"][0] != "SUPPRESSED" {
+			t.Errorf("a suppressor asks %+v", got)
+		}
 		asks := hub.Asks(simple("a"), simple("b"))
 		if len(asks) != 1 || asks[0].Resource != product || asks[0].Context["securityhub:TargetAccount"][0] != account {
 			t.Errorf("%+v", asks)

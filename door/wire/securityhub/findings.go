@@ -107,13 +107,17 @@ type getFindingsInput struct {
 	paging
 }
 
+func (in *getFindingsInput) query() hub.Query {
+	return hub.Query{Filters: in.Filters, Sort: in.SortCriteria, Limit: in.MaxResults, Token: in.NextToken}
+}
+
 type getFindingsOutput struct {
 	Findings  []jsontext.Value
 	NextToken string `json:"NextToken,omitzero"`
 }
 
 func (s *service) getFindings(ctx context.Context, _ *wire.Call, in *getFindingsInput) (*getFindingsOutput, error) {
-	found, token, err := s.hub.FindJSON(ctx, hub.Query{Filters: in.Filters, Sort: in.SortCriteria, Limit: in.MaxResults, Token: in.NextToken})
+	found, token, err := s.hub.FindJSON(ctx, in.query())
 	if err != nil {
 		return nil, err
 	}
