@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"strings"
 
 	"github.com/haechi-dev/haechi/base/seal"
 	"github.com/haechi-dev/haechi/door/gitdoor"
@@ -18,6 +19,20 @@ import (
 type gitAccess struct {
 	access  *access.Access
 	regions []string // that signatures may be made for
+}
+
+// regions are AWS's, and our own: a CodeCommit signature does not say for which
+// of them it was made, and any will do.
+func regions(own string) []string {
+	all := []string{own}
+	for _, r := range strings.Fields(`us-east-1 us-east-2 us-west-1 us-west-2 af-south-1 ap-east-1 ap-east-2 ap-south-1 ap-south-2 ap-northeast-1 ap-northeast-2 ap-northeast-3
+		ap-southeast-1 ap-southeast-2 ap-southeast-3 ap-southeast-4 ap-southeast-5 ap-southeast-6 ap-southeast-7 ca-central-1 ca-west-1 eu-central-1 eu-central-2 eu-west-1 eu-west-2 eu-west-3
+		eu-north-1 eu-south-1 eu-south-2 il-central-1 me-central-1 me-south-1 mx-central-1 sa-east-1 us-gov-east-1 us-gov-west-1 cn-north-1 cn-northwest-1`) {
+		if r != own {
+			all = append(all, r)
+		}
+	}
+	return all
 }
 
 // Signed is the caller whose access key made a CodeCommit signature.

@@ -65,7 +65,7 @@ func (a *App) gitDoor(ctx context.Context) (http.Handler, error) {
 		return nil, err
 	}
 	return gitdoor.New(gitdoor.Config{
-		Source: a.Source, Access: gitAccess{a.Access, []string{a.Config.Region}}, Secrets: secrets{secret.New(salt)}, Keep: a.keep, Maker: a.maker(),
+		Source: a.Source, Access: gitAccess{a.Access, regions(a.Config.Region)}, Secrets: secrets{secret.New(salt)}, Keep: a.keep, Maker: a.maker(),
 		Hooks: filepath.Join(a.Config.Data, "hooks"), Log: a.log, Now: a.now, CreateOnPush: true,
 	})
 }
