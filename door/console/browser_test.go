@@ -239,7 +239,7 @@ func TestBrowserWithoutScript(t *testing.T) {
 	if n, err := h.hub.Count(t.Context(), hub.Filters{"WorkflowStatus": hub.Is("SUPPRESSED")}); err != nil || n != 1 {
 		t.Errorf("suppressed: %d, %v", n, err)
 	}
-	if said := eval[string](b, `document.querySelector(".said").textContent`); said != fmt.Sprintf("%d findings were changed.", 1) {
+	if said := eval[string](b, `document.querySelector(".said").textContent`); said != fmt.Sprintf("Findings changed: %d", 1) {
 		t.Errorf("it says %q", said)
 	}
 	b.quiet()

@@ -185,7 +185,7 @@ func TestDecide(t *testing.T) {
 		if a := dev.post("/findings/update", "ref", refs[0], "ref", refs[1], "owner", "dev", "reason", "mine", "next", "/findings?q="); a.status != http.StatusSeeOther || a.header.Get("Location") != "/findings?q=" {
 			t.Errorf("a developer takes findings on: %d %s", a.status, a.body)
 		}
-		if a := dev.get("/findings"); !strings.Contains(a.body, "2 findings were changed.") || strings.Contains(dev.get("/findings").body, "were changed") {
+		if a := dev.get("/findings"); !strings.Contains(a.body, "Findings changed: 2") || strings.Contains(dev.get("/findings").body, "Findings changed") {
 			t.Error("what was done is not said, or said twice")
 		}
 		for i := range 2 {
@@ -310,14 +310,14 @@ func TestTryPattern(t *testing.T) {
 		}
 		return a.body
 	}
-	if page := try(`{"detail": {"findings": {"Severity": {"Label": ["CRITICAL"]}}}}`, ""); !strings.Contains(page, "1 of 2 events match") || !strings.Contains(page, "detail.findings.Severity.Label") {
+	if page := try(`{"detail": {"findings": {"Severity": {"Label": ["CRITICAL"]}}}}`, ""); !strings.Contains(page, "Events that match: 1 of 2") || !strings.Contains(page, "detail.findings.Severity.Label") {
 		t.Error("the trial does not say what matches, or why not")
 	}
 	if page := try(`{"source": "x"}`, ""); !strings.Contains(page, `role="alert"`) {
 		t.Error("a pattern that is none is not called so")
 	}
 	event := `{"id": "1", "account": "1", "source": "mine", "time": "2026-01-01T00:00:00Z", "region": "r", "resources": [], "detail-type": "t", "detail": {}}`
-	if page := try(`{"source": ["mine"]}`, event); !strings.Contains(page, "1 of 1 events match") {
+	if page := try(`{"source": ["mine"]}`, event); !strings.Contains(page, "Events that match: 1 of 1") {
 		t.Error("an event of one's own does not match")
 	}
 	if rules, _, err := h.routes.Rules(t.Context(), "", "", route.Page{}); err != nil || len(rules) != 0 {
@@ -337,7 +337,7 @@ func TestDeadLetters(t *testing.T) {
 	if a := p.post("/deliveries/retry"); a.status != http.StatusBadRequest {
 		t.Errorf("sending none again: %d", a.status)
 	}
-	if a := p.post("/deliveries/retry", "ref", dead[0], "next", "/deliveries"); a.status != http.StatusSeeOther || !strings.Contains(p.get("/deliveries").body, "1 dead letters are on their way again.") {
+	if a := p.post("/deliveries/retry", "ref", dead[0], "next", "/deliveries"); a.status != http.StatusSeeOther || !strings.Contains(p.get("/deliveries").body, "Dead letters on their way again: 1") {
 		t.Errorf("sending it again: %d", a.status)
 	}
 	h.until("it is refused again", func() bool { return len(refs(t, p.get("/deliveries?state=dead").body)) == 1 })

@@ -43,7 +43,7 @@ func (o *Console) deliveries() page {
 					return "", err
 				}
 				n, err := o.config.Routes.RetryDeadLetters(r.Context(), q)
-				r.say("%d dead letters are on their way again.", n)
+				r.say("Dead letters on their way again: %d", n)
 				return within(r.PostFormValue("next")), err
 			}},
 			"/deliveries/purge": {asks: letters("haechi:PurgeDeadLetters"), do: func(r *request) (string, error) {
@@ -52,7 +52,7 @@ func (o *Console) deliveries() page {
 					return "", err
 				}
 				n, err := o.config.Routes.PurgeDeadLetters(r.Context(), q)
-				r.say("%d dead letters were thrown away.", n)
+				r.say("Dead letters thrown away: %d", n)
 				return within(r.PostFormValue("next")), err
 			}},
 		},

@@ -335,7 +335,7 @@ func (o *Console) updateFindings(r *request) (string, error) {
 	if n := len(done.Failed); n > 0 {
 		return "", fault.Conflict.Errorf("%s", r.t("%d of %d findings could not be changed: %s", n, len(refs), done.Failed[0].Message))
 	}
-	r.say("%d findings were changed.", len(refs))
+	r.say("Findings changed: %d", len(refs))
 	return next, nil
 }
 
