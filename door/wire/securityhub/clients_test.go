@@ -17,9 +17,13 @@ import (
 // what this run did not see.
 const prowlerFlow = `
 import datetime
-hub, account, region = client('securityhub'), '111122223333', 'us-east-1'
+account, region = '111122223333', 'eu-west-1' # not the hub's own: one hub answers for all regions
+hub = boto3.client('securityhub', region_name=region, endpoint_url=client('securityhub').meta.endpoint_url)
 product = f'arn:aws:securityhub:{region}::product/prowler/prowler'
-hub.describe_hub()
+arn = hub.describe_hub()['HubArn']
+assert arn == f'arn:aws:securityhub:{region}:{account}:hub/default', arn
+hub.tag_resource(ResourceArn=arn, Tags={'a': 'b'})
+assert hub.list_tags_for_resource(ResourceArn=arn)['Tags'] == {'a': 'b'}
 subscription = f'arn:aws:securityhub:{region}:{account}:product-subscription/prowler/prowler'
 assert subscription in str(hub.list_enabled_products_for_import()['ProductSubscriptions'])
 

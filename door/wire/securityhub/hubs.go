@@ -17,15 +17,15 @@ type describeHubOutput struct {
 	ControlFindingGenerator string
 }
 
-func (s *service) describeHub(ctx context.Context, _ *wire.Call, in *describeHubInput) (*describeHubOutput, error) {
-	if in.HubArn != "" && in.HubArn != s.hub.ARN() {
+func (s *service) describeHub(ctx context.Context, c *wire.Call, in *describeHubInput) (*describeHubOutput, error) {
+	if in.HubArn != "" && s.home(c, in.HubArn) != s.hub.ARN() {
 		return nil, fault.NotFound.Errorf("there is no hub %q", in.HubArn)
 	}
 	now, err := s.hub.Settings(ctx)
 	if err != nil {
 		return nil, off(err)
 	}
-	return &describeHubOutput{s.hub.ARN(), finding.Stamp(now.Since), now.AutoEnableControls, now.Generator}, nil
+	return &describeHubOutput{s.here(c, s.hub.ARN()), finding.Stamp(now.Since), now.AutoEnableControls, now.Generator}, nil
 }
 
 type enableHubInput struct {
@@ -72,14 +72,14 @@ type product struct {
 	ActivationURL    string `json:"ActivationUrl,omitzero"`
 }
 
-func (s *service) describeProducts(ctx context.Context, _ *wire.Call, in *describeProductsInput) (*describeProductsOutput, error) {
+func (s *service) describeProducts(ctx context.Context, c *wire.Call, in *describeProductsInput) (*describeProductsOutput, error) {
 	all, err := s.hub.Products(ctx)
 	if err != nil {
 		return nil, err
 	}
 	var list []product
 	for _, p := range all {
-		arn := s.hub.ProductARN(p)
+		arn := s.here(c, s.hub.ProductARN(p))
 		if in.ProductArn == "" || in.ProductArn == arn {
 			list = append(list, product{arn, p.ProductName, p.CompanyName, p.Description, p.Categories, []string{hub.SendFindings}, p.URL})
 		}
@@ -97,10 +97,13 @@ type enabledProductsOutput struct {
 	NextToken            string `json:"NextToken,omitzero"`
 }
 
-func (s *service) enabledProducts(ctx context.Context, _ *wire.Call, in *paging) (*enabledProductsOutput, error) {
+func (s *service) enabledProducts(ctx context.Context, c *wire.Call, in *paging) (*enabledProductsOutput, error) {
 	list, err := s.hub.Subscriptions(ctx)
 	if err != nil {
 		return nil, err
+	}
+	for i, arn := range list {
+		list[i] = s.here(c, arn)
 	}
 	out := &enabledProductsOutput{}
 	out.ProductSubscriptions, out.NextToken, err = page(list, *in)
@@ -111,9 +114,9 @@ type productInput struct{ ProductArn string }
 
 type subscriptionInput struct{ ProductSubscriptionArn string }
 
-func (s *service) enableProduct(ctx context.Context, _ *wire.Call, in *productInput) (*subscriptionInput, error) {
+func (s *service) enableProduct(ctx context.Context, c *wire.Call, in *productInput) (*subscriptionInput, error) {
 	arn, err := s.hub.EnableProduct(ctx, in.ProductArn)
-	return &subscriptionInput{arn}, err
+	return &subscriptionInput{s.here(c, arn)}, err
 }
 
 func (s *service) disableProduct(ctx context.Context, _ *wire.Call, in *subscriptionInput) (*none, error) {
@@ -134,15 +137,15 @@ type untagInput struct {
 
 type tagsOutput struct{ Tags map[string]string }
 
-func (s *service) listTags(ctx context.Context, _ *wire.Call, in *resourceInput) (*tagsOutput, error) {
-	tags, err := s.hub.Tags(ctx, in.ResourceArn)
+func (s *service) listTags(ctx context.Context, c *wire.Call, in *resourceInput) (*tagsOutput, error) {
+	tags, err := s.hub.Tags(ctx, s.home(c, in.ResourceArn))
 	return &tagsOutput{tags}, err
 }
 
-func (s *service) tag(ctx context.Context, _ *wire.Call, in *tagInput) (*none, error) {
-	return nil, s.hub.Tag(ctx, in.ResourceArn, in.Tags)
+func (s *service) tag(ctx context.Context, c *wire.Call, in *tagInput) (*none, error) {
+	return nil, s.hub.Tag(ctx, s.home(c, in.ResourceArn), in.Tags)
 }
 
-func (s *service) untag(ctx context.Context, _ *wire.Call, in *untagInput) (*none, error) {
-	return nil, s.hub.Untag(ctx, in.ResourceArn, in.TagKeys...)
+func (s *service) untag(ctx context.Context, c *wire.Call, in *untagInput) (*none, error) {
+	return nil, s.hub.Untag(ctx, s.home(c, in.ResourceArn), in.TagKeys...)
 }

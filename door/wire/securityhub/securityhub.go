@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"strconv"
+	"strings"
 
 	"github.com/haechi-dev/haechi/door/wire"
 	"github.com/haechi-dev/haechi/keeper/hub"
@@ -109,6 +110,29 @@ func askHub[In any](c *wire.Call, s *service, _ *In) []iam.Request { return c.As
 
 func ask[In any](s *service) func(*wire.Call, *In) []iam.Request {
 	return func(c *wire.Call, in *In) []iam.Request { return askHub(c, s, in) }
+}
+
+// One hub answers for all regions. Where clients look for an ARN of their own
+// region, they get it: here is an ARN of the hub's as this caller knows it, and
+// home is one of the caller's as the hub does.
+
+func (s *service) here(c *wire.Call, arn string) string { return inRegion(arn, c.Region) }
+
+func (s *service) home(c *wire.Call, arn string) string {
+	own := s.hub.ARN()
+	if moved := inRegion(own, c.Region); arn == moved {
+		return own
+	}
+	return arn
+}
+
+func inRegion(arn, region string) string {
+	parts := strings.SplitN(arn, ":", 5)
+	if len(parts) < 5 {
+		return arn
+	}
+	parts[3] = region
+	return strings.Join(parts, ":")
 }
 
 // paging is what every list of the API takes.
