@@ -5,7 +5,6 @@ import (
 	"encoding/base64"
 	"math"
 	"net/netip"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -45,8 +44,11 @@ type operator struct {
 
 type condition struct {
 	operator operator
+	name     string // the operator as written
 	key      string // lower case
+	texts    []string
 	values   []value
+	unknown  bool // the operator is none we know; see statement.meets
 }
 
 // plain are the operators without set prefix and IfExists. A name with Not is
@@ -131,18 +133,28 @@ func operatorNames() []string {
 }
 
 // holds tells whether a request with that context meets the condition.
-func (c condition) holds(context map[string][]string) bool {
+func (c *condition) holds(context map[string][]string) bool {
 	got := lookup(context, c.key)
-	o := c.operator
+	o := &c.operator
 	switch {
 	case o.null:
 		return c.one(strconv.FormatBool(len(got) == 0), context)
 	case o.set == "ForAllValues":
-		return !slices.ContainsFunc(got, func(v string) bool { return !c.one(v, context) })
+		for _, v := range got {
+			if !c.one(v, context) {
+				return false
+			}
+		}
+		return true
 	case len(got) == 0:
 		return o.ifExists || o.negated && o.set == ""
 	case o.set == "ForAnyValue":
-		return slices.ContainsFunc(got, func(v string) bool { return c.one(v, context) })
+		for _, v := range got {
+			if c.one(v, context) {
+				return true
+			}
+		}
+		return false
 	case len(got) > 1:
 		return false // several values need a set operator, negated or not
 	}
@@ -151,7 +163,7 @@ func (c condition) holds(context map[string][]string) bool {
 
 // one holds one value of the request against all of the policy: one of them
 // must match, or, negated, none, and none be unclear.
-func (c condition) one(request string, context map[string][]string) bool {
+func (c *condition) one(request string, context map[string][]string) bool {
 	for _, v := range c.values {
 		switch a := v(request, context); {
 		case c.operator.negated && a != no:
@@ -169,7 +181,7 @@ func lookup(context map[string][]string, key string) []string {
 		return values
 	}
 	for k, values := range context {
-		if strings.EqualFold(k, key) {
+		if len(k) == len(key) && strings.EqualFold(k, key) {
 			return values
 		}
 	}
@@ -183,12 +195,15 @@ func is(b bool) answer {
 	return no
 }
 
-// literal fills the variables of a text in which * and ? mean themselves.
-func literal(text string, variables bool) func(map[string][]string) (string, bool) {
+// literal is a text in which * and ? mean themselves: a glob without wildcards.
+func literal(text string, variables bool) glob {
 	if !variables || !strings.Contains(text, "${") {
-		return func(map[string][]string) (string, bool) { return text, true }
+		return glob{shape: exact, text: text}
 	}
 	g := compileGlob(text, true)
+	if g.shape != searched {
+		return glob{shape: exact, text: text}
+	}
 	for i, piece := range g.pieces {
 		switch piece {
 		case star:
@@ -197,37 +212,32 @@ func literal(text string, variables bool) func(map[string][]string) (string, boo
 			g.pieces[i] = '?'
 		}
 	}
-	return func(context map[string][]string) (string, bool) {
-		pieces, ok := g.filled(context)
-		return string(pieces), ok
-	}
+	return g
 }
 
 func equals(fold bool) func(string, bool) (value, bool) {
 	return func(text string, variables bool) (value, bool) {
-		fill := literal(text, variables)
-		return func(request string, context map[string][]string) answer {
-			want, ok := fill(context)
-			switch {
-			case !ok:
-				return unclear
-			case fold:
-				return is(strings.EqualFold(want, request))
-			}
-			return is(want == request)
-		}, true
+		g := literal(text, variables)
+		switch {
+		case fold && g.shape == exact:
+			return func(request string, _ map[string][]string) answer { return is(strings.EqualFold(text, request)) }, true
+		case fold:
+			return func(request string, context map[string][]string) answer {
+				var space [room]rune
+				want, ok := g.fill(space[:0], context)
+				if !ok {
+					return unclear
+				}
+				return is(strings.EqualFold(string(want), request))
+			}, true
+		}
+		return func(request string, context map[string][]string) answer { return g.match(request, context) }, true
 	}
 }
 
 func like(text string, variables bool) (value, bool) {
 	g := compileGlob(text, variables)
-	return func(request string, context map[string][]string) answer {
-		pieces, ok := g.filled(context)
-		if !ok {
-			return unclear
-		}
-		return is(match(pieces, request))
-	}, true
+	return func(request string, context map[string][]string) answer { return g.match(request, context) }, true
 }
 
 func arnLike(text string, variables bool) (value, bool) {
@@ -235,21 +245,32 @@ func arnLike(text string, variables bool) (value, bool) {
 	if len(a.parts) != arnParts {
 		return nil, false
 	}
-	return func(request string, context map[string][]string) answer { return a.match(request, context) }, true
+	return func(request string, context map[string][]string) answer {
+		n := nameOf(request)
+		return a.match(&n, context)
+	}, true
 }
 
 func boolean(text string, variables bool) (value, bool) {
-	fill := literal(text, variables)
-	_, ok := truth(text)
-	return func(request string, context map[string][]string) answer {
-		filled, _ := fill(context)
-		want, known := truth(filled)
-		got, ok := truth(request)
-		if !ok || !known {
+	want, ok := truth(text)
+	if variables && strings.HasPrefix(text, "${") {
+		return func(request string, context map[string][]string) answer {
+			filled, _ := parseVariable(strings.TrimSuffix(text[2:], "}")).value(context)
+			want, known := truth(filled)
+			got, ok := truth(request)
+			if !ok || !known {
+				return unclear
+			}
+			return is(got == want)
+		}, true
+	}
+	return func(request string, _ map[string][]string) answer {
+		got, clear := truth(request)
+		if !clear || !ok {
 			return unclear
 		}
 		return is(got == want)
-	}, ok || variables && strings.HasPrefix(text, "${")
+	}, ok
 }
 
 func truth(text string) (is, ok bool) {
@@ -265,8 +286,11 @@ func truth(text string) (is, ok bool) {
 func binary(text string, _ bool) (value, bool) {
 	want, err := base64.StdEncoding.DecodeString(text)
 	return func(request string, _ map[string][]string) answer {
-		got, err := base64.StdEncoding.DecodeString(request)
-		if err != nil {
+		if err == nil && request == text {
+			return yes
+		}
+		got, bad := base64.StdEncoding.DecodeString(request)
+		if bad != nil || err != nil {
 			return unclear
 		}
 		return is(bytes.Equal(got, want))
@@ -315,12 +339,21 @@ func number(text string) (float64, bool) {
 	return f, err == nil && !math.IsInf(f, 0)
 }
 
-// date reads ISO 8601, or seconds since 1970.
+// date reads ISO 8601, or seconds since 1970. Which it is its shape tells: to
+// try one after the other would cost an error each time.
 func date(text string) (float64, bool) {
-	for _, layout := range []string{time.RFC3339, "2006-01-02T15:04:05", "2006-01-02T15:04Z07:00", "2006-01-02"} {
-		if at, err := time.Parse(layout, text); err == nil {
-			return float64(at.UnixMicro()) / 1e6, true
-		}
+	if len(text) < len("2006-01-02") || text[4] != '-' {
+		return number(text)
 	}
-	return number(text)
+	layout := time.RFC3339
+	switch rest := text[len("2006-01-02"):]; {
+	case rest == "":
+		layout = time.DateOnly
+	case len(rest) == len("T15:04:05"):
+		layout = "2006-01-02T15:04:05"
+	case len(rest) > len("T15:04") && rest[len("T15:04")] != ':':
+		layout = "2006-01-02T15:04Z07:00"
+	}
+	at, err := time.Parse(layout, text)
+	return float64(at.UnixMicro()) / 1e6, err == nil
 }

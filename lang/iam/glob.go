@@ -5,13 +5,25 @@ import (
 	"unicode/utf8"
 )
 
-// A glob is a text with * and ?, and with the variables of policies. Its
-// pieces are literal characters and the two wildcards; a variable stands as
-// one piece until its value is known.
+// A glob is a text with * and ?, and with the variables of policies. What most
+// policies hold (no wildcard, or one at the end) is told apart when compiling,
+// so that it is compared and not searched. Else its pieces are characters and
+// the two wildcards; a variable stands as one piece until its value is known.
 type glob struct {
-	pieces    []rune
-	variables []variable // in the order of their pieces; nil where there is none
+	shape     shape
+	text      string // of exact and prefix
+	pieces    []rune // of the others
+	variables []variable
 }
+
+type shape int
+
+const (
+	searched shape = iota // by its pieces
+	exact
+	prefix // a text and then a *
+	anything
+)
 
 // Pieces that are no characters.
 const (
@@ -20,6 +32,9 @@ const (
 	hole     rune = -3 // a variable
 )
 
+// room is how many pieces a glob with variables fills without a look at the heap.
+const room = 160
+
 type variable struct {
 	key      string // lower case
 	fallback string
@@ -27,6 +42,11 @@ type variable struct {
 }
 
 func compileGlob(text string, variables bool) glob {
+	if !variables || !strings.Contains(text, "${") {
+		if g, ok := plainGlob(text); ok {
+			return g
+		}
+	}
 	var g glob
 	for i := 0; i < len(text); {
 		if variables && strings.HasPrefix(text[i:], "${") {
@@ -43,10 +63,26 @@ func compileGlob(text string, variables bool) glob {
 		case '?':
 			r = question
 		}
-		g.pieces = append(g.pieces, r)
+		if r != star || len(g.pieces) == 0 || g.pieces[len(g.pieces)-1] != star {
+			g.pieces = append(g.pieces, r)
+		}
 		i += size
 	}
 	return g
+}
+
+// plainGlob is the glob of a text that needs no search.
+func plainGlob(text string) (glob, bool) {
+	body := strings.TrimRight(text, "*")
+	switch {
+	case strings.ContainsAny(body, "*?"):
+		return glob{}, false
+	case len(body) == len(text):
+		return glob{shape: exact, text: text}, true
+	case body == "":
+		return glob{shape: anything}, true
+	}
+	return glob{shape: prefix, text: body}, true
 }
 
 // add takes what stands between ${ and }.
@@ -56,9 +92,8 @@ func (g *glob) add(inner string) {
 		g.pieces = append(g.pieces, rune(inner[0]))
 		return
 	}
-	v := parseVariable(inner)
 	g.pieces = append(g.pieces, hole)
-	g.variables = append(g.variables, v)
+	g.variables = append(g.variables, parseVariable(inner))
 }
 
 func parseVariable(inner string) variable {
@@ -91,32 +126,57 @@ func badVariable(text string) string {
 	}
 }
 
-// filled is the glob with its variables' values as plain characters. A key
-// that is missing, or has several values, fills nothing: then nothing matches.
-func (g glob) filled(context map[string][]string) ([]rune, bool) {
-	if g.variables == nil {
-		return g.pieces, true
+// value is what a variable stands for. A key that is missing, or has several
+// values, stands for nothing: then nothing matches.
+func (v variable) value(context map[string][]string) (string, bool) {
+	switch values := lookup(context, v.key); {
+	case len(values) == 1:
+		return values[0], true
+	case len(values) == 0 && v.has:
+		return v.fallback, true
 	}
-	filled := make([]rune, 0, len(g.pieces)+32)
+	return "", false
+}
+
+// fill appends the pieces with the variables' values as plain characters.
+func (g *glob) fill(filled []rune, context map[string][]string) ([]rune, bool) {
 	next := 0
 	for _, piece := range g.pieces {
 		if piece != hole {
 			filled = append(filled, piece)
 			continue
 		}
-		v := g.variables[next]
-		next++
-		values := lookup(context, v.key)
-		switch {
-		case len(values) == 1:
-			filled = append(filled, []rune(values[0])...)
-		case len(values) == 0 && v.has:
-			filled = append(filled, []rune(v.fallback)...)
-		default:
+		text, ok := g.variables[next].value(context)
+		if !ok {
 			return nil, false
+		}
+		next++
+		for _, r := range text {
+			filled = append(filled, r)
 		}
 	}
 	return filled, true
+}
+
+// match tells whether the whole text is what the glob says, or that it is
+// unclear, for want of a variable.
+func (g *glob) match(text string, context map[string][]string) answer {
+	switch {
+	case g.shape == anything:
+		return yes
+	case g.shape == exact:
+		return is(text == g.text)
+	case g.shape == prefix:
+		return is(strings.HasPrefix(text, g.text))
+	case g.variables == nil:
+		return is(match(g.pieces, text))
+	}
+	var space [room]rune
+	pieces, ok := g.fill(space[:0], context)
+	if !ok {
+		return unclear
+	}
+	return is(match(pieces, text))
 }
 
 // match tells whether the whole text is what the pieces say. It takes time in
@@ -147,74 +207,18 @@ func match(pieces []rune, text string) bool {
 	return i == len(pieces)
 }
 
-// An arn is a pattern of ARNs: six parts that are matched one by one, so that
-// a * never spans a colon but in the last.
-type arn struct {
-	parts []glob
-	all   bool // only stars: matches what is no ARN too
-}
-
-const arnParts = 6
-
-func compileARN(text string, variables bool) arn {
-	a := arn{all: strings.Trim(text, "*") == "" && text != ""}
-	for _, part := range splitARN(text, variables) {
-		a.parts = append(a.parts, compileGlob(part, variables))
+// all are the glob's pieces, whatever its shape; a variable without value is a hole.
+func (g *glob) all(context map[string][]string) []rune {
+	switch g.shape {
+	case anything:
+		return []rune{star}
+	case exact:
+		return []rune(g.text)
+	case prefix:
+		return append([]rune(g.text), star)
 	}
-	return a
-}
-
-// splitARN splits at the first five colons that stand in no variable.
-func splitARN(text string, variables bool) []string {
-	var parts []string
-	from := 0
-	inside := false
-	for i := 0; i < len(text) && len(parts) < arnParts-1; i++ {
-		switch {
-		case variables && strings.HasPrefix(text[i:], "${"):
-			inside = true
-		case inside && text[i] == '}':
-			inside = false
-		case !inside && text[i] == ':':
-			parts = append(parts, text[from:i])
-			from = i + 1
-		}
+	if filled, ok := g.fill(nil, context); ok {
+		return filled
 	}
-	return append(parts, text[from:])
-}
-
-// matchResource tells whether the pattern covers a resource. A pattern with
-// fewer parts is filled up with stars; * as a resource is covered by * alone.
-func (a arn) matchResource(resource string, context map[string][]string) bool {
-	if a.all {
-		return true
-	}
-	if resource == "*" {
-		return false
-	}
-	return a.match(resource, context) == yes
-}
-
-// match holds an ARN against the pattern, part by part.
-func (a arn) match(text string, context map[string][]string) answer {
-	for i := range arnParts {
-		part := text
-		if i < arnParts-1 {
-			var ok bool
-			if part, text, ok = strings.Cut(text, ":"); !ok {
-				return unclear
-			}
-		}
-		if i >= len(a.parts) {
-			continue
-		}
-		pieces, ok := a.parts[i].filled(context)
-		if !ok {
-			return unclear
-		}
-		if !match(pieces, part) {
-			return no
-		}
-	}
-	return yes
+	return g.pieces
 }

@@ -216,19 +216,3 @@ func FuzzParse(f *testing.F) {
 		iam.Decide(ask("s3:GetObject", "arn:aws:s3:::alice/x", "a", "x"), p)
 	})
 }
-
-// BenchmarkDecide: one decision over three policies, as the server's own are.
-func BenchmarkDecide(b *testing.B) {
-	policies := []*iam.Policy{
-		parse(b, policy(`{"Effect":"Allow","Action":["securityhub:Get*","securityhub:List*","securityhub:Describe*"],"Resource":"*"}`)),
-		parse(b, policy(`{"Effect":"Allow","Action":"events:*","Resource":"arn:aws:events:*:111122223333:rule/${aws:username}/*"}`)),
-		parse(b, policy(`{"Effect":"Deny","Action":"*","Resource":"*","Condition":{"NotIpAddress":{"aws:SourceIp":["10.0.0.0/8","127.0.0.0/8"]}}}`)),
-	}
-	r := ask("securityhub:GetFindings", "arn:aws:securityhub:us-east-1:111122223333:hub/default", "aws:SourceIp", "127.0.0.1")
-	b.ReportAllocs()
-	for b.Loop() {
-		if iam.Decide(r, policies...).Outcome != iam.Allowed {
-			b.Fatal("not allowed")
-		}
-	}
-}

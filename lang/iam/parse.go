@@ -13,43 +13,58 @@ import (
 // maxPolicy is far above what AWS takes (6,144 characters).
 const maxPolicy = 128 << 10
 
-// A Policy is parsed and compiled, and does not change: any number of
-// goroutines may ask it.
-type Policy struct {
-	Name       string
-	statements []statement
-}
-
-type statement struct {
-	sid        string
-	deny       bool
-	actions    []glob
-	notActions bool
-	resources  []arn
-	notThose   bool
-	conditions []condition
-}
-
 // Parse reads a policy of an identity. name says where it comes from; every
-// mistake, and everything that is not evaluated here, is an error at its place.
-func Parse(name string, text []byte) (*Policy, error) {
-	p := parser{name: name, text: text}
-	if len(text) > maxPolicy {
-		return nil, fault.Invalid.Wrap(diag.Errorf(diag.Place{File: name}, "a policy of %d bytes, %d are allowed", len(text), maxPolicy))
-	}
-	p.dec = jsontext.NewDecoder(bytes.NewReader(text))
-	policy, err := p.policy()
-	if err != nil {
-		return nil, fault.Invalid.Wrap(p.placed(err))
+// mistake is an error at its place.
+func Parse(name string, text []byte) (*Policy, error) { return ParseAs(Identity, name, text) }
+
+// ParseAs is Parse for a policy of any kind.
+func ParseAs(kind Kind, name string, text []byte) (*Policy, error) {
+	policy, mistakes := read(kind, name, text, false)
+	if len(mistakes) > 0 {
+		return nil, fault.Invalid.Wrap(mistakes[0])
 	}
 	return policy, nil
+}
+
+// Accepted compiles a policy that is in force somewhere, whatever we think of
+// it: what cannot be understood in it allows nothing, and where it denies, it
+// denies. The mistakes say what that was. It is nil where the text is no
+// policy at all.
+func Accepted(kind Kind, name string, text []byte) (*Policy, []*diag.Error) {
+	return read(kind, name, text, true)
+}
+
+func read(kind Kind, name string, text []byte, lenient bool) (*Policy, []*diag.Error) {
+	p := parser{name: name, text: text, kind: kind, lenient: lenient}
+	if len(text) > maxPolicy {
+		return nil, []*diag.Error{diag.Errorf(diag.Place{File: name}, "a policy of %d bytes, %d are allowed", len(text), maxPolicy)}
+	}
+	p.dec = jsontext.NewDecoder(bytes.NewBuffer(text))
+	policy, err := p.policy()
+	if err != nil {
+		return nil, append(p.mistakes, p.placed(err))
+	}
+	policy.index()
+	return policy, p.mistakes
 }
 
 type parser struct {
 	name      string
 	text      []byte
+	kind      Kind
 	dec       *jsontext.Decoder
 	variables bool // the version knows them
+	lenient   bool
+	mistakes  []*diag.Error
+}
+
+// mistake ends the parsing with e, or notes it where all are asked for.
+func (p *parser) mistake(e *diag.Error) error {
+	if p.lenient {
+		p.mistakes = append(p.mistakes, e)
+		return nil
+	}
+	return e
 }
 
 // here is the offset of what comes next.
@@ -66,10 +81,10 @@ func (p *parser) errorf(at int, format string, a ...any) *diag.Error {
 }
 
 // placed gives an error of the JSON itself its place.
-func (p *parser) placed(err error) error {
+func (p *parser) placed(err error) *diag.Error {
 	var placed *diag.Error
 	if errors.As(err, &placed) {
-		return err
+		return placed
 	}
 	at := int(p.dec.InputOffset())
 	var syntactic *jsontext.SyntacticError
@@ -162,14 +177,14 @@ func (p *parser) strings(what string, scalars bool, each func(text string, at in
 func (p *parser) policy() (*Policy, error) {
 	// The version says how the statements read, wherever in the text it stands.
 	p.variables = p.version() == "2012-10-17"
-	policy := &Policy{Name: p.name}
+	policy := &Policy{Name: p.name, kind: p.kind}
 	found := false
 	err := p.object("a policy", func(name string, at int) error {
 		switch name {
 		case "Version":
 			version, at, err := p.string(name)
 			if err == nil && version != "2012-10-17" && version != "2008-10-17" {
-				return p.errorf(at, "unknown version %q", version).WithHint(`use "2012-10-17"`)
+				return p.mistake(p.errorf(at, "unknown version %q", version).WithHint(`use "2012-10-17"`))
 			}
 			return err
 		case "Id":
@@ -223,7 +238,10 @@ func (p *parser) unknown(at int, name string, known []string) error {
 	if hint := diag.DidYouMean(name, known); hint != "" {
 		e = e.WithHint("%s", hint)
 	}
-	return e
+	if err := p.mistake(e); err != nil {
+		return err
+	}
+	return p.dec.SkipValue()
 }
 
 func (p *parser) statements(policy *Policy) error {
@@ -245,118 +263,4 @@ func (p *parser) statements(policy *Policy) error {
 	}
 	_, err := p.dec.ReadToken()
 	return err
-}
-
-var statementElements = []string{"Sid", "Effect", "Action", "NotAction", "Resource", "NotResource", "Condition"}
-
-func (p *parser) statement() (statement, error) {
-	var s statement
-	begin := p.here()
-	effect := ""
-	err := p.object("a statement", func(name string, at int) error {
-		var err error
-		switch name {
-		case "Sid":
-			s.sid, _, err = p.string(name)
-		case "Effect":
-			effect, at, err = p.string(name)
-			if err == nil && effect != "Allow" && effect != "Deny" {
-				return p.errorf(at, "unknown effect %q", effect).WithHint("Allow or Deny")
-			}
-			s.deny = effect == "Deny"
-		case "Action", "NotAction":
-			if s.actions != nil {
-				return p.errorf(at, "a statement has either Action or NotAction")
-			}
-			s.notActions = name == "NotAction"
-			err = p.strings(name, false, func(text string, at int) error { return p.action(&s, text, at) })
-		case "Resource", "NotResource":
-			if s.resources != nil {
-				return p.errorf(at, "a statement has either Resource or NotResource")
-			}
-			s.notThose = name == "NotResource"
-			err = p.strings(name, false, func(text string, at int) error { return p.resource(&s, text, at) })
-		case "Condition":
-			err = p.conditions(&s)
-		case "Principal", "NotPrincipal":
-			return p.errorf(at, "a policy of an identity has no %s", name).WithHint("that is for policies of resources, which are not evaluated here")
-		default:
-			return p.unknown(at, name, statementElements)
-		}
-		return err
-	})
-	switch {
-	case err != nil:
-		return s, err
-	case effect == "":
-		return s, p.errorf(begin, "a statement needs an Effect")
-	case s.actions == nil:
-		return s, p.errorf(begin, "a statement needs an Action or a NotAction")
-	case s.resources == nil:
-		return s, p.errorf(begin, "a statement needs a Resource or a NotResource")
-	}
-	return s, nil
-}
-
-func (p *parser) action(s *statement, text string, at int) error {
-	service, name, ok := strings.Cut(text, ":")
-	if text != "*" && (!ok || service == "" || name == "" || strings.ContainsAny(text, " \t,") || strings.Contains(name, ":")) {
-		return p.errorf(at, "an action is written service:Name, or *")
-	}
-	s.actions = append(s.actions, compileGlob(strings.ToLower(text), false))
-	return nil
-}
-
-func (p *parser) resource(s *statement, text string, at int) error {
-	if !strings.HasPrefix(text, "arn:") && strings.Trim(text, "*") != "" && !(p.variables && strings.HasPrefix(text, "${")) {
-		return p.errorf(at, "a resource is an ARN, or *")
-	}
-	if p.variables {
-		if err := p.knownVariables(text, at); err != nil {
-			return err
-		}
-	}
-	s.resources = append(s.resources, compileARN(text, p.variables))
-	return nil
-}
-
-func (p *parser) knownVariables(text string, at int) error {
-	if bad := badVariable(text); bad != "" {
-		return p.errorf(at, "%s", bad).WithHint("${key}, ${key, 'text'}, ${*}, ${?} or ${$}")
-	}
-	return nil
-}
-
-func (p *parser) conditions(s *statement) error {
-	return p.object("a condition", func(operator string, at int) error {
-		op, hint := parseOperator(operator)
-		if op == nil {
-			e := p.errorf(at, "unknown condition operator %q", operator)
-			if hint != "" {
-				e = e.WithHint("%s", hint)
-			}
-			return e
-		}
-		return p.object(operator, func(key string, at int) error {
-			if key == "" {
-				return p.errorf(at, "a condition key must not be empty")
-			}
-			c := condition{operator: *op, key: strings.ToLower(key)}
-			err := p.strings("the value of a condition", true, func(text string, at int) error {
-				if op.family.variables && p.variables {
-					if err := p.knownVariables(text, at); err != nil {
-						return err
-					}
-				}
-				value, ok := op.family.compile(text, p.variables && op.family.variables)
-				if !ok {
-					return p.errorf(at, "%s cannot be compared with %q", op.family.of, text)
-				}
-				c.values = append(c.values, value)
-				return nil
-			})
-			s.conditions = append(s.conditions, c)
-			return err
-		})
-	})
 }

@@ -1,0 +1,232 @@
+package iam
+
+import (
+	"strings"
+
+	"github.com/haechi-dev/haechi/word/diag"
+)
+
+var statementElements = []string{"Sid", "Effect", "Action", "NotAction", "Resource", "NotResource", "Condition", "Principal", "NotPrincipal"}
+
+func (p *parser) statement() (statement, error) {
+	s := statement{place: p.here()}
+	effect := ""
+	named := ""
+	err := p.object("a statement", func(name string, at int) error {
+		switch name {
+		case "Sid":
+			var err error
+			s.sid, _, err = p.string(name)
+			return err
+		case "Effect":
+			var err error
+			if effect, at, err = p.string(name); err != nil {
+				return err
+			}
+			s.deny = effect != "Allow"
+			if effect != "Allow" && effect != "Deny" {
+				return p.mistake(p.errorf(at, "unknown effect %q", effect).WithHint("Allow or Deny"))
+			}
+			return nil
+		case "Action", "NotAction":
+			if s.actions != nil {
+				return p.errorf(at, "a statement has either Action or NotAction")
+			}
+			s.notActions = name == "NotAction"
+			return p.strings(name, false, func(text string, at int) error { return p.action(&s, text, at) })
+		case "Resource", "NotResource":
+			if s.resources != nil {
+				return p.errorf(at, "a statement has either Resource or NotResource")
+			}
+			s.notThose = name == "NotResource"
+			return p.strings(name, false, func(text string, at int) error { return p.resource(&s, text, at) })
+		case "Condition":
+			return p.conditions(&s)
+		case "Principal", "NotPrincipal":
+			if named != "" {
+				return p.errorf(at, "a statement has either Principal or NotPrincipal")
+			}
+			named = name
+			s.notPrincipals = name == "NotPrincipal"
+			return p.principal(&s, name, at)
+		}
+		return p.unknown(at, name, statementElements)
+	})
+	if err != nil {
+		return s, err
+	}
+	return s, p.whole(&s, effect, named)
+}
+
+// whole tells what a statement lacks.
+func (p *parser) whole(s *statement, effect, named string) error {
+	lacks := func(what string) error { return p.mistake(p.errorf(s.place, "a statement needs %s", what)) }
+	if effect == "" {
+		s.deny = true
+		if err := lacks("an Effect"); err != nil {
+			return err
+		}
+	}
+	if s.actions == nil {
+		s.actions = []action{{broken: true}}
+		if err := lacks("an Action or a NotAction"); err != nil {
+			return err
+		}
+	}
+	if s.resources == nil && (p.kind == Identity || p.kind == ServiceControl || p.kind == ResourceControl || p.kind == Endpoint) {
+		s.resources = []arn{{all: s.deny}}
+		if err := lacks("a Resource or a NotResource"); err != nil {
+			return err
+		}
+	}
+	if named != "" || !p.kind.principals() {
+		return nil
+	}
+	if p.kind == Endpoint {
+		s.anybody = true // as the policy that an endpoint has from the start
+		return nil
+	}
+	s.unnamed = true
+	return lacks("a Principal")
+}
+
+func (p *parser) action(s *statement, text string, at int) error {
+	a := compileAction(text)
+	s.actions = append(s.actions, a)
+	if a.broken {
+		e := p.errorf(at, "an action is written service:Name, or *")
+		if strings.ContainsAny(text, ", ") {
+			e = e.WithHint("several actions are a list of strings")
+		}
+		return p.mistake(e)
+	}
+	return nil
+}
+
+func (p *parser) resource(s *statement, text string, at int) error {
+	s.resources = append(s.resources, compileARN(text, p.variables))
+	if !strings.HasPrefix(text, "arn:") && strings.Trim(text, "*") != "" && !(p.variables && strings.HasPrefix(text, "${")) {
+		return p.mistake(p.errorf(at, "a resource is an ARN, or *"))
+	}
+	return p.knownVariables(text, at)
+}
+
+func (p *parser) knownVariables(text string, at int) error {
+	if !p.variables {
+		return nil
+	}
+	if bad := badVariable(text); bad != "" {
+		return p.mistake(p.errorf(at, "%s", bad).WithHint("${key}, ${key, 'text'}, ${*}, ${?} or ${$}"))
+	}
+	return nil
+}
+
+var principalTypes = []string{"AWS", "Service", "Federated", "CanonicalUser"}
+
+func (p *parser) principal(s *statement, name string, at int) error {
+	if !p.kind.principals() {
+		if err := p.mistake(p.errorf(at, "a policy of an identity has no %s", name).WithHint("whom it is about, what it is attached to says")); err != nil {
+			return err
+		}
+		return p.dec.SkipValue()
+	}
+	if p.dec.PeekKind() == '"' {
+		text, at, err := p.string(name)
+		if err != nil {
+			return err
+		}
+		s.principals = append(s.principals, awsPrincipal(text))
+		if text != "*" {
+			return p.mistake(p.errorf(at, `a principal is "*", or an object`).WithHint(`{"AWS": %q}`, text))
+		}
+		return nil
+	}
+	return p.object(name, func(kind string, at int) error {
+		known := false
+		for _, k := range principalTypes {
+			known = known || k == kind
+		}
+		if !known {
+			e := p.errorf(at, "unknown kind of principal %q", kind)
+			if hint := diag.DidYouMean(kind, principalTypes); hint != "" {
+				e = e.WithHint("%s", hint)
+			}
+			if err := p.mistake(e); err != nil {
+				return err
+			}
+			s.principals = append(s.principals, principal{kind: nobodyYet})
+			return p.dec.SkipValue()
+		}
+		return p.strings(kind, false, func(text string, at int) error { return p.onePrincipal(s, kind, text, at) })
+	})
+}
+
+func (p *parser) onePrincipal(s *statement, kind, text string, at int) error {
+	one := principal{text: text}
+	switch kind {
+	case "AWS":
+		one = awsPrincipal(text)
+	case "Service":
+		one.kind = aService
+	case "Federated":
+		one.kind = aProvider
+	case "CanonicalUser":
+		one.kind = aCanonicalUser
+	}
+	if one.kind != everyone && strings.ContainsAny(text, "*?") {
+		one.kind = nobodyYet
+		s.principals = append(s.principals, one)
+		return p.mistake(p.errorf(at, "a principal holds no wildcards: this one is nobody").WithHint("name the account, and its principals in a condition on aws:PrincipalArn"))
+	}
+	s.principals = append(s.principals, one)
+	if one.kind == nobodyYet {
+		return p.mistake(p.errorf(at, "this is no principal").WithHint("an account's number, the ARN of a user, role or session, or *"))
+	}
+	return nil
+}
+
+func (p *parser) conditions(s *statement) error {
+	return p.object("a condition", func(operator string, at int) error {
+		op, hint := parseOperator(operator)
+		if op == nil {
+			e := p.errorf(at, "unknown condition operator %q", operator)
+			if hint != "" {
+				e = e.WithHint("%s", hint)
+			}
+			if err := p.mistake(e); err != nil {
+				return err
+			}
+			s.conditions = append(s.conditions, condition{name: operator, unknown: true})
+			return p.dec.SkipValue()
+		}
+		return p.object(operator, func(key string, at int) error {
+			c := condition{operator: *op, name: operator, key: strings.ToLower(key)}
+			if key == "" {
+				c.unknown = true
+				if err := p.mistake(p.errorf(at, "a condition key must not be empty")); err != nil {
+					return err
+				}
+			}
+			err := p.strings("the value of a condition", true, func(text string, at int) error { return p.value(&c, text, at) })
+			s.conditions = append(s.conditions, c)
+			return err
+		})
+	})
+}
+
+func (p *parser) value(c *condition, text string, at int) error {
+	variables := p.variables && c.operator.family.variables
+	if variables {
+		if err := p.knownVariables(text, at); err != nil {
+			return err
+		}
+	}
+	value, ok := c.operator.family.compile(text, variables)
+	c.texts = append(c.texts, text)
+	if ok {
+		c.values = append(c.values, value)
+		return nil
+	}
+	c.values = append(c.values, func(string, map[string][]string) answer { return unclear })
+	return p.mistake(p.errorf(at, "%s cannot be compared with %q", c.operator.family.of, text))
+}

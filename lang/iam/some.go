@@ -1,0 +1,125 @@
+package iam
+
+// aboutSome answers for a request whose resource is a pattern. A statement
+// that allows is about it where both patterns have a resource in common; one
+// that denies only where it takes all of them away.
+func (s *statement) aboutSome(q *query) bool {
+	asked := compileARN(q.request.Resource, false)
+	all, common := false, false
+	for i := range s.resources {
+		r := &s.resources[i]
+		all = all || r.contains(&asked, q.request.Context)
+		common = common || r.meets(&asked, q.request.Context)
+	}
+	switch {
+	case s.notThose && s.deny:
+		return !common
+	case s.notThose:
+		return !all
+	case s.deny:
+		return all
+	}
+	return common
+}
+
+// part is the pattern of one part; those that a short pattern lacks are stars.
+func (a *arn) part(i int, context map[string][]string) []rune {
+	if a.all || i >= len(a.parts) {
+		return []rune{star}
+	}
+	return a.parts[i].all(context)
+}
+
+// contains tells whether everything that b matches, a does too.
+func (a *arn) contains(b *arn, context map[string][]string) bool {
+	for i := range arnParts {
+		if !a.all && !contains(a.part(i, context), b.part(i, context)) {
+			return false
+		}
+	}
+	return true
+}
+
+// meets tells whether there is something that both match.
+func (a *arn) meets(b *arn, context map[string][]string) bool {
+	for i := range arnParts {
+		if !a.all && !b.all && !meets(a.part(i, context), b.part(i, context)) {
+			return false
+		}
+	}
+	return true
+}
+
+// contains tells whether a matches whatever b does: b is walked once, as a
+// text in which a wildcard can only be met by one of a that is as wide. It is
+// exact for patterns of * and literals, and errs towards no where ? meets *.
+func contains(a, b []rune) bool {
+	reach := closure(a, newSet(len(a)+1).add(0))
+	for _, piece := range b {
+		next := newSet(len(a) + 1)
+		for i := range a {
+			if !reach[i] {
+				continue
+			}
+			switch {
+			case a[i] == star:
+				next.add(i)
+			case piece == star || piece == hole:
+			case a[i] == question || a[i] == piece:
+				next.add(i + 1)
+			}
+		}
+		reach = closure(a, next)
+	}
+	return reach[len(a)]
+}
+
+// meets tells whether some text matches both. A variable without value matches nothing.
+func meets(a, b []rune) bool {
+	row := make([]bool, (len(a)+1)*(len(b)+1))
+	at := func(i, j int) *bool { return &row[i*(len(b)+1)+j] }
+	*at(0, 0) = true
+	for i := range len(a) + 1 {
+		for j := range len(b) + 1 {
+			if !*at(i, j) {
+				continue
+			}
+			freeA, freeB := i < len(a) && a[i] == star, j < len(b) && b[j] == star
+			if freeA {
+				*at(i+1, j) = true
+				if j < len(b) {
+					*at(i, j+1) = true
+				}
+			}
+			if freeB {
+				*at(i, j+1) = true
+				if i < len(a) {
+					*at(i+1, j) = true
+				}
+			}
+			if !freeA && !freeB && i < len(a) && j < len(b) && a[i] != hole && (a[i] == b[j] || a[i] == question || b[j] == question) {
+				*at(i+1, j+1) = true
+			}
+		}
+	}
+	return *at(len(a), len(b))
+}
+
+type set []bool
+
+func newSet(n int) set { return make(set, n) }
+
+func (s set) add(i int) set {
+	s[i] = true
+	return s
+}
+
+// closure adds what is reached when stars match nothing.
+func closure(a []rune, s set) set {
+	for i := range a {
+		if s[i] && a[i] == star {
+			s[i+1] = true
+		}
+	}
+	return s
+}
