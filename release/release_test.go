@@ -112,6 +112,25 @@ func TestExampleIsWhole(t *testing.T) {
 	}
 }
 
+// The jobs for CI are YAML, scan with a report, and keep it where the scan fails.
+func TestJobs(t *testing.T) {
+	for file, keeps := range map[string]string{"github-actions.yml": "if: always()", "gitlab-ci.yml": "when: always"} {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var job map[string]any
+		if err := yaml.Unmarshal(text, &job); err != nil {
+			t.Errorf("%s: %v", file, err)
+		}
+		for _, part := range []string{"haechi scan -format sarif -fail-on high . > haechi.sarif", "sha256sum -c -", keeps} {
+			if !strings.Contains(string(text), part) {
+				t.Errorf("%s lacks %q", file, part)
+			}
+		}
+	}
+}
+
 // Building twice, in two places, gives the same bytes. It is asked for by
 // HAECHI_TEST_RELEASE, since building takes minutes; with =full the second build
 // has a cache of its own, so that everything is compiled anew.

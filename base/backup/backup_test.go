@@ -170,21 +170,24 @@ func TestRefused(t *testing.T) {
 		return changed(func(all []entry) []entry { return append(all[:1:1], append([]entry{{&h, text}}, all[1:]...)...) })
 	}
 	for name, file := range map[string][]byte{
-		"nothing":            nil,
-		"something else":     []byte("PK\x03\x04"),
-		"cut":                whole.Bytes()[:whole.Len()/2],
-		"without its end":    changed(func(all []entry) []entry { return all[:len(all)-1] }),
-		"without a file":     changed(func(all []entry) []entry { return append(all[:3:3], all[4:]...) }),
-		"without its start":  changed(func(all []entry) []entry { return all[1:] }),
-		"a changed file":     changed(func(all []entry) []entry { all[1].text = "another copy"; return all }),
-		"a file too many":    add(tar.Header{Typeflag: tar.TypeReg, Name: "extra", Mode: 0o600}, "x"),
-		"a file twice":       add(tar.Header{Typeflag: tar.TypeReg, Name: "journal/1", Mode: 0o600}, "x"),
-		"a path upwards":     add(tar.Header{Typeflag: tar.TypeReg, Name: "../escaped", Mode: 0o600}, "x"),
-		"a path in between":  add(tar.Header{Typeflag: tar.TypeReg, Name: "a/../../escaped", Mode: 0o600}, "x"),
-		"an absolute path":   add(tar.Header{Typeflag: tar.TypeReg, Name: "/escaped", Mode: 0o600}, "x"),
-		"a link":             add(tar.Header{Typeflag: tar.TypeSymlink, Name: "link", Linkname: "/etc", Mode: 0o777}, ""),
-		"a bomb":             add(tar.Header{Typeflag: tar.TypeReg, Name: "bomb", Mode: 0o600}, strings.Repeat("\x00", 200<<20)),
-		"another form of it": changed(func(all []entry) []entry { all[0].text = strings.Replace(all[0].text, `"form":1`, `"form":2`, 1); return all }),
+		"nothing":           nil,
+		"something else":    []byte("PK\x03\x04"),
+		"cut":               whole.Bytes()[:whole.Len()/2],
+		"without its end":   changed(func(all []entry) []entry { return all[:len(all)-1] }),
+		"without a file":    changed(func(all []entry) []entry { return append(all[:3:3], all[4:]...) }),
+		"without its start": changed(func(all []entry) []entry { return all[1:] }),
+		"a changed file":    changed(func(all []entry) []entry { all[1].text = "another copy"; return all }),
+		"a file too many":   add(tar.Header{Typeflag: tar.TypeReg, Name: "extra", Mode: 0o600}, "x"),
+		"a file twice":      add(tar.Header{Typeflag: tar.TypeReg, Name: "journal/1", Mode: 0o600}, "x"),
+		"a path upwards":    add(tar.Header{Typeflag: tar.TypeReg, Name: "../escaped", Mode: 0o600}, "x"),
+		"a path in between": add(tar.Header{Typeflag: tar.TypeReg, Name: "a/../../escaped", Mode: 0o600}, "x"),
+		"an absolute path":  add(tar.Header{Typeflag: tar.TypeReg, Name: "/escaped", Mode: 0o600}, "x"),
+		"a link":            add(tar.Header{Typeflag: tar.TypeSymlink, Name: "link", Linkname: "/etc", Mode: 0o777}, ""),
+		"a bomb":            add(tar.Header{Typeflag: tar.TypeReg, Name: "bomb", Mode: 0o600}, strings.Repeat("\x00", 200<<20)),
+		"another form of it": changed(func(all []entry) []entry {
+			all[0].text = strings.Replace(all[0].text, `"form":1`, `"form":2`, 1)
+			return all
+		}),
 	} {
 		parent := t.TempDir()
 		folder := filepath.Join(parent, "data")
