@@ -61,7 +61,7 @@ func TestBackupUnderLoad(t *testing.T) {
 		if out, code := r.run("backup", fmt.Sprintf("haechi backup -with-root-key %d.tar.gz && haechi restore -data copy%d %d.tar.gz", i, i, i)); code != "0" {
 			t.Fatal(out)
 		}
-		if out, code := r.run("fsck", fmt.Sprintf("set -e; cd copy%d/repos; for d in *; do git -C $d fsck --no-dangling --connectivity-only && git -C $d cat-file -e $(cat ../../before); done", i)); code != "0" {
+		if out, code := r.run("fsck", fmt.Sprintf("set -e; cd copy%d/repos; for d in *; do git -C $d fsck --no-dangling --connectivity-only; git -C $d cat-file -e $(cat ../../before); done", i)); code != "0" {
 			t.Errorf("the repositories of backup %d: %s", i, out)
 		}
 	}
