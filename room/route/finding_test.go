@@ -28,7 +28,6 @@ func TestTenThousandFindings(t *testing.T) {
 		n := start(t, openDB, c.use, func(c *route.Config) { c.Notify = told.notify })
 		l := listen(t, nil)
 		n.rule("r", allFindings, n.slack("s", l.URL, func(c *route.Receiver) { c.Pacing = route.Pacing{} }))
-		const many = 10000
 		for half := range 2 {
 			for at := half * many / 2; at < (half+1)*many/2; at += 500 {
 				n.publish(storm(at, 500)...)
