@@ -40,7 +40,7 @@ func (a *App) kept(ctx context.Context) ([]console.Kept, error) {
 	}
 	keep, journal := a.Config.Retention, a.Journal.Stats()
 	return []console.Kept{
-		{Name: "the database, with all that has no size here", Size: size, Count: -1},
+		{Name: "the database, with all that has no size here", For: -1, Size: size, Count: -1},
 		{Name: "events on the bus", For: a.Bus.Retention(), Size: -1, Count: events.Events},
 		{Name: "deliveries, and dead letters", For: keep.Deliveries, Size: -1, Count: told},
 		{Name: "logs of runs and results of scans", For: keep.Logs, Size: -1, Count: -1},

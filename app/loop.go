@@ -35,7 +35,7 @@ func (a *App) sourceStation(ctx context.Context) (console.Station, error) {
 }
 
 func (a *App) journalStation(context.Context) (console.Station, error) {
-	return console.Station{Name: "journal", Count: int(a.Journal.Stats().Records), Trains: "records since the start"}, nil
+	return console.Station{Name: "journal", Count: int(a.Journal.Stats().Records), Trains: "new records"}, nil
 }
 
 func (a *App) inventoryStation(ctx context.Context) (console.Station, error) {

@@ -24,6 +24,7 @@ type findingRow struct {
 	Severity       finding.Label
 	Title, Where   string
 	Product        string
+	Products       string // path to what is open of the product
 	Status         finding.Status
 	Archived       bool
 	Updated        string
@@ -32,9 +33,13 @@ type findingRow struct {
 
 func rowOf(lang string, f *finding.Finding, choose bool) findingRow {
 	ref := encodeRef(hub.RefOf(*f))
+	products := filterPath(openFilter + ` product:"` + f.ProductName + `"`)
+	if tool := f.ProductFields[finding.FieldTool]; tool != "" {
+		products = filterPath(openFilter + ` tool:"` + tool + `"`)
+	}
 	return findingRow{
 		Key: finding.Fingerprint(ref)[:12], Ref: ref, Path: findingPath(f), Severity: f.Label(), Title: titleOf(lang, f), Where: f.Where(),
-		Product: cmp.Or(f.ProductFields[finding.FieldTool], f.ProductName), Status: f.Status(), Archived: f.RecordState == finding.Archived,
+		Product: cmp.Or(f.ProductFields[finding.FieldTool], f.ProductName), Products: products, Status: f.Status(), Archived: f.RecordState == finding.Archived,
 		Updated: cmp.Or(f.LastObservedAt, f.UpdatedAt), Choose: choose,
 	}
 }

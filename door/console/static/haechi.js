@@ -32,7 +32,9 @@
         const was = next.innerHTML;
         if (now.querySelector("input:checked, input:focus, textarea:focus, select:focus")) continue; // what is under way is not swept away
         const open = [...now.querySelectorAll("details[open]")].map((d) => d.id).filter(Boolean);
+        const focused = now.contains(document.activeElement) ? document.activeElement.getAttribute("href") : null;
         now.replaceChildren(...next.childNodes);
+        if (focused) [...now.querySelectorAll("a")].find((a) => a.getAttribute("href") === focused)?.focus({ preventScroll: true });
         now.dataset.was = was;
         for (const id of open) document.getElementById(id)?.setAttribute("open", "");
         localTimes(now);
