@@ -4,6 +4,8 @@ import (
 	"bufio"
 	"bytes"
 	"cmp"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"io"
 	"io/fs"
@@ -33,6 +35,13 @@ func Find(env func(string) string, local, first string) (*Client, error) {
 	if u, err := url.Parse(c.Endpoint); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
 		return nil, fault.Invalid.Errorf("%q is not the address of a server (http://127.0.0.1:8080)", c.Endpoint)
 	}
+	if file := env("AWS_CA_BUNDLE"); file != "" {
+		transport, err := trusting(file)
+		if err != nil {
+			return nil, err
+		}
+		c.HTTP.Transport = transport
+	}
 	config, err := sharedProfile(env, "AWS_CONFIG_FILE", "config")
 	if err != nil {
 		return nil, err
@@ -59,6 +68,21 @@ func Find(env func(string) string, local, first string) (*Client, error) {
 		return c, nil
 	}
 	return nil, fault.Invalid.Errorf("there are no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE; a server's first ones stand in %s until they were used", first)
+}
+
+// trusting is a transport for servers whose certificates the authorities in a file have signed.
+func trusting(file string) (*http.Transport, error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fault.Invalid.Errorf("reading the authorities that AWS_CA_BUNDLE names: %w", err)
+	}
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(text) {
+		return nil, fault.Invalid.Errorf("%s, which AWS_CA_BUNDLE names, holds no certificate", file)
+	}
+	t := http.DefaultTransport.(*http.Transport).Clone()
+	t.TLSClientConfig = &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
+	return t, nil
 }
 
 // profile is one section of a shared file.

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strings"
 	"syscall"
@@ -62,6 +63,17 @@ func (e *Error) Unwrap() error {
 		return fault.Conflict // it cannot be done; how it was asked is not what is wrong
 	}
 	return fault.Internal
+}
+
+// Private tells whether nobody on the way can read what is sent: a signature
+// keeps its secret anywhere, but what stands in a call does not.
+func (c *Client) Private() bool {
+	u, err := url.Parse(c.Endpoint)
+	if err != nil {
+		return false
+	}
+	ip, err := netip.ParseAddr(u.Hostname())
+	return u.Scheme == "https" || u.Hostname() == "localhost" || err == nil && ip.IsLoopback()
 }
 
 // JSON calls an operation of a service that speaks AWS's JSON protocol.

@@ -2,6 +2,9 @@ package remote_test
 
 import (
 	"context"
+	"encoding/pem"
+	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -110,6 +113,33 @@ func TestCall(t *testing.T) {
 	s.Close()
 	if err := call(); fault.Of(err) != fault.Unavailable || !strings.Contains(err.Error(), "haechi serve") {
 		t.Errorf("without a server: %v", err)
+	}
+}
+
+// A private authority's server is called if AWS_CA_BUNDLE names the authority, and not otherwise.
+func TestAuthorities(t *testing.T) {
+	s := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("{}")) }))
+	t.Cleanup(s.Close)
+	s.Config.ErrorLog = log.New(io.Discard, "", 0)
+	bundle := write(t, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw})))
+	env := map[string]string{"HAECHI_ENDPOINT": s.URL, "AWS_ACCESS_KEY_ID": "AK", "AWS_SECRET_ACCESS_KEY": "s"}
+	for _, c := range []struct{ bundle, want string }{{"", "certificate"}, {bundle, ""}, {write(t, "none"), "holds no certificate"}} {
+		env["AWS_CA_BUNDLE"] = c.bundle
+		client, err := remote.Find(environment(env), "", "")
+		if err == nil {
+			err = client.JSON(t.Context(), "events", "AWSEvents.X", struct{}{}, &struct{}{})
+		}
+		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+			t.Errorf("with %q: %v, want %q", c.bundle, err, c.want)
+		}
+	}
+}
+
+func TestPrivate(t *testing.T) {
+	for endpoint, want := range map[string]bool{"http://127.0.0.1:8080": true, "http://[::1]:8080": true, "http://localhost": true, "https://haechi.example.com": true, "http://haechi.example.com": false, "http://10.0.0.1:8080": false, "http://127.0.0.1.example.com": false} {
+		if got := (&remote.Client{Endpoint: endpoint}).Private(); got != want {
+			t.Errorf("%s: %v", endpoint, got)
+		}
 	}
 }
 

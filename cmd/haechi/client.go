@@ -53,6 +53,18 @@ func findServer(c call, endpoint, data string) (*remote.Client, error) {
 	return remote.Find(env, "http://"+config.Listen, filepath.Join(config.Data, access.FirstFile))
 }
 
+// insecureFlag is for calls that hold secrets. The function that comes back
+// refuses to make them where others on the way could read them.
+func insecureFlag(flags *flag.FlagSet) func(*remote.Client) error {
+	insecure := flags.Bool("insecure", false, "send secrets without TLS off this machine, in a network that is trusted")
+	return func(client *remote.Client) error {
+		if *insecure || client.Private() {
+			return nil
+		}
+		return usagef("secrets would go to %s in clear: give an https:// address, or -insecure in a network that is trusted", client.Endpoint)
+	}
+}
+
 // formatFlag is -format with its choices, the first of which is the default.
 func formatFlag(flags *flag.FlagSet, choices ...string) func() (string, error) {
 	format := flags.String("format", choices[0], strings.Join(choices, ", "))

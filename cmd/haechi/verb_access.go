@@ -28,6 +28,7 @@ meanwhile. Everything else is on the console's page Users.
 func accessDo(ctx context.Context, c call, flags *flag.FlagSet) error {
 	read := serverFlags(c, flags)
 	endpoint := endpointFlag(flags)
+	private := insecureFlag(flags)
 	user := flags.String("user", "", "whose token it is to be (who asks)")
 	rest, err := parse(c, flags, 1, 2)
 	if err != nil {
@@ -40,11 +41,14 @@ func accessDo(ctx context.Context, c call, flags *flag.FlagSet) error {
 		}
 		return accessReset(ctx, c, read)
 	case rest[0] == "token" && len(rest) == 2 && (rest[1] == "git" || rest[1] == "intake"):
-		if err := only(flags, "token", "user"); err != nil {
+		if err := only(flags, "token", "user", "insecure"); err != nil {
 			return err
 		}
 		client, err := findServer(c, *endpoint, flags.Lookup("data").Value.String())
 		if err != nil {
+			return err
+		}
+		if err := private(client); err != nil {
 			return err
 		}
 		var made struct{ Value string }

@@ -34,6 +34,7 @@ the server with the files.
 func config(ctx context.Context, c call, flags *flag.FlagSet) error {
 	find := clientFlags(c, flags)
 	file := flags.String("config", "", "haechi.yaml (haechi.yaml in the data folder, where there is one)")
+	private := insecureFlag(flags)
 	dry := flags.Bool("dry-run", false, "tell what would change, and change nothing")
 	format := formatFlag(flags, "table", "json")
 	rest, err := parse(c, flags, 1, 2)
@@ -68,7 +69,7 @@ func config(ctx context.Context, c call, flags *flag.FlagSet) error {
 		fmt.Fprintf(c.stdout, "fine: %d buses, %d targets, %d routes\n", len(want.Buses), len(want.Receivers), len(want.Rules))
 		return nil
 	case "apply":
-		if err := only(flags, do, "dry-run", "format"); err != nil {
+		if err := only(flags, do, "dry-run", "format", "insecure"); err != nil {
 			return err
 		}
 		want, files, err := readRoutes(rest[0])
@@ -88,6 +89,11 @@ func config(ctx context.Context, c call, flags *flag.FlagSet) error {
 		client, err := find()
 		if err != nil {
 			return err
+		}
+		if len(in.Secrets) > 0 {
+			if err := private(client); err != nil {
+				return err
+			}
 		}
 		var out applyAnswer
 		if err := client.JSON(ctx, "haechi", "Haechi.ApplyConfig", in, &out); err != nil {
