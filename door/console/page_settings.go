@@ -12,11 +12,11 @@ import (
 
 // Kept is something that takes room on disk: how long it is kept, and how much there is.
 type Kept struct {
-	Name  string // English
+	Name  string        // English
 	For   time.Duration // 0 is for ever, less is not one span
-	Size  int64 // bytes, or -1 where it is not known
-	Most  int64 // bytes, or 0 where there is no bound
-	Count int64 // -1 where it is not known
+	Size  int64         // bytes, or -1 where it is not known
+	Most  int64         // bytes, or 0 where there is no bound
+	Count int64         // -1 where it is not known
 }
 
 // Days is For in days.

@@ -186,6 +186,9 @@ func TestPages(t *testing.T) {
 				for _, wrong := range readable(t, page) {
 					t.Errorf("%s in %s: %s", path, lang, wrong)
 				}
+				if english := untranslated(page); (len(english) > 0) != (lang == "en") {
+					t.Errorf("%s in %s says in English: %q", path, lang, english)
+				}
 				if n := len(page.all("script")); n != 1 {
 					t.Errorf("%s: %d scripts", path, n)
 				}
@@ -200,6 +203,24 @@ func TestPages(t *testing.T) {
 			}
 		}
 	})
+}
+
+// untranslated are the texts of a page that have Korean and are English.
+func untranslated(page *node) (all []string) {
+	korean := console.Korean()
+	page.walk(func(n *node, in []*node) {
+		text := strings.TrimSpace(n.text)
+		code := n.name == "code" || n.name == "pre" || n.name == "option" || slices.ContainsFunc(in, func(n *node) bool { return n.name == "details" && n.attr["id"] == "fields" })
+		if said, ok := korean[text]; ok && said != text && !code && len(n.nodes) == 0 {
+			all = append(all, text)
+		}
+		for _, name := range []string{"aria-label", "placeholder", "data-confirm"} {
+			if said, ok := korean[n.attr[name]]; ok && said != n.attr[name] {
+				all = append(all, n.attr[name])
+			}
+		}
+	})
+	return all
 }
 
 // Pages about what is not there say so, and no address brings the console down.

@@ -21,6 +21,7 @@
   const refresh = async () => {
     if (busy) { again = true; return; }
     busy = true;
+    const began = performance.now();
     try {
       const answer = await fetch(location.href, { headers: { Accept: "text/html" }, credentials: "same-origin" });
       if (answer.redirected && new URL(answer.url).pathname === "/sign-in") { location.href = answer.url; return; }
@@ -43,7 +44,7 @@
       document.title = page.title;
     } finally {
       busy = false;
-      if (again) { again = false; setTimeout(refresh, 400); }
+      if (again) { again = false; setTimeout(refresh, 400 + 3 * (performance.now() - began)); } // a slow page is not asked for all the time
     }
   };
   if (document.querySelector("[data-live]") && window.EventSource) {
