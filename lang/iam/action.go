@@ -9,6 +9,7 @@ type action struct {
 	name    string // lower case
 	broken  bool   // matches nothing
 	all     bool   // matches everything
+	at      int    // in the policy's text
 }
 
 func compileAction(text string) action {

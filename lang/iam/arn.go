@@ -8,6 +8,7 @@ type arn struct {
 	text  string
 	parts []glob
 	all   bool // only stars: matches what is no ARN too
+	at    int  // in the policy's text
 }
 
 const arnParts = 6

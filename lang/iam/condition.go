@@ -49,6 +49,7 @@ type condition struct {
 	texts    []string
 	values   []value
 	unknown  bool // the operator is none we know; see statement.meets
+	at       int  // in the policy's text
 }
 
 // plain are the operators without set prefix and IfExists. A name with Not is

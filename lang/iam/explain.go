@@ -169,6 +169,10 @@ func (p *Policy) lacks(s *statement, q *query) string {
 		switch {
 		case c.unknown && !s.deny:
 			return fmt.Sprintf("its condition %s is not understood", c.name)
+		case q.open(c.key):
+			if s.deny {
+				return fmt.Sprintf("its condition on %s is supposed not to hold", c.key)
+			}
 		case !c.unknown && !c.holds(q.request.Context):
 			return c.lacks(q.request.Context)
 		}

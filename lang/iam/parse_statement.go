@@ -16,7 +16,7 @@ func (p *parser) statement() (statement, error) {
 		switch name {
 		case "Sid":
 			var err error
-			s.sid, _, err = p.string(name)
+			s.sid, s.sidAt, err = p.string(name)
 			return err
 		case "Effect":
 			var err error
@@ -92,6 +92,7 @@ func (p *parser) whole(s *statement, effect, named string) error {
 
 func (p *parser) action(s *statement, text string, at int) error {
 	a := compileAction(text)
+	a.at = at
 	s.actions = append(s.actions, a)
 	if a.broken {
 		e := p.errorf(at, "an action is written service:Name, or *")
@@ -104,7 +105,9 @@ func (p *parser) action(s *statement, text string, at int) error {
 }
 
 func (p *parser) resource(s *statement, text string, at int) error {
-	s.resources = append(s.resources, compileARN(text, p.variables))
+	r := compileARN(text, p.variables)
+	r.at = at
+	s.resources = append(s.resources, r)
 	if !strings.HasPrefix(text, "arn:") && strings.Trim(text, "*") != "" && !(p.variables && strings.HasPrefix(text, "${")) {
 		return p.mistake(p.errorf(at, "a resource is an ARN, or *"))
 	}
@@ -135,7 +138,9 @@ func (p *parser) principal(s *statement, name string, at int) error {
 		if err != nil {
 			return err
 		}
-		s.principals = append(s.principals, awsPrincipal(text))
+		one := awsPrincipal(text)
+		one.at = at
+		s.principals = append(s.principals, one)
 		if text != "*" {
 			return p.mistake(p.errorf(at, `a principal is "*", or an object`).WithHint(`{"AWS": %q}`, text))
 		}
@@ -173,6 +178,7 @@ func (p *parser) onePrincipal(s *statement, kind, text string, at int) error {
 	case "CanonicalUser":
 		one.kind = aCanonicalUser
 	}
+	one.at = at
 	if one.kind != everyone && strings.ContainsAny(text, "*?") {
 		one.kind = nobodyYet
 		s.principals = append(s.principals, one)
@@ -196,11 +202,11 @@ func (p *parser) conditions(s *statement) error {
 			if err := p.mistake(e); err != nil {
 				return err
 			}
-			s.conditions = append(s.conditions, condition{name: operator, unknown: true})
+			s.conditions = append(s.conditions, condition{name: operator, unknown: true, at: at})
 			return p.dec.SkipValue()
 		}
 		return p.object(operator, func(key string, at int) error {
-			c := condition{operator: *op, name: operator, key: strings.ToLower(key)}
+			c := condition{operator: *op, name: operator, key: strings.ToLower(key), at: at}
 			if key == "" {
 				c.unknown = true
 				if err := p.mistake(p.errorf(at, "a condition key must not be empty")); err != nil {

@@ -44,6 +44,7 @@ func (k Kind) principals() bool { return k != Identity && k != ServiceControl }
 type Policy struct {
 	Name       string
 	kind       Kind
+	old        bool // a version in which variables are text
 	statements []statement
 	services   map[string][]int32 // statements to ask about a service; nil where there are few
 	wide       []int32            // statements to ask about all others
@@ -51,6 +52,7 @@ type Policy struct {
 
 type statement struct {
 	sid        string
+	sidAt      int // in the text
 	place      int // in the text
 	deny       bool
 	actions    []action
@@ -139,6 +141,12 @@ func (s *statement) meets(q *query) bool {
 		c := &s.conditions[i]
 		if c.unknown {
 			if !s.deny {
+				return false
+			}
+			continue
+		}
+		if q.open(c.key) {
+			if s.deny {
 				return false
 			}
 			continue

@@ -36,6 +36,7 @@ type principal struct {
 	text    string
 	account string // of anAccount and aRole
 	name    string // of aRole, without path
+	at      int    // in the policy's text
 }
 
 // awsPrincipal reads what stands below AWS.

@@ -30,6 +30,10 @@ type Request struct {
 	// Some makes Resource a pattern, and the question: is there a resource of
 	// that form for which the answer is yes? A service never asks it; people do.
 	Some bool
+	// Suppose asks for the best case: what the context does not say, and does
+	// not follow from who asks, is taken to be what an Allow wants it to be,
+	// and not what a Deny does.
+	Suppose bool
 }
 
 // Known is r with what follows from the principal added to its context: the
@@ -93,4 +97,9 @@ func (q *query) read(r Request) {
 	q.service = strings.ToLower(q.service)
 	q.resource = nameOf(r.Resource)
 	q.who = callerOf(r.Principal)
+}
+
+// open tells whether a condition on a key is left to be supposed.
+func (q *query) open(key string) bool {
+	return q.request.Suppose && !strings.HasPrefix(key, "aws:principal") && !strings.HasPrefix(key, "aws:user") && len(lookup(q.request.Context, key)) == 0
 }

@@ -4,6 +4,10 @@ package iam
 // that allows is about it where both patterns have a resource in common; one
 // that denies only where it takes all of them away.
 func (s *statement) aboutSome(q *query) bool {
+	const most = 4096 // a pattern longer than any ARN is about nothing, and costs nothing
+	if len(q.request.Resource) > most {
+		return false
+	}
 	asked := compileARN(q.request.Resource, false)
 	all, common := false, false
 	for i := range s.resources {
@@ -76,33 +80,30 @@ func contains(a, b []rune) bool {
 
 // meets tells whether some text matches both. A variable without value matches nothing.
 func meets(a, b []rune) bool {
-	row := make([]bool, (len(a)+1)*(len(b)+1))
-	at := func(i, j int) *bool { return &row[i*(len(b)+1)+j] }
-	*at(0, 0) = true
+	row, below := newSet(len(b)+1).add(0), newSet(len(b)+1)
 	for i := range len(a) + 1 {
+		clear(below)
 		for j := range len(b) + 1 {
-			if !*at(i, j) {
+			if !row[j] {
 				continue
 			}
-			freeA, freeB := i < len(a) && a[i] == star, j < len(b) && b[j] == star
-			if freeA {
-				*at(i+1, j) = true
-				if j < len(b) {
-					*at(i, j+1) = true
-				}
+			inA, inB := i < len(a), j < len(b)
+			freeA, freeB := inA && a[i] == star, inB && b[j] == star
+			if inB && (freeA || freeB) {
+				row[j+1] = true
 			}
-			if freeB {
-				*at(i, j+1) = true
-				if i < len(a) {
-					*at(i+1, j) = true
-				}
+			if inA && (freeA || freeB) {
+				below[j] = true
 			}
-			if !freeA && !freeB && i < len(a) && j < len(b) && a[i] != hole && (a[i] == b[j] || a[i] == question || b[j] == question) {
-				*at(i+1, j+1) = true
+			if inA && inB && !freeA && !freeB && a[i] != hole && (a[i] == b[j] || a[i] == question || b[j] == question) {
+				below[j+1] = true
 			}
 		}
+		if i < len(a) {
+			row, below = below, row
+		}
 	}
-	return *at(len(a), len(b))
+	return row[len(b)]
 }
 
 type set []bool
