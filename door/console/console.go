@@ -169,7 +169,7 @@ func (o *Console) pages() []page {
 		all = append(all, o.resources(), o.resource())
 	}
 	if o.config.Routes != nil {
-		all = append(all, o.routes(), o.route(), o.receiver(), o.deliveries())
+		all = append(all, o.routes(), o.route(), o.receiver(), o.deliveries(), o.letter())
 	}
 	return append(all, o.users(), o.settings())
 }

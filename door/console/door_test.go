@@ -334,6 +334,9 @@ func TestDeadLetters(t *testing.T) {
 	if len(dead) != 1 {
 		t.Fatalf("%d dead letters", len(dead))
 	}
+	if a := p.get("/deliveries/" + dead[0]); a.status != http.StatusOK || !strings.Contains(a.body, "410") || !strings.Contains(a.body, "CodePipeline Pipeline Execution State Change") || len(readable(t, read(t, a.body))) > 0 {
+		t.Errorf("looking at it: %d %s", a.status, a.body)
+	}
 	if a := p.post("/deliveries/retry"); a.status != http.StatusBadRequest {
 		t.Errorf("sending none again: %d", a.status)
 	}
@@ -346,6 +349,19 @@ func TestDeadLetters(t *testing.T) {
 	}
 	if left := refs(t, p.get("/deliveries?state=dead").body); len(left) != 0 {
 		t.Errorf("%d are left", len(left))
+	}
+}
+
+// A receiver can be tried before anything depends on it.
+func TestTryReceiver(t *testing.T) {
+	h := home(t)
+	h.listeners()
+	p := h.admin()
+	if a := p.post("/routes/receiver/try", "kind", "slack", "name", "security"); a.status != http.StatusOK || !strings.Contains(a.body, "The receiver has taken the message.") {
+		t.Errorf("one that takes it: %d %s", a.status, a.body)
+	}
+	if a := p.post("/routes/receiver/try", "kind", "webhook", "name", "ticket-system"); a.status != http.StatusOK || !strings.Contains(a.body, "410") || strings.Contains(a.body, "has taken") {
+		t.Errorf("one that refuses it: %d %s", a.status, a.body)
 	}
 }
 

@@ -12,6 +12,7 @@ type deliveryRow struct {
 	route.LogEntry
 	To     string // short name of the target
 	ToPath string
+	Path   string // of a dead letter's page
 	Choose bool
 }
 
@@ -97,6 +98,9 @@ func (o *Console) deliveriesView(r *request) (any, error) {
 	may := r.may("haechi:RetryDeadLetters")
 	for _, e := range list {
 		row := deliveryRow{LogEntry: e, To: o.shortTarget(e.Target), ToPath: deliveriesPath(e.Target), Choose: may && e.State == route.Dead}
+		if e.State == route.Dead {
+			row.Path = "/deliveries/" + url.PathEscape(e.ID)
+		}
 		v.Choose = v.Choose || row.Choose
 		v.Rows = append(v.Rows, row)
 	}

@@ -29,6 +29,7 @@ type receiverView struct {
 	Interval string
 	Rules    []string // that tell it
 	Problem  string   // what is wrong with what was filled in
+	Tried    bool     // a message to try it was taken
 }
 
 func (o *Console) receiver() page {
@@ -43,6 +44,7 @@ func (o *Console) receiver() page {
 		view: o.receiverView,
 		actions: map[string]action{
 			"/routes/receiver":        {asks: ask("haechi:PutReceiver"), do: o.putReceiver, again: o.receiverAgain},
+			"/routes/receiver/try":    {asks: ask("haechi:PutReceiver"), show: o.tryReceiver},
 			"/routes/receiver/delete": {asks: ask("haechi:DeleteReceiver"), do: o.deleteReceiver},
 		},
 	}
@@ -69,19 +71,35 @@ func (o *Console) receiverNamed(r *request, kind, name string) (route.Receiver, 
 	return all[i], nil
 }
 
-func (o *Console) receiverView(r *request) (any, error) {
+func (o *Console) receiverView(r *request) (any, error) { return o.receiverNow(r) }
+
+// tryReceiver sends a message to try a receiver as it was saved last, and shows what came of it.
+func (o *Console) tryReceiver(r *request) (any, error) {
+	v, err := o.receiverNow(r)
+	if err != nil || v.New {
+		return v, err
+	}
+	if err := o.config.Routes.Try(r.Context(), v.Kind.Name, v.Receiver.Name); err != nil {
+		v.Problem = err.Error()
+	}
+	v.Tried = v.Problem == ""
+	return v, nil
+}
+
+// receiverNow is the page of a receiver as it was saved last, or of a new one.
+func (o *Console) receiverNow(r *request) (v receiverView, err error) {
 	kind, err := kindNamed(r.FormValue("kind"))
 	if err != nil {
-		return nil, err
+		return v, err
 	}
-	v := receiverView{Kind: kind, Change: r.may("haechi:PutReceiver"), New: r.FormValue("name") == ""}
+	v = receiverView{Kind: kind, Change: r.may("haechi:PutReceiver"), New: r.FormValue("name") == ""}
 	if !v.New {
 		if v.Receiver, err = o.receiverNamed(r, kind.Name, r.FormValue("name")); err != nil {
-			return nil, err
+			return v, err
 		}
 		v.Log = deliveriesPath(v.Receiver.ARN)
 		if v.Rules, _, err = o.config.Routes.RulesTo(r.Context(), route.DefaultBus, v.Receiver.ARN, route.Page{}); err != nil {
-			return nil, err
+			return v, err
 		}
 	}
 	if i := time.Duration(v.Receiver.Pacing.Interval); i > 0 {

@@ -229,7 +229,7 @@ func TestMissing(t *testing.T) {
 	p := h.admin()
 	for path, want := range map[string]int{
 		"/nowhere": 404, "/findings/x": 404, "/findings/bnVsbA": 404, "/resources/x": 404, "/runs/x": 404, "/runs/x/log": 404, "/routes/rule?name=x": 404, "/routes/rule?bus=x&name=y": 404,
-		"/routes/receiver?kind=x": 404, "/routes/receiver?kind=slack&name=x": 404, "/deliveries?state=x": 400, "/findings?insight=x": 404, "/findings?token=x": 400, "/runs?before=x": 404,
+		"/routes/receiver?kind=x": 404, "/routes/receiver?kind=slack&name=x": 404, "/deliveries?state=x": 400, "/deliveries/x": 404, "/findings?insight=x": 404, "/findings?token=x": 400, "/runs?before=x": 404,
 		"/resources?token=x": 400, console.ResourcePath(inventory.Key{ID: "y"}) + "?at=then": 400, "/deliveries?after=x": 400, console.ResourcePath(inventory.Key{ID: "x"}): 404, "/static/none.css": 404, "/findings/" + strings.Repeat("A", 4000): 404,
 	} {
 		if a := p.get(path); a.status != want {
