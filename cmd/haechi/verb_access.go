@@ -13,7 +13,7 @@ import (
 )
 
 func accessVerb() verb {
-	return verb{name: "access", args: "token git|intake | reset", summary: "tokens, and a way in for who has lost it", help: `
+	return verb{name: "access", args: "token git | token intake | reset", summary: "tokens, and a way in for who has lost it", help: `
   haechi access token intake                 a token to send logs with
   haechi access token git -user kim          kim's password for git over HTTP
   haechi access reset -data /var/lib/haechi
