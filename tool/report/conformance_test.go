@@ -68,7 +68,33 @@ func read(text []byte, o report.Options) (*report.Report, []finding.Finding, err
 var right = map[string]struct {
 	want int
 	why  string
-}{}
+}{
+	"asff/awssecurityhub__config_many_findings.json":                   {0, "all three are PASSED: no findings"},
+	"burp-xml/burp__seven_findings.xml":                                {16, "an issue at another path is another finding; upstream groups by kind"},
+	"cargo-audit-json/cargo_audit__many_findings.json":                 {7, "three crates are unmaintained, which has an advisory each; the six that are yanked have none"},
+	"checkov-json/checkov__checkov-report-many-vuln.json":              {3, "its failed checks"},
+	"gitleaks-json/gitleaks__version_7.5.0.json":                       {4, "a secret is one finding in a file; commits and lines are occurrences"},
+	"kics-json/kics__many_findings.json":                               {15, "four records are the same in every member"},
+	"nikto-json/nikto__juice-shop.json":                                {151, "another address is another finding; upstream groups by id"},
+	"nikto-xml/nikto__nikto-output.xml":                                {13, "its items"},
+	"njsscan-json/njsscan__njsscan_many_vuln.json":                     {5, "its files, rule by rule"},
+	"nuclei-jsonl/nuclei__many_findings.json":                          {18, "what another matcher found is another finding; upstream groups by template and host"},
+	"nuclei-jsonl/nuclei__multiple_v3.json":                            {6, "two versions of TLS are two findings"},
+	"pip-audit-json/pip_audit__many_vulns_new.json":                    {7, "its vulns"},
+	"prowler-ocsf/aws_prowler_v3plus__many_vuln_after_4_5_0.ocsf.json": {3, "one of them is suppressed, and arrives as such; upstream drops it"},
+	"retirejs-json/retirejs__latest.json":                              {23, "26 records, of which three pairs are about one CVE in one file"},
+	"sarif/sar__Baseline.sarif":                                        {3, "one result is absent"},
+	"sarif/sarif__flawfinder.sarif":                                    {53, "one result is of kind pass"},
+	"sarif/sarif__gitleaks_7.5.0.sarif":                                {4, "each is there once for each of two commits, and otherwise the same"},
+	"snyk-json/snyk__snykcontainer_issue_epss.json":                    {13, "twelve are in an application within the image; upstream does not look there"},
+	"sonarqube-hotspots-api/api_sonarqube__hotspots__many_vulns.json":  {2, "its elements"},
+	"sonarqube-issues-api/api_sonarqube__issues.json":                  {3, "its elements"},
+	"spotbugs-xml/spotbugs__version_4.4.0.xml":                         {56, "another class, method or field is another finding; upstream groups by kind"},
+	"testssl-csv/testssl__defectdojo_many_vuln.csv":                    {17, "524 of 541 rows are OK or INFO"},
+	"tfsec-json/tfsec__many_findings_current.json":                     {19, "another resource is another finding; upstream groups by place"},
+	"wapiti-json/local__wapiti-3.0.4-go-web-app.json":                  {22, "the list counts vulnerabilities alone; five anomalies are one by place and parameter"},
+	"wpscan-json/wpscan__wordpress_many_vuln.json":                     {10, "three vulnerabilities and seven things of interest; upstream drops two of these"},
+}
 
 // Every published report of a format that is read gives the right number of findings.
 func TestConformance(t *testing.T) {

@@ -78,7 +78,7 @@ func sonarPath(n node, names map[string]string) string {
 }
 
 func sonarIssue(n node, names map[string]string) record {
-	rec := record{rule: n.text("rule"), title: n.text("message"), severity: n.text("severity"), file: sonarPath(n, names), line: max(n.int("line"), n.int("textRange", "startLine")), fingerprint: n.text("key"), tie: []string{}, cwe: cweTags(n.texts("tags")), owasp: owaspTags(n.texts("tags")), first: stamp(n.text("creationDate")),
+	rec := record{rule: n.text("rule"), title: n.text("message"), severity: n.text("severity"), file: sonarPath(n, names), line: max(n.int("line"), n.int("textRange", "startLine")), fingerprint: n.text("key"), cwe: cweTags(n.texts("tags")), owasp: owaspTags(n.texts("tags")), first: stamp(n.text("creationDate")),
 		fields: map[string]string{"kind": n.text("type"), "effort": n.first("effort", "debt"), "tags": strings.Join(n.texts("tags"), " ")}}
 	if n.int("textRange", "startOffset") > 0 {
 		rec.column = n.int("textRange", "startOffset") + 1
@@ -106,7 +106,7 @@ func sonarState(n node, rec *record) {
 }
 
 func sonarHotspot(n node, names map[string]string) record {
-	rec := record{rule: or(n.text("ruleKey"), "hotspot/"+n.text("securityCategory")), title: n.text("message"), severity: n.text("vulnerabilityProbability"), file: sonarPath(n, names), line: max(n.int("line"), n.int("textRange", "startLine")), fingerprint: n.text("key"), tie: []string{}, first: stamp(n.text("creationDate")),
+	rec := record{rule: or(n.text("ruleKey"), "hotspot/"+n.text("securityCategory")), title: n.text("message"), severity: n.text("vulnerabilityProbability"), file: sonarPath(n, names), line: max(n.int("line"), n.int("textRange", "startLine")), fingerprint: n.text("key"), first: stamp(n.text("creationDate")),
 		fields: map[string]string{"kind": "SECURITY_HOTSPOT", "category": n.text("securityCategory"), "review": n.text("status")}}
 	sonarState(n, &rec)
 	return rec

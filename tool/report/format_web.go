@@ -154,6 +154,7 @@ func wpscanFormat() format {
 					ids = append(ids, "CVE-"+strings.TrimPrefix(id, "CVE-"))
 				}
 				rec.vulnerability, rec.aliases = cve(append(ids, rec.rule)...)
+				rec.tie = []string{rec.title}
 				if len(rec.fixed) > 0 {
 					rec.fix = "Update " + what + " to " + rec.fixed[0] + "."
 				}

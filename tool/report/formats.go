@@ -24,7 +24,7 @@ func formats() []format {
 		codeScanningFormat(), dependabotFormat(), dependabotAPIFormat(), secretScanningFormat(), gitlabFormat(),
 		sonarIssuesFormat(), sonarIssueListFormat(), sonarHotspotsFormat(), sonarHotspotListFormat(), sonarReportFormat(),
 		gitleaksFormat(), gitleaks7Format(), gitleaksCSVFormat(), trufflehogFormat(), trufflehog3Format(), detectSecretsFormat(),
-		checkovFormat(), kicsFormat(), cfnNagFormat(), tfsecFormat(), terrascanFormat(), conftestFormat(), kubeBenchFormat(), kubescapeFormat(), hadolintFormat(), dockleFormat(),
+		checkovFormat(), kicsFormat(), cfnNagFormat(), terrascanFormat(), tfsecFormat(), conftestFormat(), kubeBenchFormat(), kubescapeFormat(), hadolintFormat(), dockleFormat(),
 		prowler3Format(), prowlerCSVFormat(), scoutSuiteFormat(),
 		zapFormat(), zapXMLFormat(), burpFormat(), burpAPIFormat(), nessusFormat(), nessusXMLFormat(), openvasFormat(), nmapFormat(), nucleiFormat(), niktoFormat(), niktoXMLFormat(), wapitiFormat(), wapitiXMLFormat(), wpscanFormat(), testsslFormat(),
 		wazuhFormat(), genericFormat(),

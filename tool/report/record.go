@@ -148,13 +148,16 @@ func (r *record) identity() (key, variant) {
 		parts = append(parts, "line", strings.Join(strings.Fields(r.excerpt), " "))
 	}
 	parts = append(parts, r.key...)
+	if r.secret != "" {
+		return keyOf(parts...), variant{} // wherever in the file, and in how many commits
+	}
 	v := variant{line: int32(r.line), column: int32(r.column)}
 	switch {
 	case r.tie != nil:
 		v.tie = keyOf(r.tie...)
 	case r.vulnerability != "" && r.pkg != "":
 		v.tie = keyOf(r.installed)
-	case r.secret == "":
+	default:
 		v.tie = keyOf(r.title, r.text, r.resource)
 	}
 	return keyOf(parts...), v
