@@ -175,7 +175,7 @@ func (p Bar) SVG() string {
 		words = append(words, part.Name+" "+short(amount(part.Value)))
 	}
 	var b strings.Builder
-	open(&b, "chart bar", p.Width, p.Height, p.Title, strings.Join(words, ", "))
+	open(&b, "chart bar", p.Width, p.Height, p.Title, strings.Join(words, ", "), ` preserveAspectRatio="none"`) // as wide as there is room, and no higher
 	fmt.Fprintf(&b, `<rect class="empty" width="%d" height="%d" rx="3"/>`, p.Width, p.Height)
 	x := 0.0
 	for _, part := range p.Parts {
@@ -190,9 +190,9 @@ func (p Bar) SVG() string {
 	return b.String()
 }
 
-func open(b *strings.Builder, class string, width, height int, title, words string) {
-	fmt.Fprintf(b, `<svg class="%s" viewBox="0 0 %d %d" role="img" aria-label="%s" xmlns="http://www.w3.org/2000/svg">`,
-		class, width, height, html.EscapeString(strings.TrimSpace(title+". "+words)))
+func open(b *strings.Builder, class string, width, height int, title, words string, more ...string) {
+	fmt.Fprintf(b, `<svg class="%s" viewBox="0 0 %d %d" role="img" aria-label="%s" xmlns="http://www.w3.org/2000/svg"%s>`,
+		class, width, height, html.EscapeString(strings.TrimSpace(title+". "+words)), strings.Join(more, ""))
 }
 
 // amount is what can be drawn of a value.
