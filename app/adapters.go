@@ -85,3 +85,21 @@ func (a *App) notified(ctx context.Context, told []route.Identity) error {
 	_, err := a.Hub.Update(ctx, u)
 	return err
 }
+
+// startRun is a pipeline as a target of routes: what matches starts a run of
+// its repository's default branch.
+type startRun struct{ *App }
+
+// Deliver starts one run, however many events come together. A delivery that is repeated starts another.
+func (s startRun) Deliver(ctx context.Context, d route.Delivery) error {
+	if len(d.Items) == 0 {
+		return nil
+	}
+	item := d.Items[0]
+	parts := strings.SplitN(item.To.ARN, ":", 6)
+	if len(parts) != 6 || parts[5] == "" {
+		return fault.Invalid.Errorf("%q is not the ARN of a pipeline", item.To.ARN)
+	}
+	_, err := s.Pipeline.Start(ctx, parts[5], "", "", item.Rule)
+	return err
+}

@@ -70,8 +70,8 @@ func (a *App) gitDoor(ctx context.Context) (http.Handler, error) {
 	})
 }
 
-// link is a finding's page on the console, and that of all findings for nil.
-func (a *App) link(f *finding.Finding) string {
+// page is the address of one of the console's paths, or "" as long as nobody can say how it is reached.
+func (a *App) page(path string) string {
 	base, _ := a.url.Load().(string)
 	if base == "" {
 		base = strings.TrimSuffix(a.Config.URL, "/")
@@ -79,10 +79,15 @@ func (a *App) link(f *finding.Finding) string {
 	if base == "" {
 		return ""
 	}
+	return base + path
+}
+
+// link is a finding's page on the console, and that of all findings for nil.
+func (a *App) link(f *finding.Finding) string {
 	if f == nil {
-		return base + "/findings"
+		return a.page("/findings")
 	}
-	return base + console.FindingPath(f)
+	return a.page(console.FindingPath(f))
 }
 
 // dispatch hands what an AWS client has signed, or asks to be let in by a
