@@ -5,15 +5,12 @@ import (
 	"encoding/base64"
 	"fmt"
 	"net/url"
-	"slices"
 	"strings"
-	"time"
 
 	"github.com/go-json-experiment/json"
 	"github.com/haechi-dev/haechi/keeper/hub"
 	"github.com/haechi-dev/haechi/lang/iam"
 	"github.com/haechi-dev/haechi/room/comply"
-	"github.com/haechi-dev/haechi/word/diag"
 	"github.com/haechi-dev/haechi/word/fault"
 	"github.com/haechi-dev/haechi/word/finding"
 )
@@ -76,98 +73,6 @@ func decodeRef(text string) (hub.Ref, error) {
 		return hub.Ref{}, fault.NotFound.Errorf("there is no such finding")
 	}
 	return hub.Ref{Account: parts[0], ProductARN: parts[1], ID: parts[2]}, nil
-}
-
-// keys of the filter: word → attribute of GetFindings.
-var filterKeys = map[string]string{
-	"severity": "SeverityLabel", "status": "WorkflowStatus", "state": "RecordState", "product": "ProductName", "account": "AwsAccountId",
-	"region": "Region", "type": "Type", "resource": "ResourceId", "kind": "ResourceType", "rule": "GeneratorId", "title": "Title", "id": "Id",
-	"compliance": "ComplianceStatus", "control": "ComplianceSecurityControlId", "verified": "VerificationState", "note": "NoteText",
-	"fix": "VulnerabilitiesFixAvailable", "exploit": "VulnerabilitiesExploitAvailable",
-}
-
-// fields of our own findings that filters can name.
-var filterFields = map[string]string{
-	"tool": finding.FieldTool, "target": finding.FieldTarget, "file": finding.FieldFile, "package": finding.FieldPackage, "branch": finding.FieldBranch,
-}
-
-var upper = []string{"severity", "status", "state", "compliance", "verified", "fix", "exploit"}
-
-// parseFilter reads what people type: key:value, -key:value, key:value* for what
-// begins so, "quoted values", and other words for what is said anywhere.
-func parseFilter(text string) (hub.Filters, error) {
-	filters := hub.Filters{}
-	for _, w := range splitWords(text) {
-		negative := strings.HasPrefix(w, "-")
-		key, value, ok := strings.Cut(strings.TrimPrefix(w, "-"), ":")
-		value = strings.Trim(value, `"`)
-		attribute, field := filterKeys[strings.ToLower(key)], filterFields[strings.ToLower(key)]
-		switch {
-		case !ok || strings.HasPrefix(value, "//") || strings.HasPrefix(w, "arn:"):
-			filters["Keyword"] = append(filters["Keyword"], hub.Condition{Value: strings.Trim(w, `"`)})
-			continue
-		case attribute == "" && field == "":
-			names := slices.Concat(sortedKeys(filterKeys), sortedKeys(filterFields))
-			hint := diag.DidYouMean(key, names)
-			if hint == "" {
-				hint = "there are " + strings.Join(names, ", ")
-			}
-			return nil, fault.Invalid.Errorf("findings have no %q; %s", key, hint)
-		case value == "":
-			return nil, fault.Invalid.Errorf("%s: what is wanted stands behind the colon", key)
-		}
-		if slices.Contains(upper, strings.ToLower(key)) {
-			value = strings.ToUpper(value)
-		}
-		for v := range strings.SplitSeq(value, ",") {
-			c := hub.Condition{Value: strings.TrimSuffix(v, "*"), Comparison: comparison(negative, strings.HasSuffix(v, "*"))}
-			if field != "" {
-				c.Key, attribute = field, "ProductFields"
-				if strings.HasSuffix(v, "*") {
-					return nil, fault.Invalid.Errorf("%s: only whole values can be looked for", key)
-				}
-			}
-			filters[attribute] = append(filters[attribute], c)
-		}
-	}
-	return filters, filters.Check()
-}
-
-func comparison(negative, prefix bool) string {
-	switch {
-	case negative && prefix:
-		return "PREFIX_NOT_EQUALS"
-	case negative:
-		return "NOT_EQUALS"
-	case prefix:
-		return "PREFIX"
-	}
-	return "EQUALS"
-}
-
-// splitWords is text at its blanks, but not within double quotes.
-func splitWords(text string) (words []string) {
-	var w strings.Builder
-	quoted := false
-	flush := func() {
-		if w.Len() > 0 {
-			words = append(words, w.String())
-		}
-		w.Reset()
-	}
-	for _, c := range text {
-		switch {
-		case c == '"':
-			quoted = !quoted
-			w.WriteRune(c)
-		case c == ' ' && !quoted:
-			flush()
-		default:
-			w.WriteRune(c)
-		}
-	}
-	flush()
-	return words
 }
 
 // filterPath is the page of the findings that a filter means.
@@ -276,72 +181,6 @@ func chips(filter string) (all []chip) {
 		all = append(all, chip{c.Title, "/findings?q=" + url.QueryEscape(c.Path), c.Path == filter})
 	}
 	return all
-}
-
-// askUpdate is what changing the chosen findings takes: the action with what is to be set.
-func (o *Console) askUpdate(r *request) []iam.Request {
-	asked := r.ask("securityhub:BatchUpdateFindings", "")
-	for path, values := range o.decision(r).Values() {
-		asked[0].Context["securityhub:asffsyntaxpath/"+strings.ToLower(path)] = values
-	}
-	return asked
-}
-
-// decision is what the form says.
-func (o *Console) decision(r *request) hub.Decision {
-	var d hub.Decision
-	if s := r.PostFormValue("status"); s != "" {
-		d.Workflow = &finding.Workflow{Status: finding.Status(s)}
-	}
-	if owner := strings.TrimSpace(r.PostFormValue("owner")); owner != "" {
-		d.UserFields = map[string]string{"owner": owner}
-	}
-	if reason := strings.TrimSpace(r.PostFormValue("reason")); reason != "" {
-		d.Note = &hub.Note{Text: reason, UpdatedBy: r.principal.Name}
-	}
-	return d
-}
-
-func (o *Console) updateFindings(r *request) (string, error) {
-	next := within(r.PostFormValue("next"))
-	refs := r.PostForm["ref"]
-	if len(refs) == 0 {
-		return "", fault.Invalid.Errorf("%s", r.t("No finding is chosen."))
-	}
-	reason := strings.TrimSpace(r.PostFormValue("reason"))
-	if reason == "" {
-		return "", fault.Invalid.Errorf("%s", r.t("Say why: those who come after want to know."))
-	}
-	u := hub.Update{Decision: o.decision(r), By: r.principal.ARN, Why: reason}
-	if u.Workflow == nil && u.UserFields == nil {
-		return "", fault.Invalid.Errorf("%s", r.t("Say what is to be done: a status, an owner, or both."))
-	}
-	for _, text := range refs {
-		ref, err := decodeRef(text)
-		if err != nil {
-			return "", err
-		}
-		u.Refs = append(u.Refs, ref)
-	}
-	if u.Workflow != nil && u.Workflow.Status == finding.Suppressed {
-		u.Accept = &hub.Acceptance{Kind: cmp.Or(r.PostFormValue("kind"), "risk-accepted"), Reason: reason, Owner: cmp.Or(strings.TrimSpace(r.PostFormValue("owner")), r.principal.Name)}
-		if until := r.PostFormValue("until"); until != "" {
-			day, err := time.Parse(time.DateOnly, until)
-			if err != nil || !day.After(o.config.Now()) {
-				return "", fault.Invalid.Errorf("%s", r.t("%q is not a day to come (2027-01-31).", until))
-			}
-			u.Accept.Until = day
-		}
-	}
-	done, err := o.config.Hub.Update(r.Context(), u)
-	if err != nil {
-		return "", err
-	}
-	if n := len(done.Failed); n > 0 {
-		return "", fault.Conflict.Errorf("%s", r.t("%d of %d findings could not be changed: %s", n, len(refs), done.Failed[0].Message))
-	}
-	r.say("Findings changed: %d", len(refs))
-	return next, nil
 }
 
 func (o *Console) saveInsight(r *request) (string, error) {
