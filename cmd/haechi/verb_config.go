@@ -14,13 +14,16 @@ import (
 
 	"github.com/haechi-dev/haechi/app"
 	"github.com/haechi-dev/haechi/room/route"
+	"github.com/haechi-dev/haechi/tool/gate"
 	"github.com/haechi-dev/haechi/word/fault"
+	"go.yaml.in/yaml/v4"
 )
 
 func configVerb() verb {
 	return verb{name: "config", args: "show | check DIR | apply DIR", summary: "what a server is told, and routes as files", help: `
   haechi config show                       what 'haechi serve' would be told, from flags, variables and haechi.yaml
   haechi config check routes/              are these files of routes right? (needs no server)
+  haechi config check .haechi/gate.yaml    is this gate policy right?
   haechi config apply -dry-run routes/     what would change on the server
   haechi config apply routes/              make it so
 
@@ -62,19 +65,17 @@ func config(ctx context.Context, c call, flags *flag.FlagSet) error {
 		if err := only(flags, do, "format"); err != nil {
 			return err
 		}
-		want, _, err := readRoutes(rest[0])
-		if err != nil {
-			return err
-		}
-		fmt.Fprintf(c.stdout, "fine: %d buses, %d targets, %d routes\n", len(want.Buses), len(want.Receivers), len(want.Rules))
-		return nil
+		return check(c, rest[0])
 	case "apply":
 		if err := only(flags, do, "dry-run", "format", "insecure"); err != nil {
 			return err
 		}
-		want, files, err := readRoutes(rest[0])
+		want, files, policies, err := readFiles(rest[0])
 		if err != nil {
 			return err
+		}
+		if len(policies) > 0 {
+			return usagef("%s is a gate policy: it counts as .haechi/gate.yaml of a repository's default branch, or as gate in haechi.yaml", policies[0])
 		}
 		in := applyCall{Files: files, Secrets: map[string]string{}, DryRun: *dry}
 		for _, r := range want.Receivers {
@@ -134,11 +135,64 @@ func showChanges(c call, out applyAnswer, dry bool, shape string) error {
 	return nil
 }
 
-// readRoutes reads a file of routes, or those of a folder, in the order of their names.
-func readRoutes(name string) (want route.Desired, files []routeFile, err error) {
+// check tells whether files are right, with nothing but the files.
+func check(c call, name string) error {
+	want, files, policies, err := readFiles(name)
+	if err != nil {
+		return err
+	}
+	if len(files) > 0 {
+		fmt.Fprintf(c.stdout, "fine: %d buses, %d targets, %d routes\n", len(want.Buses), len(want.Receivers), len(want.Rules))
+	}
+	for _, p := range policies {
+		fmt.Fprintf(c.stdout, "fine: %s is a gate policy\n", p)
+	}
+	return nil
+}
+
+// isPolicy tells a gate policy, which says block, from a file of routes.
+func isPolicy(text []byte) bool {
+	var said map[string]yaml.Node
+	if err := yaml.Unmarshal(text, &said); err != nil {
+		return false // the reader of routes says what is wrong, and where
+	}
+	_, ok := said["block"]
+	return ok
+}
+
+// readFiles reads a file of routes, or those of a folder, in the order of their
+// names; gate policies among them are checked, and named apart.
+func readFiles(name string) (want route.Desired, files []routeFile, policies []string, err error) {
+	names, err := filesIn(name)
+	if err != nil {
+		return want, nil, nil, err
+	}
+	var parsed []route.File
+	for _, file := range names {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return want, nil, nil, fault.Invalid.Wrap(err)
+		}
+		file = filepath.ToSlash(file)
+		if isPolicy(text) {
+			if _, err := gate.Parse(file, text); err != nil {
+				return want, nil, nil, fault.Conflict.Wrap(err)
+			}
+			policies = append(policies, file)
+			continue
+		}
+		files = append(files, routeFile{file, string(text)})
+		parsed = append(parsed, route.File{Name: file, Text: text})
+	}
+	want, err = route.ParseFiles(parsed...)
+	return want, files, policies, fault.Conflict.Wrap(err) // what was shown is wrong, not how one asked
+}
+
+// filesIn is a file, or the *.yaml of a folder and all below it.
+func filesIn(name string) ([]string, error) {
 	info, err := os.Stat(name)
 	if err != nil {
-		return want, nil, fault.Invalid.Wrap(err)
+		return nil, fault.Invalid.Wrap(err)
 	}
 	names := []string{name}
 	if info.IsDir() {
@@ -150,24 +204,13 @@ func readRoutes(name string) (want route.Desired, files []routeFile, err error) 
 			return err
 		})
 		if err != nil {
-			return want, nil, err
+			return nil, err
 		}
 		if len(names) == 0 {
-			return want, nil, fault.Invalid.Errorf("there is no *.yaml in %s; an empty file deletes what came from files before", name)
+			return nil, fault.Invalid.Errorf("there is no *.yaml in %s; an empty file deletes what came from files before", name)
 		}
 	}
-	var parsed []route.File
-	for _, file := range names {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			return want, nil, fault.Invalid.Wrap(err)
-		}
-		file = filepath.ToSlash(file)
-		files = append(files, routeFile{file, string(text)})
-		parsed = append(parsed, route.File{Name: file, Text: text})
-	}
-	want, err = route.ParseFiles(parsed...)
-	return want, files, fault.Conflict.Wrap(err) // what was shown is wrong, not how one asked
+	return names, nil
 }
 
 // setting is one line of what a server is told.
