@@ -102,10 +102,14 @@ func (a *App) buildPipeline(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	policy, err := a.Config.policy()
+	if err != nil {
+		return err
+	}
 	a.Pipeline = pipeline.New(pipeline.Config{
 		DB: a.DB, Bus: a.Bus, Source: a.Source, Hub: a.Hub, Scanners: scanners, Runner: sandbox.New(sandbox.Config{Least: least}),
 		Work: filepath.Join(a.Config.Data, "work"), Account: a.Config.Account, Region: a.Config.Region, Log: a.log, Now: a.now,
-		Mask: func(line []byte) []byte { return []byte(mask.Text(string(line))) }, Kept: a.Config.Retention.Logs,
+		Mask: func(line []byte) []byte { return []byte(mask.Text(string(line))) }, Kept: a.Config.Retention.Logs, Policy: policy,
 	})
 	return nil
 }
