@@ -2,6 +2,8 @@ package console
 
 import (
 	"cmp"
+	"fmt"
+	"maps"
 	"strings"
 	"time"
 
@@ -66,13 +68,52 @@ func (o *Console) updateFindings(r *request) (string, error) {
 			u.Accept.Until = day
 		}
 	}
-	done, err := o.config.Hub.Update(r.Context(), u)
+	updates, err := o.keepFields(r, u)
 	if err != nil {
 		return "", err
 	}
-	if n := len(done.Failed); n > 0 {
-		return "", fault.Conflict.Errorf("%s", r.t("%d of %d findings could not be changed: %s", n, len(refs), done.Failed[0].Message))
+	var failed []hub.UpdateFailure
+	for _, u := range updates {
+		done, err := o.config.Hub.Update(r.Context(), u)
+		if err != nil {
+			return "", err
+		}
+		failed = append(failed, done.Failed...)
+	}
+	if n := len(failed); n > 0 {
+		return "", fault.Conflict.Errorf("%s", r.t("%d of %d findings could not be changed: %s", n, len(refs), failed[0].Message))
 	}
 	r.say("Findings changed: %d", len(refs))
 	return next, nil
+}
+
+// keepFields parts an update so that an owner is added to the other user-defined
+// fields that a finding has: an update replaces them all.
+func (o *Console) keepFields(r *request, u hub.Update) (updates []hub.Update, err error) {
+	if u.UserFields == nil {
+		return []hub.Update{u}, nil
+	}
+	at := map[string]int{}
+	for _, ref := range u.Refs {
+		f, err := o.config.Hub.Get(r.Context(), ref)
+		if err != nil {
+			return nil, err
+		}
+		fields := maps.Clone(f.UserFields)
+		if fields == nil {
+			fields = map[string]string{}
+		}
+		maps.Copy(fields, u.UserFields)
+		key := fmt.Sprint(fields) // maps are printed in order
+		i, ok := at[key]
+		if !ok {
+			i = len(updates)
+			at[key] = i
+			one := u
+			one.Refs, one.UserFields = nil, fields
+			updates = append(updates, one)
+		}
+		updates[i].Refs = append(updates[i].Refs, ref)
+	}
+	return updates, nil
 }

@@ -177,6 +177,9 @@ func TestDecide(t *testing.T) {
 			}
 			return all.Findings[i]
 		}
+		if _, err := h.hub.Update(t.Context(), hub.Update{Refs: []hub.Ref{hub.RefOf(status(0))}, Decision: hub.Decision{UserFields: map[string]string{"ticket": "SHOP-1"}}, By: "somebody"}); err != nil {
+			t.Fatal(err)
+		}
 		for _, s := range []string{"SUPPRESSED", "RESOLVED"} {
 			if a := dev.post("/findings/update", "ref", refs[0], "status", s, "reason", "I want to"); a.status != http.StatusForbidden {
 				t.Errorf("a developer sets %s: %d", s, a.status)
@@ -202,6 +205,9 @@ func TestDecide(t *testing.T) {
 			if a := admin.post("/findings/update", pairs...); a.status != http.StatusBadRequest && a.status != http.StatusConflict || !strings.Contains(a.body, want) {
 				t.Errorf("%s: %d, want one that says %q", form, a.status, want)
 			}
+		}
+		if f := status(0); f.UserFields["ticket"] != "SHOP-1" {
+			t.Errorf("an owner takes other fields away: %v", f.UserFields)
 		}
 		until := time.Now().AddDate(0, 1, 0).Format(time.DateOnly)
 		if a := admin.post("/findings/update", "ref", refs[0], "ref", refs[1], "status", "SUPPRESSED", "kind", "false-positive", "reason", "an example in the documents", "until", until); a.status != http.StatusSeeOther {
@@ -242,6 +248,20 @@ func TestInsight(t *testing.T) {
 	page := p.get(a.header.Get("Location"))
 	if !strings.Contains(page.body, "AWS access key") || strings.Contains(page.body, "a small thing") || !strings.Contains(page.body, "The insight was saved.") {
 		t.Error("the insight shows something else")
+	}
+	count := read(t, page.body)
+	var one string
+	for _, a := range count.all("a") {
+		if strings.Contains(a.attr["href"], "&value=") {
+			one = a.attr["href"]
+		}
+	}
+	if group := p.get(one); group.status != http.StatusOK || !strings.Contains(group.body, "AWS access key") || len(readable(t, read(t, group.body))) > 0 {
+		t.Errorf("a group of the insight: %d %q", group.status, one)
+	}
+	arn := mustURL(t, a.header.Get("Location")).Query().Get("insight")
+	if a := p.post("/findings/insights/delete", "insight", arn); a.status != http.StatusSeeOther || p.get("/findings?insight="+url.QueryEscape(arn)).status != http.StatusNotFound {
+		t.Errorf("deleting it: %d", a.status)
 	}
 }
 

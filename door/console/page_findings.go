@@ -4,10 +4,13 @@ import (
 	"cmp"
 	"encoding/base64"
 	"fmt"
+	"html/template"
+	"maps"
 	"net/url"
 	"strings"
 
 	"github.com/go-json-experiment/json"
+	"github.com/haechi-dev/haechi/base/chart"
 	"github.com/haechi-dev/haechi/keeper/hub"
 	"github.com/haechi-dev/haechi/lang/iam"
 	"github.com/haechi-dev/haechi/room/comply"
@@ -85,6 +88,16 @@ type chip struct {
 	Here        bool
 }
 
+// group is how many findings of an insight have a value.
+type group struct {
+	Value, Path string
+	Count       int
+	Bar         template.HTML
+}
+
+// groupBys are what the console offers to count an insight's findings by.
+var groupBys = []string{"ResourceId", "SeverityLabel", "ProductName", "GeneratorId", "ResourceType", "AwsAccountId", "Title"}
+
 type findingsView struct {
 	Filter   string
 	Problem  string
@@ -96,6 +109,12 @@ type findingsView struct {
 	More     string // path of the next page
 	Sort     string
 	SaveName bool
+	Next     string       // where to come back to
+	Insight  *hub.Insight // the one that is shown, if one is
+	Groups   []group
+	Value    string // of the group that is shown alone
+	Delete   bool   // the insight may be deleted
+	GroupBys []string
 }
 
 var sorts = []struct{ key, title, field, order string }{
@@ -112,13 +131,20 @@ func (o *Console) findings() page {
 		actions: map[string]action{
 			"/findings/update":   {asks: update, do: o.updateFindings},
 			"/findings/insights": {asks: func(r *request) []iam.Request { return r.ask("securityhub:CreateInsight", "") }, do: o.saveInsight},
+			"/findings/insights/delete": {asks: func(r *request) []iam.Request { return r.ask("securityhub:DeleteInsight", r.PostFormValue("insight")) }, do: func(r *request) (string, error) {
+				if err := o.config.Hub.DeleteInsight(r.Context(), r.PostFormValue("insight")); err != nil {
+					return "", err
+				}
+				r.say("The insight was deleted.")
+				return "/findings", nil
+			}},
 		},
 	}
 }
 
 func (o *Console) findingsView(r *request) (any, error) {
 	q := r.URL.Query()
-	v := findingsView{Filter: openFilter, Sort: cmp.Or(q.Get("sort"), "newest"), Choose: r.may("securityhub:BatchUpdateFindings"), SaveName: r.may("securityhub:CreateInsight")}
+	v := findingsView{Filter: openFilter, Next: r.URL.RequestURI(), GroupBys: groupBys, Sort: cmp.Or(q.Get("sort"), "newest"), Choose: r.may("securityhub:BatchUpdateFindings"), SaveName: r.may("securityhub:CreateInsight")}
 	if q.Has("q") {
 		v.Filter = strings.Join(strings.Fields(q.Get("q")), " ")
 	}
@@ -128,12 +154,10 @@ func (o *Console) findingsView(r *request) (any, error) {
 		return nil, err
 	}
 	filters, err := parseFilter(v.Filter)
-	if arn := q.Get("insight"); arn != "" && err == nil {
-		i, e := o.config.Hub.Insight(r.Context(), arn)
-		if e != nil {
-			return nil, e
+	if arn := q.Get("insight"); arn != "" {
+		if filters, err = o.insight(r, arn, &v); err != nil {
+			return nil, err
 		}
-		filters, v.Filter = i.Filters, ""
 	}
 	for _, i := range insights {
 		v.Insights = append(v.Insights, chip{i.Name, "/findings?insight=" + url.QueryEscape(i.ARN), i.ARN == q.Get("insight")})
@@ -165,6 +189,31 @@ func (o *Console) findingsView(r *request) (any, error) {
 	return v, nil
 }
 
+const mostGroups = 10
+
+// insight adds to v what an insight counts, and gives its filters; with a value
+// in the address, those of that one group.
+func (o *Console) insight(r *request, arn string, v *findingsView) (hub.Filters, error) {
+	i, groups, err := o.config.Hub.Results(r.Context(), arn)
+	if err != nil {
+		return nil, err
+	}
+	v.Insight, v.Filter, v.Value, v.Delete = &i, "", r.URL.Query().Get("value"), !i.Managed() && r.may("securityhub:DeleteInsight")
+	for _, g := range groups[:min(len(groups), mostGroups)] {
+		bar := chart.Bar{Title: g.Value, Parts: []chart.Part{{Name: g.Value, Class: "low", Value: float64(g.Count)}, {Class: "empty", Value: float64(groups[0].Count - g.Count)}}}
+		path := "/findings?" + url.Values{"insight": {arn}, "value": {g.Value}}.Encode()
+		v.Groups = append(v.Groups, group{g.Value, path, g.Count, template.HTML(bar.SVG())}) // chart escapes what it draws
+	}
+	filters := maps.Clone(i.Filters)
+	if v.Value != "" {
+		if filters == nil {
+			filters = hub.Filters{}
+		}
+		filters[i.GroupBy] = hub.Is(v.Value)
+	}
+	return filters, nil
+}
+
 // chips are filters that a click gives.
 func chips(filter string) (all []chip) {
 	for _, c := range []chip{
@@ -188,7 +237,7 @@ func (o *Console) saveInsight(r *request) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	i, err := o.config.Hub.CreateInsight(r.Context(), hub.Insight{Name: strings.TrimSpace(r.PostFormValue("name")), Filters: filters, GroupBy: "ResourceId"})
+	i, err := o.config.Hub.CreateInsight(r.Context(), hub.Insight{Name: strings.TrimSpace(r.PostFormValue("name")), Filters: filters, GroupBy: cmp.Or(r.PostFormValue("by"), "ResourceId")})
 	if err != nil {
 		return "", err
 	}

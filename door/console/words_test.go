@@ -156,6 +156,7 @@ func codes(t *testing.T) (all []string) {
 		}
 	}
 	all = append(all, "BATCH_IMPORT_FINDINGS", "BATCH_UPDATE_FINDINGS", "UPDATE_FINDINGS", "SCAN", "EXPIRY", "SUPPRESSOR") // hub.Change.Kind
+	all = append(all, groupBys...)
 	for _, c := range chips("") {
 		all = append(all, c.Title)
 	}
@@ -189,7 +190,7 @@ func insights(t *testing.T) (names []string) {
 		t.Fatal(err)
 	}
 	for _, i := range all {
-		names = append(names, i.Name)
+		names = append(names, i.Name, i.GroupBy)
 	}
 	return names
 }
