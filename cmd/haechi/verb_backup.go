@@ -50,6 +50,9 @@ func backUp(ctx context.Context, c call, flags *flag.FlagSet) (err error) {
 	if _, err := os.Stat(config.Data); err != nil {
 		return fault.Invalid.Errorf("there is no installation in %s (-data names another folder): %w", config.Data, err)
 	}
+	if rest[0] != "-" && within(config.Data, rest[0]) {
+		return usagef("%s lies in the data folder, and would be part of the next backup: give a place outside", rest[0])
+	}
 	s := backup.Source{Folder: config.Data, About: backup.About{Version: versionText(), Time: time.Now().UTC(), State: "state.db", Key: *withKey}, Late: late}
 	s.Skip = func(name string) bool { return leftOut(name, *withKey) }
 	if strings.HasPrefix(database, "sqlite:") {
@@ -79,6 +82,19 @@ func backUp(ctx context.Context, c call, flags *flag.FlagSet) (err error) {
 		fmt.Fprintf(c.stderr, "haechi backup: %s is not in it; keep a copy elsewhere\n", filepath.Join(config.Data, "root.key"))
 	}
 	return nil
+}
+
+// within tells whether a file would lie in a folder.
+func within(folder, file string) bool {
+	folder, err := filepath.Abs(folder)
+	if err != nil {
+		return false
+	}
+	if file, err = filepath.Abs(file); err != nil {
+		return false
+	}
+	name, err := filepath.Rel(folder, file)
+	return err == nil && filepath.IsLocal(name)
 }
 
 // leftOut are files that are no state of their own, or that must not lie in a backup.
