@@ -13,6 +13,7 @@ import (
 	"github.com/haechi-dev/haechi/door/console"
 	"github.com/haechi-dev/haechi/door/gitdoor"
 	"github.com/haechi-dev/haechi/door/intake"
+	"github.com/haechi-dev/haechi/door/reports"
 	"github.com/haechi-dev/haechi/door/wire"
 	"github.com/haechi-dev/haechi/door/wire/events"
 	"github.com/haechi-dev/haechi/door/wire/haechi"
@@ -50,7 +51,12 @@ func (a *App) open(ctx context.Context) error {
 	mux.Handle(gitdoor.Prefix, git)
 	mux.Handle(intake.Prefix, intake.Handler(intake.Config{Journal: a.Journal, Access: a.Access, Items: a.Inventory, Now: a.now, Log: a.log}))
 	mux.Handle("/", a.pages)
-	a.handler = a.secured(a.dispatch(spoken, mux))
+	salt, err := a.once(ctx, "scan.salt")
+	if err != nil {
+		return err
+	}
+	taken := reports.Handler(reports.Config{Hub: a.Hub, Access: a.Access, Maker: a.maker(), Salt: salt, Now: a.now, SourceIP: a.sourceIP, Log: a.log})
+	a.handler = a.secured(a.dispatch(spoken, taken, mux))
 	return nil
 }
 
@@ -92,8 +98,12 @@ func (a *App) link(f *finding.Finding) string {
 
 // dispatch hands what an AWS client has signed, or asks to be let in by a
 // token, to wire, and all else to the doors by prefix.
-func (a *App) dispatch(spoken, others http.Handler) http.Handler {
+func (a *App) dispatch(spoken, taken, others http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == reports.Path { // signed or with a token, and larger than what wire holds
+			taken.ServeHTTP(w, r)
+			return
+		}
 		if wire.Mine(r) {
 			spoken.ServeHTTP(w, r)
 			return

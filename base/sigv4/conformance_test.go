@@ -200,7 +200,7 @@ func (one vector) verify(v *Verifier, f form) error {
 		return fmt.Errorf("token %q", c.Token)
 	}
 	s := style{normal: one.Context.Normalize, encode: true}
-	payload, err := payloadOf(r, c, []byte(body))
+	payload, err := payloadOf(r, c, func() string { return Hash([]byte(body)) })
 	if err != nil {
 		return err
 	}

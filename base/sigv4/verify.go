@@ -81,11 +81,20 @@ func (v *Verifier) Verify(r *http.Request, c *Claim, secret string, now time.Tim
 	return v.verify(r, c, styleOf(c.Service), secret, now, body)
 }
 
+// VerifySum is Verify for a body that is too large to be held: sum is its SHA-256 in hex.
+func (v *Verifier) VerifySum(r *http.Request, c *Claim, secret string, now time.Time, sum string) error {
+	return v.verifySum(r, c, styleOf(c.Service), secret, now, func() string { return sum })
+}
+
 func (v *Verifier) verify(r *http.Request, c *Claim, s style, secret string, now time.Time, body []byte) error {
+	return v.verifySum(r, c, s, secret, now, func() string { return Hash(body) })
+}
+
+func (v *Verifier) verifySum(r *http.Request, c *Claim, s style, secret string, now time.Time, sum func() string) error {
 	if err := c.Timely(now); err != nil {
 		return err
 	}
-	payload, err := payloadOf(r, c, body)
+	payload, err := payloadOf(r, c, sum)
 	if err != nil {
 		return err
 	}
@@ -159,7 +168,7 @@ func mac(key, text []byte) []byte {
 
 // payloadOf is what stands for the body in the canonical request, after it was
 // held against the body.
-func payloadOf(r *http.Request, c *Claim, body []byte) (string, error) {
+func payloadOf(r *http.Request, c *Claim, sum func() string) (string, error) {
 	said := r.Header[contentHash]
 	switch {
 	case len(said) > 1:
@@ -167,7 +176,7 @@ func payloadOf(r *http.Request, c *Claim, body []byte) (string, error) {
 	case len(said) == 0 && c.Presigned && c.Service == "s3":
 		return UnsignedPayload, nil
 	case len(said) == 0:
-		return Hash(body), nil
+		return sum(), nil
 	case said[0] == UnsignedPayload:
 		if c.Service != "s3" {
 			return "", Unsupported.because("%s is for s3 alone", UnsignedPayload)
@@ -175,7 +184,7 @@ func payloadOf(r *http.Request, c *Claim, body []byte) (string, error) {
 		return UnsignedPayload, nil
 	case strings.HasPrefix(said[0], "STREAMING-"):
 		return "", Unsupported.because("%s is not read here", clip(said[0]))
-	case said[0] != Hash(body):
+	case said[0] != sum():
 		return "", &Refusal{Reason: BodyChanged}
 	}
 	return said[0], nil

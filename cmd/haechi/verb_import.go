@@ -1,0 +1,210 @@
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"net/url"
+	"os"
+	"strings"
+
+	"github.com/go-json-experiment/json"
+	"github.com/haechi-dev/haechi/base/remote"
+	"github.com/haechi-dev/haechi/door/reports"
+	"github.com/haechi-dev/haechi/lang/strict"
+	"github.com/haechi-dev/haechi/tool/report"
+	"github.com/haechi-dev/haechi/word/fault"
+)
+
+func importVerb() verb {
+	return verb{name: "import", args: "FILE…", summary: "bring other tools' reports into the hub", help: `
+  haechi import -target shop -branch main -commit c0ffee semgrep.json trivy.json zap.xml
+  trivy fs -f json . | haechi import -target shop -
+  haechi import -target shop -preview checkov.json     what would open, change and close
+  haechi import -target shop -mapping ours.yaml ours.csv
+
+A report is told by what is in it, not by its name. It is a scan by its tool of
+the target's branch: what the same tool saw there before and no longer reports is
+closed, if the report is complete. A report that is torn is refused as a whole.
+-tool names the tool otherwise than the report does, where one tool looks at the
+same target in several ways: -tool trivy-image.
+
+A mapping is YAML and says where the records of a tool of your own have what:
+  tool: ours
+  records: results          # JSON: the list; nothing for CSV or a list
+  rule: check               # a column, or a member.of.a.member
+  title: message
+  severity: level
+  labels: {bad: HIGH, meh: LOW}
+  file: path
+  line: line
+  key: [id]                 # what tells two of one rule in one file apart
+` + clientHelp, run: importReports}
+}
+
+func importReports(ctx context.Context, c call, flags *flag.FlagSet) error {
+	find := clientFlags(c, flags)
+	query := url.Values{}
+	for name, what := range map[string]string{"target": "what the tool looked at: a repository, an image, a site (required)", "branch": "of the target", "commit": "of the branch", "tool": "whose report it is, if not what it says itself"} {
+		flags.Func(name, what, func(text string) error {
+			query.Set(name, text)
+			return nil
+		})
+	}
+	preview := flags.Bool("preview", false, "tell what would come of it, and change nothing")
+	mapping := flags.String("mapping", "", "YAML `file` that says how JSON or CSV of no known tool is read")
+	format := formatFlag(flags, "table", "json")
+	files, err := parse(c, flags, 1, -1)
+	if err != nil {
+		return err
+	}
+	shape, err := format()
+	if err != nil {
+		return err
+	}
+	if strings.TrimSpace(query.Get("target")) == "" {
+		return usagef("say with -target what the tool looked at, such as the name of the repository")
+	}
+	if *preview {
+		query.Set("preview", "1")
+	}
+	if *mapping != "" {
+		text, err := mappingOf(*mapping)
+		if err != nil {
+			return err
+		}
+		query.Set("mapping", text)
+	}
+	client, err := find()
+	if err != nil {
+		return err
+	}
+	answers := []reports.Answer{}
+	var wrong error
+	for _, file := range files {
+		a, err := importReport(ctx, c, client, file, query)
+		if err != nil {
+			wrong = fmt.Errorf("%s: %w", file, err)
+			if len(files) > 1 && ctx.Err() == nil {
+				fmt.Fprintf(c.stderr, "haechi import: %s\n", wrong)
+				wrong = exit(exitWrong)
+				continue
+			}
+			break
+		}
+		answers = append(answers, *a)
+		if shape == "table" {
+			tellImport(c, file, a)
+		}
+		if len(a.Failed) > 0 {
+			wrong = exit(exitWrong)
+		}
+	}
+	if shape == "json" {
+		if err := writeJSON(c.stdout, answers); err != nil {
+			return err
+		}
+	}
+	return wrong
+}
+
+// mappingOf reads a mapping and writes it as the door takes it.
+func mappingOf(file string) (string, error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return "", usagef("%w", err)
+	}
+	var m report.Mapping
+	if err := strict.Unmarshal(file, text, &m); err != nil {
+		return "", err
+	}
+	if err := m.Check(); err != nil {
+		return "", fmt.Errorf("%s: %w", file, err)
+	}
+	said, err := json.Marshal(m, json.Deterministic(true))
+	return string(said), err
+}
+
+// importReport sends one report: a file, or - for standard input.
+func importReport(ctx context.Context, c call, client *remote.Client, name string, query url.Values) (*reports.Answer, error) {
+	var file *os.File
+	var err error
+	if name == "-" {
+		if file, err = os.CreateTemp("", "haechi-report-*"); err != nil {
+			return nil, err
+		}
+		defer os.Remove(file.Name())
+		_, err = io.Copy(file, c.stdin)
+		if err == nil {
+			_, err = file.Seek(0, io.SeekStart)
+		}
+	} else {
+		file, err = os.Open(name)
+	}
+	if err != nil {
+		return nil, fault.NotFound.Wrap(err)
+	}
+	defer file.Close()
+	if info, err := file.Stat(); err == nil && !info.Mode().IsRegular() {
+		return nil, fault.Conflict.Errorf("this is no file (- reads standard input)")
+	}
+	var a reports.Answer
+	err = client.Upload(ctx, "haechi", reports.Path+"?"+strings.ReplaceAll(query.Encode(), "+", "%20"), file, &a)
+	return &a, err
+}
+
+// tellImport says in a few lines what came of a report.
+func tellImport(c call, file string, a *reports.Answer) {
+	by := a.Tool
+	if a.Version != "" {
+		by += " " + a.Version
+	}
+	fmt.Fprintf(c.stdout, "%s: %s by %s: %s", file, a.Format, by, counted(a.Findings, "finding"))
+	for _, n := range []struct {
+		n    int
+		what string
+	}{{a.New, "new"}, {a.Changed, "changed"}, {a.Unchanged, "unchanged"}, {a.Closed, "closed"}, {a.Suppressed, "suppressed"}} {
+		if n.n > 0 {
+			fmt.Fprintf(c.stdout, ", %d %s", n.n, n.what)
+		}
+	}
+	if a.Preview {
+		fmt.Fprint(c.stdout, " (a preview: nothing was changed)")
+	}
+	fmt.Fprintln(c.stdout)
+	for _, list := range []struct {
+		mark  string
+		lines []reports.Line
+	}{{"+", a.Opens}, {"~", a.Changes}, {"-", a.Closes}} {
+		for _, l := range list.lines {
+			fmt.Fprintf(c.stdout, "%s %-13s  %s  %s  %s\n", list.mark, l.Severity, onLine(l.Where), onLine(l.Rule), onLine(l.Title))
+		}
+	}
+	if !a.Complete {
+		fmt.Fprintf(c.stderr, "haechi import: %s: nothing was closed, since the report is not complete: %s\n", file, onLine(a.Incomplete))
+	}
+	for _, w := range a.Warnings {
+		fmt.Fprintf(c.stderr, "haechi import: %s: %s\n", file, onLine(w))
+	}
+	for _, f := range a.Failed {
+		fmt.Fprintf(c.stderr, "haechi import: %s: %s was refused, and nothing was closed: %s\n", file, onLine(f.ID), onLine(f.Message))
+	}
+}
+
+func counted(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+// onLine is text of a stranger's for a terminal: on one line, with nothing that a terminal acts on.
+func onLine(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r >= 0x7f && r < 0xa0 || r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069 {
+			return ' '
+		}
+		return r
+	}, text)
+}

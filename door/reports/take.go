@@ -1,0 +1,225 @@
+package reports
+
+import (
+	"context"
+	"io"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/haechi-dev/haechi/keeper/hub"
+	"github.com/haechi-dev/haechi/river/bus"
+	"github.com/haechi-dev/haechi/tool/report"
+	"github.com/haechi-dev/haechi/word/fault"
+	"github.com/haechi-dev/haechi/word/finding"
+)
+
+// Answer is what became of a report, or would.
+type Answer struct {
+	report.Told
+	Target    string    `json:"target"`
+	Branch    string    `json:"branch,omitzero"`
+	Commit    string    `json:"commit,omitzero"`
+	Scan      string    `json:"scan,omitzero"`
+	Preview   bool      `json:"preview,omitzero"`
+	New       int       `json:"new"`
+	Changed   int       `json:"changed"`
+	Unchanged int       `json:"unchanged"`
+	Closed    int       `json:"closed"`
+	Opens     []Line    `json:"opens,omitzero"` // of a preview, at most maxLines
+	Changes   []Line    `json:"changes,omitzero"`
+	Closes    []Line    `json:"closes,omitzero"`
+	Failed    []Failure `json:"failed,omitzero"` // findings that the hub refused, at most maxLines; nothing is closed then
+}
+
+// Line is a finding in few words.
+type Line struct {
+	ID       string        `json:"id"`
+	Severity finding.Label `json:"severity"`
+	Where    string        `json:"where"`
+	Rule     string        `json:"rule"`
+	Title    string        `json:"title"`
+}
+
+// Failure says why a finding was refused.
+type Failure struct {
+	ID      string `json:"id"`
+	Message string `json:"message"`
+}
+
+const (
+	maxLines = 200
+	chunk    = 1000 // findings that are in memory at once
+)
+
+// ask is what a request says beside the report.
+type ask struct {
+	scan    finding.Scan
+	options report.Options
+	preview bool
+}
+
+func (d *door) asked(r *http.Request) (ask, error) {
+	q, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return ask{}, fault.Invalid.Errorf("the query: %w", err)
+	}
+	for name := range q {
+		if !slices.Contains([]string{"target", "branch", "commit", "tool", "preview", "mapping"}, name) {
+			return ask{}, fault.Invalid.Errorf("%.40q is unknown; there is target, branch, commit, tool, preview, mapping", name)
+		}
+	}
+	a := ask{scan: finding.Scan{Target: q.Get("target"), Branch: q.Get("branch"), Commit: q.Get("commit")}, options: report.Options{Tool: q.Get("tool"), Salt: d.Salt}}
+	switch q.Get("preview") {
+	case "", "0", "false":
+	case "1", "true":
+		a.preview = true
+	default:
+		return ask{}, fault.Invalid.Errorf("preview is 1 or 0")
+	}
+	if strings.TrimSpace(a.scan.Target) == "" {
+		return ask{}, fault.Invalid.Errorf("target is required: what the tool looked at, such as the name of the repository")
+	}
+	if text := q.Get("mapping"); text != "" {
+		var m report.Mapping
+		if err := json.Unmarshal([]byte(text), &m, json.RejectUnknownMembers(true)); err != nil {
+			return ask{}, fault.Invalid.Errorf("the mapping: %w", err)
+		}
+		if err := m.Check(); err != nil {
+			return ask{}, err
+		}
+		a.options.Mapping = &m
+	}
+	return a, nil
+}
+
+// take reads a report and imports it, or tells what would come of that.
+func (d *door) take(ctx context.Context, a ask, in io.ReaderAt, size int64) (*Answer, error) {
+	r, err := report.Foreign(in, size, a.options)
+	if err != nil {
+		return nil, err
+	}
+	a.scan.Tool, a.scan.Version, a.scan.Skipped = r.Tool, finding.Shorten(r.Version, 128), r.Skipped
+	said := &Answer{Told: r.Told, Target: a.scan.Target, Branch: a.scan.Branch, Commit: a.scan.Commit, Preview: a.preview}
+	if a.preview {
+		return said, d.look(ctx, a.scan, r, said)
+	}
+	a.scan.ID = bus.ID()
+	said.Scan = a.scan.ID
+	return said, d.keep(ctx, a.scan, r, said)
+}
+
+// keep imports the findings in parts. The last part says whether the report is complete: what
+// it lacks is closed then, and not where one of its findings was refused.
+func (d *door) keep(ctx context.Context, s finding.Scan, r *report.Report, said *Answer) error {
+	now := d.Now()
+	part := make([]finding.Finding, 0, chunk)
+	flush := func(last bool) error {
+		s.Complete = last && r.Complete && len(said.Failed) == 0
+		did, err := d.Hub.Import(ctx, s, part...)
+		said.add(did)
+		part = part[:0]
+		return err
+	}
+	if err := r.Each(func(f finding.Finding) error {
+		part = append(part, d.Maker.Own(s, f, now))
+		if len(part) < chunk {
+			return nil
+		}
+		return flush(false)
+	}); err != nil {
+		return err
+	}
+	return flush(true)
+}
+
+func (a *Answer) add(did hub.Imported) {
+	a.New, a.Changed, a.Unchanged, a.Closed = a.New+did.New, a.Changed+did.Changed, a.Unchanged+did.Unchanged+did.Ignored, a.Closed+did.Closed
+	for _, f := range did.Failed {
+		if len(a.Failed) < maxLines {
+			a.Failed = append(a.Failed, Failure{f.ID, f.Message})
+		}
+	}
+}
+
+// look tells what an import would open, change and close. It changes nothing.
+func (d *door) look(ctx context.Context, s finding.Scan, r *report.Report, said *Answer) error {
+	present, err := d.Hub.Present(ctx, s.Target, s.Branch)
+	if err != nil {
+		return err
+	}
+	known := map[hub.Ref]*finding.Finding{}
+	for i, f := range present {
+		if f.ProductFields[finding.FieldTool] == s.Tool {
+			known[hub.RefOf(f)] = &present[i]
+		}
+	}
+	now := time.Time{}
+	err = r.Each(func(f finding.Finding) error {
+		f = d.Maker.Own(s, f, now)
+		was, ok := known[hub.RefOf(f)]
+		delete(known, hub.RefOf(f))
+		switch {
+		case !ok && f.RecordState == finding.Archived:
+			said.Unchanged++
+		case !ok:
+			said.New++
+			said.Opens = lineOf(said.Opens, f)
+		case differs(f, *was):
+			said.Changed++
+			said.Changes = lineOf(said.Changes, f)
+		default:
+			said.Unchanged++
+		}
+		return nil
+	})
+	if err != nil || !r.Complete {
+		return err
+	}
+	for ref, f := range known {
+		if f.RecordState == finding.Archived {
+			continue
+		}
+		elsewhere, err := d.Hub.PresenceOf(ctx, ref)
+		if err != nil {
+			return err
+		}
+		if len(elsewhere) == 1 { // and not on another branch
+			said.Closed++
+			said.Closes = lineOf(said.Closes, *f)
+		}
+	}
+	slices.SortFunc(said.Closes, func(a, b Line) int { return strings.Compare(a.ID, b.ID) })
+	return nil
+}
+
+func lineOf(list []Line, f finding.Finding) []Line {
+	if len(list) == maxLines {
+		return list
+	}
+	return append(list, Line{f.ID, f.Label(), f.Where(), f.GeneratorID, f.Title})
+}
+
+// differs tells whether the provider says something else than what is known, but for where and when it was seen.
+func differs(f, was finding.Finding) bool {
+	fields := func(m map[string]string) map[string]string {
+		m = maps.Clone(m)
+		for _, name := range []string{finding.FieldBranch, finding.FieldCommit, finding.FieldLine, finding.FieldColumn} {
+			delete(m, name)
+		}
+		return m
+	}
+	severity := func(f finding.Finding) (finding.Label, string) {
+		if f.Provider != nil && f.Provider.Severity != nil {
+			return f.Provider.Severity.Label, f.Provider.Severity.Original
+		}
+		return f.Label(), ""
+	}
+	a, x := severity(f)
+	b, y := severity(was)
+	return f.Title != was.Title || f.Description != was.Description || a != b || x != y || !maps.Equal(fields(f.ProductFields), fields(was.ProductFields)) || f.RecordState != was.RecordState
+}
