@@ -111,6 +111,9 @@ func who(arn string) string {
 			return name
 		}
 	}
+	if strings.HasPrefix(arn, "arn:aws:haechi:") { // one of our rooms
+		return arn[strings.LastIndex(arn, ":")+1:]
+	}
 	return arn
 }
 

@@ -148,7 +148,6 @@ func (o *Console) findingsView(r *request) (any, error) {
 	if q.Has("q") {
 		v.Filter = strings.Join(strings.Fields(q.Get("q")), " ")
 	}
-	v.Chips = chips(v.Filter)
 	insights, err := o.config.Hub.Insights(r.Context())
 	if err != nil {
 		return nil, err
@@ -158,6 +157,10 @@ func (o *Console) findingsView(r *request) (any, error) {
 		if filters, err = o.insight(r, arn, &v); err != nil {
 			return nil, err
 		}
+	}
+	v.Chips = chips(v.Filter)
+	if v.Insight != nil {
+		v.Chips = chips(" ") // none of them is shown
 	}
 	for _, i := range insights {
 		v.Insights = append(v.Insights, chip{i.Name, "/findings?insight=" + url.QueryEscape(i.ARN), i.ARN == q.Get("insight")})

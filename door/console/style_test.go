@@ -128,6 +128,13 @@ func TestNumbers(t *testing.T) {
 			t.Errorf("%d: %s, want %s", in, got, want)
 		}
 	}
+	for in, want := range map[string]string{
+		"arn:aws:iam::111122223333:user/ada": "ada", "arn:aws:haechi:us-east-1:111122223333:route": "route", "arn:aws:securityhub:us-east-1::product/aqua/scan": "aqua/scan", "deps": "deps", "x:user/y": "x:user/y",
+	} {
+		if got := who(in); got != want {
+			t.Errorf("%s: %s, want %s", in, got, want)
+		}
+	}
 	if got := fmt.Sprint(shorten("한글입니다", 3), shorten("abc", 3)); got != "한글…abc" {
 		t.Error(got)
 	}
