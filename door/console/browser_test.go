@@ -40,7 +40,7 @@ func browse(t *testing.T, h *house, flags map[string]any) *browser {
 	if program == "" {
 		t.Skip("there is no chromium on this machine: pages are not looked at in a browser")
 	}
-	options := append(slices.Clone(chromedp.DefaultExecAllocatorOptions[:]), chromedp.NoSandbox, chromedp.ExecPath(program))
+	options := append(slices.Clone(chromedp.DefaultExecAllocatorOptions[:]), chromedp.NoSandbox, chromedp.ExecPath(program), chromedp.WSURLReadTimeout(time.Minute)) // a busy machine takes its time
 	for name, value := range map[string]any{"disable-background-networking": true, "disable-quic": true, "disable-component-update": true, "disable-sync": true, "accept-lang": "en-GB", "lang": "en-GB"} {
 		if _, ok := flags[name]; !ok {
 			options = append(options, chromedp.Flag(name, value))

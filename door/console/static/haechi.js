@@ -70,6 +70,7 @@
   for (const log of document.querySelectorAll("pre[data-follow]")) {
     const stream = new EventSource(log.dataset.follow);
     let end = true, waiting = false;
+    log.scrollTop = log.scrollHeight;
     const soon = () => { // steps move on without an event of their own
       if (waiting) return;
       waiting = true;
