@@ -39,8 +39,6 @@ type Config struct {
 	Gate      string // the server's own gate policy, a file; empty: none but the repositories'
 	Advisory  string // the index of vulnerabilities; empty: advisory.index in the data folder
 	Retention Retention
-
-	AdminCredentials string `yaml:"-"` // a file with the first administrator's credentials
 }
 
 // TLS are the files of the listener's certificate and key.

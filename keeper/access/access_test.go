@@ -367,7 +367,7 @@ func TestReadCredentials(t *testing.T) {
 	for text, want := range map[string]bool{
 		"": false,
 		"[default]\naws_access_key_id=A\naws_secret_access_key = b = c\nconsole_password= p\n": true,
-		"[other]\naws_access_key_id=A\naws_secret_access_key=b\nconsole_password=p\n":           false,
+		"[other]\naws_access_key_id=A\naws_secret_access_key=b\nconsole_password=p\n":          false,
 	} {
 		must(t, os.WriteFile(name, []byte(text), 0o600))
 		c, err := access.ReadCredentials(name)
