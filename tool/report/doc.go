@@ -96,9 +96,9 @@ func (d *doc) decode() error {
 		return nil
 	case bytes.HasPrefix(head, []byte("\xff\xfe\x00\x00")) || bytes.HasPrefix(head, []byte("\x00\x00\xfe\xff")):
 		return fault.Unsupported.Errorf("it is in UTF-32: write it in UTF-8")
-	case bytes.HasPrefix(head, []byte("\xff\xfe")), n >= 2 && head[0] != 0 && head[1] == 0:
+	case bytes.HasPrefix(head, []byte("\xff\xfe")), n == 4 && isASCII(head[0]) && head[1] == 0 && isASCII(head[2]) && head[3] == 0:
 		order = binary.LittleEndian
-	case bytes.HasPrefix(head, []byte("\xfe\xff")), n >= 2 && head[0] == 0 && head[1] != 0:
+	case bytes.HasPrefix(head, []byte("\xfe\xff")), n == 4 && head[0] == 0 && isASCII(head[1]) && head[2] == 0 && isASCII(head[3]):
 		order = binary.BigEndian
 	case bytes.HasPrefix(head, []byte("\x1f\x8b")):
 		return fault.Unsupported.Errorf("it is compressed with gzip: unpack it first")
@@ -121,6 +121,8 @@ func (d *doc) decode() error {
 	d.in, d.size = bytes.NewReader(plain), int64(len(plain))
 	return nil
 }
+
+func isASCII(c byte) bool { return c >= ' ' && c < 0x7f || c == '\n' || c == '\r' || c == '\t' }
 
 func fromUTF16(text []byte, order binary.ByteOrder) []byte {
 	out := make([]byte, 0, len(text)/2+len(text)/8)

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"regexp"
 	"strconv"
 	"strings"
 
@@ -47,12 +48,39 @@ func readASFF(r *reading) error {
 			return nil
 		}
 		product = or(product, productOf(f.ProductARN))
+		mend(&f)
 		rec := record{asff: &f, rule: f.GeneratorID, suppressed: f.Status() == finding.Suppressed, label: f.Label(), title: f.Title, text: f.Description}
 		rec.key, rec.tie = asffKey(n, f), []string{string(text)}
 		return r.add(rec)
 	})
 	r.told.Tool = or(product, r.told.Tool)
 	return err
+}
+
+var (
+	accountForm = regexp.MustCompile(`^[0-9]{12}$`)
+	productForm = regexp.MustCompile(`^arn:aws[a-z-]*:securityhub:[a-z0-9-]{0,25}:([0-9]{12})?:product/[^/]+/[^/]+$`)
+)
+
+// mend leaves empty what a finding must not have as it is, for its new owner to fill: accounts that
+// were blacked out, times in no known form.
+func mend(f *finding.Finding) {
+	if !accountForm.MatchString(f.AccountID) {
+		f.AccountID = ""
+	}
+	if !productForm.MatchString(f.ProductARN) {
+		f.ProductARN = ""
+	}
+	f.CreatedAt, f.UpdatedAt, f.FirstObservedAt, f.LastObservedAt = timely(f.CreatedAt), timely(f.UpdatedAt), timely(f.FirstObservedAt), timely(f.LastObservedAt)
+	f.SchemaVersion = finding.SchemaVersion
+}
+
+// timely is a time of ASFF, as it is where the format knows it.
+func timely(text string) string {
+	if _, ok := finding.Time(text); ok {
+		return text
+	}
+	return stamp(text)
 }
 
 // productOf is the name of a product by its ARN.

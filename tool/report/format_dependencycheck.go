@@ -80,6 +80,9 @@ func dependencyCheckRecord(v node, name, file, purl string) record {
 	if _, version, ok := strings.Cut(purl, "@"); ok {
 		rec.installed = version
 	}
+	if file != "" {
+		rec.places = []string{cleanPath(file)}
+	}
 	for _, c := range []struct{ name, score, version string }{{"cvssv4", "baseScore", "4.0"}, {"cvssV4", "baseScore", "4.0"}, {"cvssv3", "baseScore", "3"}, {"cvssV3", "baseScore", "3"}, {"cvssv2", "score", "2.0"}, {"cvssV2", "score", "2.0"}} {
 		if s, ok := v.number(c.name, c.score); ok {
 			rec.cvss = append(rec.cvss, cvssScore{or(v.text(c.name, "version"), c.version), s, v.text(c.name, "vectorString"), ""})

@@ -51,6 +51,9 @@ func gitlabRecord(n node, kind string) record {
 	if len(names) > 0 {
 		rec.rule = finding.Shorten(names[0], 200)
 	}
+	if rec.fix == "No solution provided" {
+		rec.fix = ""
+	}
 	rec.rule = or(rec.rule, rec.title, kind)
 	for _, flag := range n.list("flags") {
 		if strings.Contains(flag.text("type"), "false-positive") {

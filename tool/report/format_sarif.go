@@ -99,6 +99,9 @@ func (h *sarifRunHead) record(n node) record {
 	rec.fingerprint = sarifFingerprint(n)
 	if strings.HasPrefix(id, "CVE-") || strings.HasPrefix(id, "GHSA-") {
 		rec.vulnerability = id
+		if !strings.Contains(rec.title, id) {
+			rec.title = joined(": ", id, or(rule.text("shortDescription", "text"), rec.title))
+		}
 	}
 	tags := append(rule.texts("properties", "tags"), n.texts("properties", "tags")...)
 	rec.cwe = append(cweTags(tags), append(rule.texts("properties", "cwe"), n.texts("properties", "cwe")...)...)

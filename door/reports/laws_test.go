@@ -1,0 +1,158 @@
+package reports_test
+
+import (
+	"bytes"
+	"encoding/csv"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/haechi-dev/haechi/keeper/hub"
+	"github.com/haechi-dev/haechi/word/finding"
+)
+
+// eachSample runs a law over all published reports, each with a target of its own in one hub.
+func eachSample(t *testing.T, law func(h *house, query string, text []byte)) {
+	folder := os.Getenv("HAECHI_TESTDATA")
+	if folder == "" {
+		t.Skip("HAECHI_TESTDATA is not set")
+	}
+	list, err := os.ReadFile(filepath.Join(folder, "reports", "index.csv"))
+	if err != nil {
+		t.Skip("no reports in HAECHI_TESTDATA")
+	}
+	rows, err := csv.NewReader(bytes.NewReader(list)).ReadAll()
+	must(t, err)
+	h := build(t)
+	ran := 0
+	for _, row := range rows[1:] {
+		text, err := os.ReadFile(filepath.Join(folder, "reports", filepath.FromSlash(row[0])))
+		must(t, err)
+		query := "branch=main&target=" + url.QueryEscape(row[0])
+		if status, _, body := h.send(h.token, query+"&preview=1", text); status != 200 {
+			if !strings.Contains(body, "UnknownReportException") {
+				t.Errorf("%s: %s", row[0], body)
+			}
+			continue
+		}
+		ran++
+		law(h, query, text)
+		if t.Failed() {
+			return
+		}
+	}
+	if ran < 100 {
+		t.Errorf("only %d reports were read", ran)
+	}
+}
+
+func targetOf(query string) string {
+	q, _ := url.ParseQuery(query)
+	return q.Get("target")
+}
+
+// The same report twice changes nothing and tells nobody; a preview says both beforehand.
+func TestTwiceIsOnce(t *testing.T) {
+	eachSample(t, func(h *house, query string, text []byte) {
+		_, before, _ := h.send(h.token, query+"&preview=1", text)
+		first := h.imports(query, text)
+		if len(first.Failed) > 0 {
+			h.t.Errorf("%s: the hub refused %+v", query, first.Failed[0])
+		}
+		if first.New+first.Unchanged != first.Findings || before.New > first.New || before.Closed+before.Changed != 0 {
+			h.t.Errorf("%s: first %+v, previewed %+v", query, first, before)
+		}
+		events, present := h.events(), h.present(targetOf(query), "main")
+		_, preview, _ := h.send(h.token, query+"&preview=1", text)
+		if preview.New+preview.Changed+preview.Closed != 0 {
+			h.t.Errorf("%s: the preview of the same says %+v", query, preview)
+		}
+		again := h.imports(query, text)
+		if again.New+again.Changed+again.Closed != 0 || again.Findings != first.Findings || h.events() != events {
+			h.t.Errorf("%s: again %+v, %d events more", query, again, h.events()-events)
+		}
+		after := h.present(targetOf(query), "main")
+		for id, f := range after {
+			was := present[id]
+			was.LastObservedAt = f.LastObservedAt
+			if diff := cmp.Diff(was, f); diff != "" {
+				h.t.Errorf("%s: %s", query, diff)
+				break
+			}
+		}
+		if len(after) != len(present) {
+			h.t.Errorf("%s: %d became %d", query, len(present), len(after))
+		}
+	})
+}
+
+// A report that is torn anywhere is refused or closes nothing, and nothing of it is half imported.
+func TestTornClosesNothing(t *testing.T) {
+	eachSample(t, func(h *house, query string, text []byte) {
+		h.imports(query, text)
+		whole := h.present(targetOf(query), "main")
+		events := h.events()
+		trimmed := bytes.TrimRight(text, " \r\n\t")
+		for _, at := range []int{len(trimmed) / 3, len(trimmed) - 1} {
+			status, a, body := h.send(h.token, query, trimmed[:at])
+			lines := bytes.HasSuffix([]byte(targetOf(query)), []byte(".csv")) || bytes.Contains([]byte(targetOf(query)), []byte("jsonl"))
+			if status == 200 && !lines {
+				h.t.Errorf("%s cut at %d of %d was taken: %+v", query, at, len(trimmed), a)
+			}
+			if status != 200 && !strings.Contains(body, "line ") && !strings.Contains(body, "UnknownReport") {
+				h.t.Errorf("%s cut at %d: no place: %s", query, at, body)
+			}
+			if status != 200 && (h.events() != events || len(h.present(targetOf(query), "main")) != len(whole)) {
+				h.t.Errorf("%s cut at %d: something was imported", query, at)
+			}
+		}
+	})
+}
+
+// What people decided stays, and what another tool, target or branch says closes nothing.
+func TestTriageSurvives(t *testing.T) {
+	eachSample(t, func(h *house, query string, text []byte) {
+		h.imports(query, text)
+		var refs []hub.Ref
+		for _, f := range h.present(targetOf(query), "main") {
+			refs = append(refs, hub.RefOf(f))
+		}
+		if len(refs) == 0 {
+			return
+		}
+		refs = refs[:min(len(refs), 100)]
+		_, err := h.hub.Update(h.t.Context(), hub.Update{Refs: refs, Decision: hub.To(finding.Suppressed), By: "kim", Why: "a test"})
+		must(h.t, err)
+		h.imports(query, text)
+		h.imports(query+"&tool=another", []byte(`{"version":"1","errors":[],"results":[],"paths":{}}`))
+		h.imports("target=elsewhere&branch=main", text)
+		h.imports(strings.Replace(query, "branch=main", "branch=dev", 1), text)
+		now := h.present(targetOf(query), "main")
+		for _, r := range refs {
+			if f := now[r.ID]; f.Status() != finding.Suppressed {
+				h.t.Errorf("%s: %s is %s", query, r.ID, f.Status())
+			}
+		}
+	})
+}
+
+// What the tool suppresses arrives as suppressed and stays so.
+func TestSuppressedArrives(t *testing.T) {
+	eachSample(t, func(h *house, query string, text []byte) {
+		a := h.imports(query, text)
+		h.imports(query, text)
+		n := 0
+		for _, f := range h.present(targetOf(query), "main") {
+			if f.Status() == finding.Suppressed {
+				n++
+			}
+		}
+		if a.Suppressed != n {
+			h.t.Errorf("%s: %d are suppressed, the report says %d", query, n, a.Suppressed)
+		}
+	})
+}
