@@ -18,10 +18,10 @@ import (
 	"github.com/haechi-dev/haechi/word/finding"
 )
 
-// The limits of a snapshot: an account has at most some thousand users and roles.
+// The limits of a snapshot: an account has at most 5,000 users and 5,000 roles.
 const (
 	maxSnapshot   = 256 << 20
-	maxPrincipals = 20_000
+	maxPrincipals = 10_000
 )
 
 // An Account is a snapshot, its policies compiled. It does not change once parsed.

@@ -52,7 +52,7 @@ func (e edge) needs(action string) bool {
 // Escalations are the ways by which those who are no administrators could
 // become one, by principal.
 func (a *Account) Escalations() []Escalation {
-	g := graph{account: a, all: paths(), admin: map[*Principal]bool{}, edges: map[*Principal][]edge{}}
+	g := newGraph(a, paths())
 	for _, p := range a.Principals {
 		g.admin[p] = a.administers(p.policies, p)
 	}
@@ -106,6 +106,28 @@ type graph struct {
 	all     []path
 	admin   map[*Principal]bool
 	edges   map[*Principal][]edge
+	served  map[asked]bool // whether a role is assumed by a service
+	said    map[asked]May  // what was answered of the principal whose steps are being found
+}
+
+// asked is a question that many ways ask alike.
+type asked struct {
+	to   *Principal // nil: about whatever resource
+	what string     // an action, with or without a service
+}
+
+func newGraph(a *Account, all []path) *graph {
+	return &graph{account: a, all: all, admin: map[*Principal]bool{}, edges: map[*Principal][]edge{}, served: map[asked]bool{}}
+}
+
+// once answers a question of the principal at hand, and does not ask it again.
+func (g *graph) once(q asked, ask func() May) May {
+	may, ok := g.said[q]
+	if !ok {
+		may = ask()
+		g.said[q] = may
+	}
+	return may
 }
 
 // way is the shortest way from p to all rights, by steps that are no less
@@ -169,19 +191,11 @@ func (a *Account) liftable(p *Principal) bool {
 
 // from are the steps that somebody can take.
 func (g *graph) from(p *Principal) (all []edge) {
-	able := map[string]bool{"sts:AssumeRole": true} // a trust policy may grant that one alone
-	can := func(n need) bool {
-		is, known := able[n.action]
-		if !known {
-			may, _ := p.may(Question{Action: n.action, Resource: "*", Some: true})
-			is = may != No
-			able[n.action] = is
-		}
-		return is
-	}
+	g.said = map[asked]May{}
 	for i := range g.all {
 		way := &g.all[i]
-		if slices.ContainsFunc(way.needs, func(n need) bool { return !can(n) }) {
+		// A trust policy may grant AssumeRole alone; without any right to the rest no target need be tried.
+		if slices.ContainsFunc(way.needs, func(n need) bool { return n.action != "sts:AssumeRole" && g.anything(p, n.action) == No }) {
 			continue
 		}
 		if way.category == selfEscalation {
@@ -204,6 +218,13 @@ func (g *graph) from(p *Principal) (all []edge) {
 		}
 	}
 	return all
+}
+
+func (g *graph) anything(p *Principal, action string) May {
+	return g.once(asked{nil, action}, func() May {
+		may, _ := p.may(Question{Action: action, Resource: "*", Some: true})
+		return may
+	})
 }
 
 // self tells whether somebody can give themselves all rights that way.
@@ -254,7 +275,7 @@ func (p *Principal) attached() (own []string) {
 func (g *graph) step(p, to *Principal, way *path) May {
 	may := Yes
 	if way.service != "" {
-		if !to.Role || !to.serves(way.service) {
+		if !to.Role || !g.serves(to, way.service) {
 			return No
 		}
 		if way.service == "ec2.amazonaws.com" && way.category == existingPassRole && !to.profiles {
@@ -275,20 +296,23 @@ func (g *graph) step(p, to *Principal, way *path) May {
 func (g *graph) need(p, to *Principal, way *path, n need) (best May) {
 	switch n.on {
 	case anything:
-		best, _ = p.may(Question{Action: n.action, Resource: "*", Some: true})
+		best = g.anything(p, n.action)
 	case passed:
-		best, _ = p.may(Question{Action: n.action, Resource: to.ARN, Context: map[string][]string{"iam:passedtoservice": {way.service}}})
+		best = g.once(asked{to, way.service}, func() May {
+			may, _ := p.may(Question{Action: n.action, Resource: to.ARN, Context: map[string][]string{"iam:passedtoservice": {way.service}}})
+			return may
+		})
 	case otherUser:
 		if !to.Role {
-			best = g.may(p, n.action, to.ARN)
+			best = g.once(asked{to, n.action}, func() May { return g.may(p, n.action, to.ARN) })
 		}
 	case otherRole:
 		switch {
 		case !to.Role:
 		case n.action == "sts:AssumeRole":
-			best = p.assumes(to)
+			best = g.once(asked{to, n.action}, func() May { return p.assumes(to) })
 		default:
-			best = g.may(p, n.action, to.ARN)
+			best = g.once(asked{to, n.action}, func() May { return g.may(p, n.action, to.ARN) })
 		}
 	case itsPolicy:
 		if to.Role {
@@ -301,6 +325,16 @@ func (g *graph) need(p, to *Principal, way *path, n need) (best May) {
 }
 
 // serves tells whether a service may assume the role.
+func (g *graph) serves(p *Principal, service string) bool {
+	q := asked{p, service}
+	is, ok := g.served[q]
+	if !ok {
+		is = p.serves(service)
+		g.served[q] = is
+	}
+	return is
+}
+
 func (p *Principal) serves(service string) bool {
 	if p.trust == nil {
 		return false

@@ -70,7 +70,7 @@ func found(t *testing.T, way *path, without string) bool {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := graph{account: a, all: []path{*way}, admin: map[*Principal]bool{}, edges: map[*Principal][]edge{}}
+	g := newGraph(a, []path{*way})
 	i := slices.IndexFunc(a.Principals, func(p *Principal) bool { return p.Name == "p" })
 	return len(g.from(a.Principals[i])) > 0
 }
