@@ -196,7 +196,7 @@ func (p *play) run(ctx context.Context, branch string, want pipeline.Status) err
 		}
 		if len(runs) == 1 && runs[0].Commit == head && runs[0].Status.Ended() {
 			r := runs[0]
-			p.say("  %-9srun %d of branch %s: %s (%.1f s)", strings.ToLower(string(r.Status)), r.Number, branch, r.Subject, r.Ended.Sub(r.Created).Seconds())
+			p.say("  %-9s run %d of branch %s: %s (%.1f s)", strings.ToLower(string(r.Status)), r.Number, branch, r.Subject, r.Ended.Sub(r.Created).Seconds())
 			for _, why := range r.Reasons {
 				p.say("           %s: %s. %s", why.Where, why.Text, why.Do)
 			}
