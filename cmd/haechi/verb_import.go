@@ -160,7 +160,11 @@ func tellImport(c call, file string, a *reports.Answer) {
 	if a.Version != "" {
 		by += " " + a.Version
 	}
-	fmt.Fprintf(c.stdout, "%s: %s by %s: %s", file, a.Format, by, counted(a.Findings, "finding"))
+	kind := a.Format
+	if a.Same {
+		kind = "the same report as before"
+	}
+	fmt.Fprintf(c.stdout, "%s: %s by %s: %s", file, kind, by, counted(a.Findings, "finding"))
 	for _, n := range []struct {
 		n    int
 		what string

@@ -75,10 +75,15 @@ func TestTwiceIsOnce(t *testing.T) {
 		if again.New+again.Changed+again.Closed != 0 || again.Findings != first.Findings || h.events() != events {
 			h.t.Errorf("%s: again %+v, %d events more", query, again, h.events()-events)
 		}
+		// At another commit it is read again, and says the same.
+		if later := h.imports(query+"&commit=c2", text); later.New+later.Changed+later.Closed != 0 || later.Same || h.events() != events {
+			h.t.Errorf("%s: later %+v, %d events more", query, later, h.events()-events)
+		}
 		after := h.present(targetOf(query), "main")
 		for id, f := range after {
 			was := present[id]
 			was.LastObservedAt = f.LastObservedAt
+			was.ProductFields[finding.FieldCommit] = "c2"
 			if diff := cmp.Diff(was, f); diff != "" {
 				h.t.Errorf("%s: %s", query, diff)
 				break

@@ -37,6 +37,7 @@ type Hub interface {
 	Import(ctx context.Context, s finding.Scan, findings ...finding.Finding) (hub.Imported, error)
 	Present(ctx context.Context, target, branch string) ([]finding.Finding, error)
 	PresenceOf(ctx context.Context, ref hub.Ref) ([]hub.Presence, error)
+	Known(ctx context.Context, target, branch, commit, digest string) (hub.ScanRecord, error)
 }
 
 // Access knows who has which key and token, and what they may.
@@ -171,6 +172,7 @@ func (d *door) answer(w http.ResponseWriter, r *http.Request) (*Answer, error) {
 	if err := letIn(sum); err != nil {
 		return nil, err
 	}
+	asked.scan.Digest = d.digest(asked, sum)
 	return d.take(r.Context(), asked, file, size)
 }
 

@@ -1,7 +1,11 @@
 package reports
 
 import (
+	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
 	"io"
 	"maps"
 	"net/http"
@@ -26,6 +30,7 @@ type Answer struct {
 	Commit    string    `json:"commit,omitzero"`
 	Scan      string    `json:"scan,omitzero"`
 	Preview   bool      `json:"preview,omitzero"`
+	Same      bool      `json:"same,omitzero"` // it is what was imported last, and was not read again
 	New       int       `json:"new"`
 	Changed   int       `json:"changed"`
 	Unchanged int       `json:"unchanged"`
@@ -97,8 +102,32 @@ func (d *door) asked(r *http.Request) (ask, error) {
 	return a, nil
 }
 
+// reading is what a report's digest holds beside the report: a later way to read it reads the same report anew.
+const reading = "1"
+
+// digest is of the report and of all that decides what is read in it.
+func (d *door) digest(a ask, sum string) string {
+	h := sha256.New()
+	mapping, err := json.Marshal(a.options.Mapping, json.Deterministic(true))
+	if err != nil {
+		mapping = []byte(err.Error()) // a mapping came from JSON, and always marshals
+	}
+	fmt.Fprintf(h, "%s %s %q %s %x", reading, sum, a.options.Tool, mapping, d.Salt)
+	return "sha256:" + hex.EncodeToString(h.Sum(nil))
+}
+
 // take reads a report and imports it, or tells what would come of that.
 func (d *door) take(ctx context.Context, a ask, in io.ReaderAt, size int64) (*Answer, error) {
+	if !a.preview {
+		was, err := d.Hub.Known(ctx, a.scan.Target, a.scan.Branch, a.scan.Commit, a.scan.Digest)
+		if err == nil {
+			told := report.Told{Tool: was.Tool, Version: was.Version, Findings: was.Found, Complete: true}
+			return &Answer{Told: told, Target: was.Target, Branch: was.Branch, Commit: was.Commit, Scan: was.ID, Unchanged: was.Found, Same: true}, nil
+		}
+		if fault.Of(err) != fault.NotFound {
+			return nil, err
+		}
+	}
 	r, err := report.Foreign(in, size, a.options)
 	if err != nil {
 		return nil, err
@@ -117,24 +146,51 @@ func (d *door) take(ctx context.Context, a ask, in io.ReaderAt, size int64) (*An
 // it lacks is closed then, and not where one of its findings was refused.
 func (d *door) keep(ctx context.Context, s finding.Scan, r *report.Report, said *Answer) error {
 	now := d.Now()
-	part := make([]finding.Finding, 0, chunk)
-	flush := func(last bool) error {
-		s.Complete = last && r.Complete && len(said.Failed) == 0
-		did, err := d.Hub.Import(ctx, s, part...)
-		said.add(did)
-		part = part[:0]
-		return err
-	}
-	if err := r.Each(func(f finding.Finding) error {
-		part = append(part, d.Maker.Own(s, f, now))
-		if len(part) < chunk {
-			return nil
+	parts := make(chan []finding.Finding)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var unread error
+	go func() { // one part is read while the one before is imported
+		defer close(parts)
+		var part []finding.Finding
+		hand := func() error {
+			select {
+			case parts <- part:
+				part = nil
+				return nil
+			case <-ctx.Done():
+				return ctx.Err()
+			}
 		}
-		return flush(false)
-	}); err != nil {
+		unread = r.Each(func(f finding.Finding) error {
+			part = append(part, d.Maker.Own(s, f, now))
+			if len(part) < chunk {
+				return nil
+			}
+			return hand()
+		})
+		if unread == nil {
+			unread = hand()
+		}
+	}()
+	var err error
+	for part := range parts {
+		if err != nil {
+			continue // until the reader has noticed
+		}
+		did, failed := d.Hub.Import(ctx, s, part...)
+		said.add(did)
+		if err = failed; err != nil {
+			cancel()
+		}
+	}
+	if err = cmp.Or(err, unread); err != nil {
 		return err
 	}
-	return flush(true)
+	s.Complete = r.Complete && len(said.Failed) == 0
+	did, err := d.Hub.Import(ctx, s)
+	said.add(did)
+	return err
 }
 
 func (a *Answer) add(did hub.Imported) {
