@@ -4,7 +4,7 @@ package main
 func verbs() []verb {
 	return []verb{
 		demoVerb(), serveVerb(), scanVerb(), importVerb(), dbVerb(),
-		findingsVerb(), runVerb(), eventsVerb(), rulesVerb(), configVerb(),
+		findingsVerb(), runVerb(), eventsVerb(), rulesVerb(), iamVerb(), configVerb(),
 		backupVerb(), restoreVerb(), accessVerb(),
 		helpVerb(), completionVerb(), versionVerb(),
 	}
