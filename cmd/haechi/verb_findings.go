@@ -9,6 +9,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/haechi-dev/haechi/base/remote"
@@ -24,6 +25,7 @@ func findingsVerb() verb {
   haechi findings                                 all that is open, the worst first
   haechi findings severity:critical,high tool:deps
   haechi findings -severity HIGH -format json     the same as ASFF, for programs
+  haechi findings -n 0 -format html > report.html for people and printers; or csv, jsonl, sarif, ocsf
   haechi findings -status RESOLVED title:bucket*
   haechi findings get ID                          everything about one
   haechi findings resolve -reason "rotated" ID
@@ -58,7 +60,7 @@ func findings(ctx context.Context, c call, flags *flag.FlagSet) error {
 	reason := flags.String("reason", "", "why it is so decided")
 	to := flags.String("to", "", "who is to mend it")
 	all := flags.Bool("all", false, "change all that the words mean, not one alone")
-	format := formatFlag(flags, "table", "json", "ids")
+	format := formatFlag(flags, "table", "json", "ids", "jsonl", "csv", "sarif", "ocsf", "html")
 	rest, err := parse(c, flags, 0, -1)
 	if err != nil {
 		return err
@@ -212,7 +214,11 @@ func showFindings(c call, found []jsontext.Value, more bool, shape string) error
 	if err != nil {
 		return err
 	}
-	if shape == "ids" {
+	if write := writers(shape); write != nil {
+		if err := write(c.stdout, parsed); err != nil {
+			return err
+		}
+	} else if shape == "ids" {
 		for _, f := range parsed {
 			fmt.Fprintln(c.stdout, f.ID)
 		}
@@ -223,6 +229,33 @@ func showFindings(c call, found []jsontext.Value, more bool, shape string) error
 	}
 	if more {
 		fmt.Fprintf(c.stderr, "haechi findings: these are the first %d; -n 0 shows all\n", len(found))
+	}
+	return nil
+}
+
+// writers is what writes findings for other programs and for paper.
+func writers(shape string) func(io.Writer, []finding.Finding) error {
+	switch shape {
+	case "jsonl":
+		return report.JSONLines
+	case "csv":
+		return report.CSV
+	case "ocsf":
+		return report.OCSF
+	case "html":
+		return func(w io.Writer, found []finding.Finding) error {
+			return report.HTML(w, "Findings", time.Now(), found)
+		}
+	case "sarif":
+		return func(w io.Writer, found []finding.Finding) error {
+			var scans []finding.Scan
+			for _, f := range found {
+				if tool := f.ProductFields[finding.FieldTool]; !slices.ContainsFunc(scans, func(s finding.Scan) bool { return s.Tool == tool }) {
+					scans = append(scans, finding.Scan{Tool: tool, Complete: true})
+				}
+			}
+			return report.SARIF(w, versionText(), scans, found)
+		}
 	}
 	return nil
 }
@@ -269,7 +302,7 @@ func getOne(ctx context.Context, c call, client *remote.Client, filters hub.Filt
 	if err != nil {
 		return err
 	}
-	if shape == "ids" {
+	if shape != "table" {
 		return showFindings(c, found, false, shape)
 	}
 	for i := range parsed {

@@ -25,6 +25,16 @@ func ASFF(w io.Writer, findings []finding.Finding) error {
 	return err
 }
 
+// JSONLines writes each finding in ASFF on a line of its own, the worst first.
+func JSONLines(w io.Writer, findings []finding.Finding) error {
+	for _, f := range Sorted(findings) {
+		if _, err := w.Write(append(f.JSON(), '\n')); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // ReadASFF reads a list of findings: bare, or as the member Findings or findings of an object.
 func ReadASFF(text []byte) ([]finding.Finding, error) {
 	list := jsontext.Value(text)
