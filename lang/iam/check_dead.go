@@ -73,15 +73,7 @@ func (a action) contains(b action) bool {
 	case a.service != "" && a.service != b.service:
 		return false
 	}
-	whole := func(x action) []rune {
-		text := x.name
-		if x.service != "" {
-			text = x.service + ":" + x.name
-		}
-		g := compileGlob(text, false)
-		return g.all(nil)
-	}
-	return contains(whole(a), whole(b))
+	return contains(a.pieces(), b.pieces())
 }
 
 // twice finds actions and resources of one statement that others of it cover.

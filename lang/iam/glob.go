@@ -207,7 +207,8 @@ func match(pieces []rune, text string) bool {
 	return i == len(pieces)
 }
 
-// all are the glob's pieces, whatever its shape; a variable without value is a hole.
+// all are the glob's pieces, whatever its shape; a variable without value is a
+// hole, and without a context every one is.
 func (g *glob) all(context map[string][]string) []rune {
 	switch g.shape {
 	case anything:
@@ -216,6 +217,9 @@ func (g *glob) all(context map[string][]string) []rune {
 		return []rune(g.text)
 	case prefix:
 		return append([]rune(g.text), star)
+	}
+	if context == nil {
+		return g.pieces
 	}
 	if filled, ok := g.fill(nil, context); ok {
 		return filled

@@ -193,3 +193,36 @@ func TestExplainAgrees(t *testing.T) {
 		t.Fatalf("the explanation %+v has no statement that decides", e)
 	})
 }
+
+// What is said to be no wider allows nothing more, in no world; and what is
+// said not to be granted is not allowed.
+func TestComparisonsHold(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		w := drawWorld(t)
+		kind := rapid.SampledFrom([]iam.Kind{iam.Identity, iam.Resource}).Draw(t, "kind")
+		draw := func(label string) *iam.Policy {
+			p, err := iam.ParseAs(kind, label, []byte(policy(strings.Join(drawStatements(t, label, kind == iam.Resource), ","))))
+			if err != nil {
+				t.Fatal(err)
+			}
+			return p
+		}
+		allowed := func(p *iam.Policy) bool {
+			all := iam.Policies{Identity: []*iam.Policy{p}}
+			if kind == iam.Resource {
+				all = iam.Policies{Resource: p}
+			}
+			return all.Decide(w.request).Outcome == iam.Allowed
+		}
+		before, after := draw("before"), draw("after")
+		if _, _, wider := after.Widens(before); !wider && allowed(after) && !allowed(before) && w.request.Principal.Type != "Account" {
+			t.Fatal("no wider, and it allows more")
+		}
+		if _, _, granted := after.Grants([]string{w.request.Action}, []string{w.request.Resource}); !granted && allowed(after) && w.request.Principal.Type != "Account" {
+			t.Fatal("not granted, and it allows")
+		}
+		if _, _, wider := after.Widens(after); wider && kind == iam.Identity {
+			t.Fatal("wider than itself")
+		}
+	})
+}

@@ -9,11 +9,15 @@ func (s *statement) aboutSome(q *query) bool {
 		return false
 	}
 	asked := compileARN(q.request.Resource, false)
+	context := q.request.Context
+	if context == nil {
+		context = map[string][]string{}
+	}
 	all, common := false, false
 	for i := range s.resources {
 		r := &s.resources[i]
-		all = all || r.contains(&asked, q.request.Context)
-		common = common || r.meets(&asked, q.request.Context)
+		all = all || r.contains(&asked, context)
+		common = common || r.meets(&asked, context)
 	}
 	switch {
 	case s.notThose && s.deny:
@@ -36,6 +40,9 @@ func (a *arn) part(i int, context map[string][]string) []rune {
 
 // contains tells whether everything that b matches, a does too.
 func (a *arn) contains(b *arn, context map[string][]string) bool {
+	if context == nil && a.text == b.text {
+		return true // the same variables, too
+	}
 	for i := range arnParts {
 		if !a.all && !contains(a.part(i, context), b.part(i, context)) {
 			return false
