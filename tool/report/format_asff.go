@@ -73,6 +73,8 @@ func mend(f *finding.Finding) {
 	}
 	f.CreatedAt, f.UpdatedAt, f.FirstObservedAt, f.LastObservedAt = timely(f.CreatedAt), timely(f.UpdatedAt), timely(f.FirstObservedAt), timely(f.LastObservedAt)
 	f.SchemaVersion = finding.SchemaVersion
+	f.Title = or(f.Title, f.GeneratorID, f.ID, "a finding without a title")
+	f.Description, f.GeneratorID = or(f.Description, f.Title), or(f.GeneratorID, "unknown")
 }
 
 // timely is a time of ASFF, as it is where the format knows it.
