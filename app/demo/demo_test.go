@@ -2,6 +2,8 @@ package demo_test
 
 import (
 	"bytes"
+	"io/fs"
+	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -10,6 +12,7 @@ import (
 	"time"
 
 	"github.com/haechi-dev/haechi/app/demo"
+	"github.com/haechi-dev/haechi/keeper/access"
 	"github.com/haechi-dev/haechi/tool/sandbox"
 )
 
@@ -23,12 +26,12 @@ func TestThreeRivers(t *testing.T) {
 	if _, err := exec.LookPath("git"); err != nil {
 		t.Skip("no git (apt-get install git)")
 	}
-	var out bytes.Buffer
+	var out, log bytes.Buffer
 	folder := filepath.Join(t.TempDir(), "demo")
 	began := time.Now()
 	for range 2 { // a second demo begins anew where the first one was
 		out.Reset()
-		r, err := demo.Run(t.Context(), demo.Config{Data: folder, Listen: "127.0.0.1:0", Exit: true, Out: &out})
+		r, err := demo.Run(t.Context(), demo.Config{Data: folder, Listen: "127.0.0.1:0", Exit: true, Out: &out, Log: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))})
 		if err != nil {
 			t.Fatalf("%v\n%s", err, out.String())
 		}
@@ -44,7 +47,39 @@ func TestThreeRivers(t *testing.T) {
 			t.Errorf("slack heard %q", r.Slack)
 		}
 	}
+	noSecrets(t, folder, log.String()+out.String())
 	t.Logf("two demos took %v\n%s", time.Since(began), out.String())
+}
+
+// noSecrets looks for the administrator's credentials where they must not be:
+// in what is logged and said, and in every file but those that keep them.
+func noSecrets(t *testing.T, folder, said string) {
+	t.Helper()
+	c, err := access.ReadCredentials(filepath.Join(folder, access.FirstFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	looked := 0
+	look := func(where, text string) {
+		looked++
+		for what, secret := range map[string]string{"secret access key": c.Secret.Reveal(), "password": c.Password.Reveal()} {
+			if strings.Contains(text, secret) {
+				t.Errorf("the administrator's %s is in %s", what, where)
+			}
+		}
+	}
+	look("the log", said)
+	err = filepath.WalkDir(folder, func(name string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() || filepath.Base(name) == access.FirstFile {
+			return err
+		}
+		text, err := os.ReadFile(name)
+		look(name, string(text))
+		return err
+	})
+	if err != nil || looked < 5 {
+		t.Errorf("looked at %d files: %v", looked, err)
+	}
 }
 
 // A folder that is somebody's is left alone.
