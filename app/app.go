@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -49,6 +51,7 @@ type App struct {
 	now     func() time.Time
 	sealer  *seal.Sealer
 	lock    *os.File
+	node    string // name of this node
 	rooms   []room
 	handler http.Handler
 	pages   *console.Console
@@ -104,6 +107,9 @@ func (a *App) ground(ctx context.Context, env Env) (err error) {
 	if a.lock, err = lockFolder(a.Config.Data); err != nil {
 		return err
 	}
+	if a.node, err = nodeName(a.lock); err != nil {
+		return err
+	}
 	key := env.Getenv("HAECHI_ROOT_KEY_FILE")
 	if key == "" {
 		key = filepath.Join(a.Config.Data, "root.key")
@@ -144,6 +150,22 @@ func lockFolder(folder string) (*os.File, error) {
 		return nil, fmt.Errorf("locking %s: %w", folder, err)
 	}
 	return f, nil
+}
+
+// nodeName is what tells this node from others on the same database. It stands
+// in the lock, so that it stays with the folder, whose journal is its own.
+func nodeName(lock *os.File) (string, error) {
+	text := make([]byte, 64)
+	n, err := lock.ReadAt(text, 0)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return "", fmt.Errorf("reading the node's name: %w", err)
+	}
+	if name := strings.TrimSpace(string(text[:n])); name != "" {
+		return name, nil
+	}
+	name := bus.ID()
+	_, err = lock.WriteAt([]byte(name+"\n"), 0)
+	return name, errors.Join(err, lock.Sync())
 }
 
 // Unused says so if another process uses a data folder.

@@ -74,7 +74,7 @@ func (a *App) buildRoute(context.Context) error {
 	a.Route = route.New(route.Config{
 		DB: a.DB, Bus: a.Bus, Account: a.Config.Account, Region: a.Config.Region, Log: a.log, Now: a.now,
 		HTTP: dialer.Client(30 * time.Second), Dial: dialer.DialContext, Seal: a.sealer, Commands: commands,
-		Link: a.link, Page: a.page, Rooms: []route.Room{{Prefix: "arn:aws:codepipeline:", Target: startRun{a}}}, Notify: a.notified, Kept: a.Config.Retention.Deliveries,
+		Link: a.link, Page: a.page, Rooms: []route.Room{{Prefix: "arn:aws:codepipeline:", Target: startRun{a}}}, Notify: a.notified, Kept: a.Config.Retention.Deliveries, Node: a.node,
 	})
 	return nil
 }
@@ -84,7 +84,7 @@ func (a *App) buildDetect(context.Context) error {
 	if err != nil {
 		return err
 	}
-	a.Detect, err = detect.New(detect.Config{DB: a.DB, Journal: a.Journal, Hub: a.Hub, Rules: files, Maker: a.maker(), Log: a.log, Now: a.now})
+	a.Detect, err = detect.New(detect.Config{DB: a.DB, Journal: a.Journal, Name: a.node, Hub: a.Hub, Rules: files, Maker: a.maker(), Log: a.log, Now: a.now})
 	return err
 }
 
