@@ -135,3 +135,16 @@ func TestConformance(t *testing.T) {
 		t.Fail()
 	}
 }
+
+// Every format has its line in the book.
+func TestBookNamesAll(t *testing.T) {
+	book, err := os.ReadFile("../../docs/import.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range report.Formats() {
+		if !bytes.Contains(book, []byte("`"+name+"`")) {
+			t.Errorf("docs/import.md does not name %s", name)
+		}
+	}
+}
