@@ -15,7 +15,7 @@ import (
 const (
 	batch = 200                   // events looked at, and moved over, at a time
 	fold  = 50 * time.Millisecond // how long Fold holds up other writers before it commits
-	lease = 15 * time.Second      // how long a node may say nothing before another takes over
+	lease = 6 * time.Second       // how long a node may say nothing before another takes over
 	renew = lease / 3
 	tries = 3 // permanent errors and panics before an event is parked
 )

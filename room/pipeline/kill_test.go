@@ -33,6 +33,9 @@ func workUntilKilled(dir, database string) {
 // A server is killed at any moment of a run, again and again: every run goes
 // on, ends once, and is told of once.
 func TestKill(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short")
+	}
 	t.Run("sqlite", func(t *testing.T) { killed(t, "sqlite:"+filepath.Join(t.TempDir(), "state.db")) })
 	t.Run("postgres", func(t *testing.T) { killed(t, dbtest.Postgres(t)) })
 }
