@@ -8,7 +8,7 @@ import (
 // resources, both patterns, and which of its statements does; no action means
 // whatever action, no resource whatever resource. Conditions are taken to
 // hold where it allows, and where it denies not: what is not granted here, is
-// not granted to anybody in any circumstances.
+// not granted to anybody in any circumstances. It takes the square of the policy's length.
 func (p *Policy) Grants(actions, resources []string) (statement int, sid string, granted bool) {
 	if len(actions) == 0 {
 		actions = []string{"*"}
@@ -16,19 +16,78 @@ func (p *Policy) Grants(actions, resources []string) (statement int, sid string,
 	if len(resources) == 0 {
 		resources = []string{"*"}
 	}
-	for _, text := range actions {
-		a := compileAction(text)
-		for _, text := range resources {
-			r := compileARN(text, false)
+	g := gridOf(p, actions, resources)
+	for _, a := range g.actions {
+		for _, r := range g.resources {
 			for i := range p.statements {
-				s := &p.statements[i]
-				if !s.deny && !s.unnamed && s.mayCover(a) && s.mayBeAbout(&r) && !p.deniesAll(s, a, &r) {
-					return i, s.sid, true
+				if g.grants(i, a, r) {
+					return i, p.statements[i].sid, true
 				}
 			}
 		}
 	}
 	return 0, "", false
+}
+
+// A grid holds what each statement says to each action and each resource that
+// is asked for, so that no pair of them has to be looked at twice.
+type grid struct {
+	policy             *Policy
+	actions, resources []gridLine
+	gone               []bool   // statements that another denies whole
+	means              [][]bool // of a statement, which of those that deny mean everybody whom it does
+}
+
+type gridLine struct{ some, all []bool }
+
+func gridOf(p *Policy, actions, resources []string) *grid {
+	g := &grid{policy: p, gone: make([]bool, len(p.statements)), means: make([][]bool, len(p.statements))}
+	for _, text := range actions {
+		a := compileAction(text)
+		var line gridLine
+		for i := range p.statements {
+			line.some = append(line.some, p.statements[i].mayCover(a))
+			line.all = append(line.all, p.statements[i].coversAll(a))
+		}
+		g.actions = append(g.actions, line)
+	}
+	for _, text := range resources {
+		r := compileARN(text, false)
+		var line gridLine
+		for i := range p.statements {
+			line.some = append(line.some, p.statements[i].mayBeAbout(&r))
+			line.all = append(line.all, p.statements[i].isAboutAll(&r))
+		}
+		g.resources = append(g.resources, line)
+	}
+	for i := range p.statements {
+		s := &p.statements[i]
+		g.means[i] = make([]bool, len(p.statements))
+		for j := range p.statements {
+			d := &p.statements[j]
+			if s.deny || !d.deny || len(d.conditions) > 0 || d.unnamed || p.kind.principals() && !d.meansAll(s) {
+				continue
+			}
+			g.means[i][j] = true
+			g.gone[i] = g.gone[i] || d.within(s)
+		}
+	}
+	return g
+}
+
+// grants tells whether a statement allows something of an action and a
+// resource, and none that has no conditions denies all of both.
+func (g *grid) grants(i int, a, r gridLine) bool {
+	s := &g.policy.statements[i]
+	if s.deny || s.unnamed || g.gone[i] || !a.some[i] || !r.some[i] {
+		return false
+	}
+	for j, means := range g.means[i] {
+		if means && a.all[j] && r.all[j] {
+			return false
+		}
+	}
+	return true
 }
 
 // mayCover tells whether the statement and a pattern have an action in common.
@@ -47,17 +106,6 @@ func (s *statement) mayBeAbout(r *arn) bool {
 		return !slices.ContainsFunc(s.resources, func(b arn) bool { return b.contains(r, nil) })
 	}
 	return slices.ContainsFunc(s.resources, func(b arn) bool { return b.mayMeet(r) })
-}
-
-// deniesAll tells whether a statement without conditions denies what another
-// allows, or all of what is asked for.
-func (p *Policy) deniesAll(allow *statement, a action, r *arn) bool {
-	return slices.ContainsFunc(p.statements, func(d statement) bool {
-		if !d.deny || len(d.conditions) > 0 || d.unnamed || p.kind.principals() && !d.meansAll(allow) {
-			return false
-		}
-		return d.within(allow) || d.coversAll(a) && d.isAboutAll(r)
-	})
 }
 
 // meansAll tells whether a statement means everybody whom another does.

@@ -46,6 +46,7 @@ type condition struct {
 	operator operator
 	name     string // the operator as written
 	key      string // lower case
+	spelled  string // the key as written
 	texts    []string
 	values   []value
 	unknown  bool // the operator is none we know; see statement.meets

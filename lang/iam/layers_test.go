@@ -2,6 +2,7 @@ package iam_test
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -241,5 +242,18 @@ func TestDecideAllocatesNothing(t *testing.T) {
 		}
 	}); n != 0 {
 		t.Errorf("%v allocations a decision", n)
+	}
+}
+
+// A policy tells which condition keys it asks for, and where its statements stand.
+func TestAbout(t *testing.T) {
+	text := policy(`{"Effect":"Allow","Action":"s3:*","Resource":["arn:aws:s3:::${aws:username}/*","arn:aws:s3:::a${*}"],"Condition":{"StringLike":{"aws:PrincipalTag/Team":"${aws:ResourceTag/team, 'x'}"},"Bool":{"AWS:SecureTransport":"true"}}}`)
+	p := parse(t, text)
+	want := []string{"AWS:SecureTransport", "aws:PrincipalTag/Team", "aws:ResourceTag/team", "aws:username"}
+	if got := p.Keys(); !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	if begin, end := p.Span(0); text[begin:end] != text[strings.Index(text, `{"Effect`):len(text)-2] {
+		t.Errorf("got %s", text[begin:end])
 	}
 }

@@ -55,6 +55,7 @@ func (p *parser) statement() (statement, error) {
 	if err != nil {
 		return s, err
 	}
+	s.end = int(p.dec.InputOffset())
 	return s, p.whole(&s, effect, named)
 }
 
@@ -206,7 +207,7 @@ func (p *parser) conditions(s *statement) error {
 			return p.dec.SkipValue()
 		}
 		return p.object(operator, func(key string, at int) error {
-			c := condition{operator: *op, name: operator, key: strings.ToLower(key), at: at}
+			c := condition{operator: *op, name: operator, key: strings.ToLower(key), spelled: key, at: at}
 			if key == "" {
 				c.unknown = true
 				if err := p.mistake(p.errorf(at, "a condition key must not be empty")); err != nil {

@@ -53,7 +53,7 @@ type Policy struct {
 type statement struct {
 	sid        string
 	sidAt      int // in the text
-	place      int // in the text
+	place, end int // in the text
 	deny       bool
 	actions    []action
 	notActions bool

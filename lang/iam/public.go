@@ -18,7 +18,18 @@ var narrowing = []string{
 // statement allows whoever asks, and no condition holds them to an
 // organisation, an account, a network or a source.
 func (p *Policy) Public() bool {
-	return slices.ContainsFunc(p.statements, func(s statement) bool { return p.kind.principals() && s.public() })
+	_, _, public := p.Opens()
+	return public
+}
+
+// Opens is Public, with the first statement that does it.
+func (p *Policy) Opens() (statement int, sid string, public bool) {
+	for i := range p.statements {
+		if s := &p.statements[i]; p.kind.principals() && s.public() {
+			return i, s.sid, true
+		}
+	}
+	return 0, "", false
 }
 
 func (s *statement) public() bool {
