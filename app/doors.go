@@ -15,8 +15,10 @@ import (
 	"github.com/haechi-dev/haechi/door/intake"
 	"github.com/haechi-dev/haechi/door/reports"
 	"github.com/haechi-dev/haechi/door/wire"
+	"github.com/haechi-dev/haechi/door/wire/accessanalyzer"
 	"github.com/haechi-dev/haechi/door/wire/events"
 	"github.com/haechi-dev/haechi/door/wire/haechi"
+	"github.com/haechi-dev/haechi/door/wire/iam"
 	"github.com/haechi-dev/haechi/door/wire/securityhub"
 	"github.com/haechi-dev/haechi/door/wire/sts"
 	"github.com/haechi-dev/haechi/tool/scan/secret"
@@ -62,7 +64,7 @@ func (a *App) open(ctx context.Context) error {
 
 // services are AWS's, and our own, as far as they are answered.
 func (a *App) services() []wire.Service {
-	return []wire.Service{sts.Service(), securityhub.Service(a.Hub), events.Service(a.Route), haechi.Service(a.Route, a.Pipeline, a.Access)}
+	return []wire.Service{sts.Service(), iam.Service(), accessanalyzer.Service(), securityhub.Service(a.Hub), events.Service(a.Route), haechi.Service(a.Route, a.Pipeline, a.Access)}
 }
 
 func (a *App) gitDoor(ctx context.Context) (http.Handler, error) {
