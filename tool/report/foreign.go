@@ -55,6 +55,9 @@ func Foreign(in io.ReaderAt, size int64, o Options) (*Report, error) {
 	if f == nil {
 		return nil, fault.Unsupported.Errorf("this is %s that no known tool writes (%s): formats are told by what is in them, and a mapping reads other JSON and CSV", d.kindName(), d.hint())
 	}
+	if o.Tool == "" && o.Mapping == nil && d.emptyList() {
+		return nil, fault.Unsupported.Errorf("it is an empty list, which several tools write when they found nothing: the tool must be said (-tool)")
+	}
 	r := &Report{doc: d, format: f, options: o, index: &index{groups: map[key][]variant{}}}
 	r.Format = f.name
 	first := r.reading(func(rec *record) error { return r.index.add(rec) })

@@ -53,9 +53,7 @@ func zapRecord(a, site node) record {
 	if rec.confidence == "0" {
 		rec.suppressed, rec.why = true, "marked as a false positive in ZAP"
 	}
-	for _, ref := range strings.Fields(plainText(a.text("reference"))) {
-		rec.refs = append(rec.refs, ref)
-	}
+	rec.refs = strings.Fields(plainText(a.text("reference")))
 	tags := a.list("tags")
 	if inner := a.list("tags", "tag"); len(inner) > 0 {
 		tags = inner

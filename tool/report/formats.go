@@ -37,6 +37,9 @@ func recognise(d *doc, o Options) *format {
 		f := o.Mapping.format()
 		return &f
 	}
+	if d.emptyList() {
+		return &format{name: "empty-list", tool: o.Tool, read: func(*reading) error { return nil }}
+	}
 	for _, f := range formats() {
 		if f.is(d) {
 			return &f
@@ -78,5 +81,5 @@ func (d *doc) table(columns ...string) bool {
 
 func (d *doc) xmlRoot(name string) bool { return d.kind == isXML && d.root == name }
 
-// emptyList tells whether the report is [], which several tools write when they found nothing.
+// emptyList tells whether the report is [], which several tools write when they found nothing: it says not whose it is.
 func (d *doc) emptyList() bool { return d.kind == isJSON && d.list && d.roots == 1 && !d.head.is() }

@@ -60,6 +60,7 @@ func TestEncodings(t *testing.T) {
 		"odd UTF-16": {"\xff\xfe{", "ends within a character"},
 		"EBCDIC":     {`<?xml version="1.0" encoding="IBM037"?><x/>`, "encoding"},
 		"empty":      {" \n", "empty"},
+		"empty list": {"[]", "the tool must be said"},
 		"prose":      {"hello", "neither JSON nor XML nor CSV"},
 	} {
 		if _, _, err := read([]byte(c.text), report.Options{}); err == nil || !strings.Contains(err.Error(), c.want) || fault.Of(err) == fault.Internal {
@@ -162,6 +163,14 @@ func TestLayouts(t *testing.T) {
 		if c.name == "an unknown severity" && len(r.Warnings) != 1 {
 			t.Errorf("%s: warnings %v", c.name, r.Warnings)
 		}
+	}
+}
+
+// An empty list is the report of the tool that is said: it found nothing.
+func TestEmptyList(t *testing.T) {
+	r, all, err := read([]byte("[]\n"), report.Options{Tool: "gitleaks"})
+	if err != nil || len(all) != 0 || r.Tool != "gitleaks" || !r.Complete {
+		t.Errorf("%+v %v", r, err)
 	}
 }
 

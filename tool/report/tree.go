@@ -1,7 +1,6 @@
 package report
 
 import (
-	"cmp"
 	"maps"
 	"slices"
 	"strconv"
@@ -158,16 +157,4 @@ func anyOf(list []node, want func(node) bool) node {
 		return list[i]
 	}
 	return node{}
-}
-
-// byMost is the element with the largest number, else nothing.
-func byMost(list []node, name string) (best node) {
-	for _, n := range list {
-		a, _ := n.number(name)
-		b, ok := best.number(name)
-		if !ok || cmp.Compare(a, b) > 0 {
-			best = n
-		}
-	}
-	return best
 }
