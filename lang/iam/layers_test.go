@@ -126,6 +126,45 @@ func TestSessions(t *testing.T) {
 	}
 }
 
+// A Deny with NotPrincipal leaves alone who is listed with the account, a
+// session with its role too, and nobody whom a boundary limits.
+func TestNotPrincipal(t *testing.T) {
+	const (
+		alice   = `"arn:aws:iam::111122223333:user/alice"`
+		account = `"111122223333"`
+		role    = `"arn:aws:iam::111122223333:role/web"`
+		run     = `"arn:aws:sts::111122223333:assumed-role/web/run"`
+	)
+	user := someCallers[0]
+	s := iam.Principal{ARN: "arn:aws:sts::111122223333:assumed-role/web/run", Account: "111122223333"}
+	for _, test := range []struct {
+		listed  string
+		who     iam.Principal
+		bounded bool
+		want    iam.Outcome
+	}{
+		{alice + "," + account, user, false, iam.Allowed},
+		{alice + "," + account, user, true, iam.ExplicitlyDenied},
+		{alice, user, false, iam.ExplicitlyDenied},
+		{account, user, false, iam.ExplicitlyDenied},
+		{run + "," + role + "," + account, s, false, iam.Allowed},
+		{role + "," + account, s, false, iam.ExplicitlyDenied},
+		{run + "," + account, s, false, iam.ExplicitlyDenied},
+		{account, someCallers[4], false, iam.Allowed}, // root
+		{account, someCallers[3], false, iam.ExplicitlyDenied},
+	} {
+		all := []*iam.Policy{parse(t, policy(`{"Effect":"Allow","Action":"*","Resource":"*"}`))}
+		p := iam.Policies{Identity: all, Resource: parseAs(t, iam.Resource, `{"Effect":"Deny","NotPrincipal":{"AWS":[`+test.listed+`]},"Action":"*","Resource":"*"}`)}
+		if test.bounded {
+			p.Boundary = all
+		}
+		r := iam.Request{Principal: test.who, Action: "s3:GetObject", Resource: "arn:aws:s3:::b/x", Owner: "111122223333"}
+		if d := p.Decide(r.Known()); d.Outcome != test.want {
+			t.Errorf("%s of %s: %v, want %v", test.listed, test.who.ARN, d.Outcome, test.want)
+		}
+	}
+}
+
 // SCPs limit neither services nor service-linked roles; RCPs limit everybody.
 func TestWhomGuardrailsLimit(t *testing.T) {
 	deny := `{"Effect":"Deny","Action":"*","Resource":"*"}`

@@ -84,6 +84,11 @@ func (p *Policy) index() {
 			}
 		}
 	}
+	const most = 100_000 // entries: an odd policy is asked statement by statement
+	if len(p.services)*len(p.statements) > most {
+		p.services = nil
+		return
+	}
 	for i := range p.statements {
 		s := &p.statements[i]
 		wide := s.notActions

@@ -238,20 +238,33 @@ func (s *statement) serves(c *caller) bool {
 }
 
 // exempts tells whether a Deny with NotPrincipal leaves the caller alone: all
-// that it is asked as (itself, and for a session its role) and its account
-// must be listed.
+// that it is asked as must be listed, itself, for a session its role, and its account.
 func (s *statement) exempts(c *caller) bool {
-	itself, account := false, !c.local()
+	var itself, role, account bool
 	for i := range s.principals {
-		switch g := s.principals[i].names(c); {
+		p := &s.principals[i]
+		switch g := p.names(c); {
+		case p.kind == everyone:
+			return true
 		case g == delegated:
 			account = true
-		case g != ungranted:
+		case g == bounded:
+			role = true
+		case g == direct:
 			itself = true
 		}
-		if s.principals[i].kind == everyone {
-			return true
-		}
 	}
-	return itself && account
+	switch c.kind {
+	case root:
+		return account
+	case session:
+		return itself && role && account
+	case roleItself:
+		return role && account
+	case federated:
+		return (itself || role) && account // role stands for the user behind it
+	case anIdentity:
+		return itself && account
+	}
+	return itself
 }

@@ -99,7 +99,19 @@ func (q *query) read(r Request) {
 	q.who = callerOf(r.Principal)
 }
 
+// told are the beginnings of keys that follow from who asks: where they are
+// absent, they are.
+var told = [...]string{"aws:principalarn", "aws:principalaccount", "aws:principaltype", "aws:principaltag/", "aws:principalisawsservice", "aws:principalservicename", "aws:userid", "aws:username"}
+
 // open tells whether a condition on a key is left to be supposed.
 func (q *query) open(key string) bool {
-	return q.request.Suppose && !strings.HasPrefix(key, "aws:principal") && !strings.HasPrefix(key, "aws:user") && len(lookup(q.request.Context, key)) == 0
+	if !q.request.Suppose || len(lookup(q.request.Context, key)) > 0 {
+		return false
+	}
+	for _, known := range told {
+		if strings.HasPrefix(key, known) {
+			return false
+		}
+	}
+	return true
 }
