@@ -8,7 +8,9 @@ import (
 	"unicode/utf16"
 
 	"github.com/haechi-dev/haechi/tool/report"
+	"github.com/haechi-dev/haechi/tool/scan/secret"
 	"github.com/haechi-dev/haechi/word/fault"
+	"github.com/haechi-dev/haechi/word/finding"
 )
 
 const smallSemgrep = `{"version":"1","errors":[],"results":[{"check_id":"a.b","path":"x.py","start":{"line":1},"extra":{"severity":"ERROR","message":"한글"}}],"paths":{}}`
@@ -238,4 +240,18 @@ func FuzzMapped(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text []byte, rule, title, records string) {
 		check(t, text, report.Options{Mapping: &report.Mapping{Tool: "t", Rule: rule, Title: title, Records: records}})
 	})
+}
+
+// What our own scanner and another tool found is known for one secret by its hash.
+func TestSecretHashIsOurs(t *testing.T) {
+	token := "Q7mZ1xK9vB3nT5cW8rL2" + "sD4fG6hJ0pYqUeIo/a+z"
+	salt := []byte("salt")
+	own := secret.New(salt).Check("a.env", []byte("aws_secret_access_key = "+token+"\n"))
+	_, others, err := read([]byte(`[{"RuleID":"github-pat","StartLine":1,"Match":"x","Secret":"`+token+`","File":"a.env"}]`), report.Options{Salt: salt})
+	if err != nil || len(others) != 1 || len(own) == 0 {
+		t.Fatal(own, others, err)
+	}
+	if got, want := others[0].ProductFields[finding.FieldSecret], own[0].ProductFields[finding.FieldSecret]; got != want || got == "" {
+		t.Errorf("%s and %s", got, want)
+	}
 }

@@ -2,7 +2,10 @@ package report
 
 import (
 	"cmp"
+	"crypto/hmac"
+	"crypto/sha256"
 	"encoding/hex"
+	"math"
 	"net/url"
 	"path"
 	"regexp"
@@ -46,6 +49,7 @@ type record struct {
 	fix      string
 	excerpt  string
 	secret   string // masked wherever it stands, and told by its hash
+	weak     bool   // the secret could be guessed from its hash, which then is not shown
 	evidence string
 
 	vulnerability string // CVE, GHSA …: the id that counts
@@ -117,12 +121,33 @@ func (r *record) complete(in *reading) {
 				fields[k] = hide(v)
 			}
 		}
-		r.secret = finding.Fingerprint("secret", string(in.options.Salt), r.secret)
+		r.secret, r.weak = secretHash(in.options.Salt, r.secret), weak(r.secret)
 	}
 	if r.text == "" {
 		r.text = r.title
 	}
 	r.title = or(r.title, firstLine(r.text), r.rule)
+}
+
+// secretHash is the hash of a secret as our own scanner makes it, so that one secret that two tools found is known for one.
+func secretHash(salt []byte, secret string) string {
+	m := hmac.New(sha256.New, append([]byte("haechi/secret/"), salt...))
+	m.Write([]byte(secret))
+	return hex.EncodeToString(m.Sum(nil)[:16])
+}
+
+// weak tells of a secret that it holds less than enough bits by the letters it is made of.
+func weak(secret string) bool {
+	const enough = 64 // as our own scanner has it
+	count := map[byte]float64{}
+	for i := range len(secret) {
+		count[secret[i]]++
+	}
+	bits, n := 0.0, float64(len(secret))
+	for _, c := range count {
+		bits -= c * math.Log2(c/n)
+	}
+	return bits < enough
 }
 
 // identity is the record's key, and what tells it from others of the same key.
@@ -183,7 +208,9 @@ func (r *record) finding(id key, count int, tool string) finding.Finding {
 	fields[finding.FieldFingerprint] = id.String()
 	set(finding.FieldExcerpt, r.excerpt)
 	set(finding.FieldEvidence, r.evidence)
-	set(finding.FieldSecret, r.secret)
+	if !r.weak {
+		set(finding.FieldSecret, r.secret)
+	}
 	set(finding.FieldCWE, strings.Join(cwes(r.cwe), ", "))
 	set("haechi/owasp", strings.Join(r.owasp, ", "))
 	set(finding.FieldPackage, r.pkg)
