@@ -50,6 +50,36 @@ func (p *Policy) Keys() []string {
 	return keys
 }
 
+// binding are condition keys by which a trust in another account is held to
+// one that was meant, and not to whoever talks that account's people into it.
+var binding = []string{"sts:externalid", "aws:principalorgid", "aws:principalorgpaths", "aws:principalarn", "aws:principaltag"}
+
+// Outsiders are the principals of other accounts than the given one that a
+// policy's statements let in with nothing that binds them: no external id, no
+// organisation. Those named as * are left to Public.
+func (p *Policy) Outsiders(account string) (all []string) {
+	for i := range p.statements {
+		s := &p.statements[i]
+		bound := slices.ContainsFunc(s.conditions, func(c condition) bool {
+			key, _, _ := strings.Cut(c.key, "/")
+			return slices.Contains(binding, key) && !c.operator.negated && !c.operator.ifExists && !c.operator.null
+		})
+		if s.deny || bound || s.notPrincipals {
+			continue
+		}
+		for _, one := range s.principals {
+			of := one.account
+			if one.kind == another {
+				of = nameOf(one.text).parts[4]
+			}
+			if of != "" && of != account && !slices.Contains(all, one.text) {
+				all = append(all, one.text)
+			}
+		}
+	}
+	return all
+}
+
 // variablesOf are the keys of a text's variables.
 func variablesOf(text string) (keys []string) {
 	for {

@@ -88,10 +88,10 @@ func lines(all []finding.Finding) (got []string) {
 }
 
 // The findings of a snapshot: escalations, standing administrators, tokens let
-// in without a subject, roles that nobody uses; each with an Id of its own.
+// in without a subject, trust in another account that nothing binds, roles that nobody uses; each with an Id of its own.
 func TestReview(t *testing.T) {
 	all := shop(t).Review(now)
-	want := []string{"HIGH escalation alice", "HIGH escalation bob", "HIGH escalation deploy", "HIGH oidc-subject ci", "LOW unused-role data", "MEDIUM administrator root-of-all"}
+	want := []string{"HIGH escalation alice", "HIGH escalation bob", "HIGH escalation deploy", "HIGH oidc-subject ci", "LOW unused-role data", "MEDIUM administrator root-of-all", "MEDIUM outsider vendor"}
 	if diff := cmp.Diff(want, lines(all)); diff != "" {
 		t.Errorf("-want +got\n%s", diff)
 	}

@@ -83,6 +83,13 @@ func (a *Account) Review(now time.Time) (all []finding.Finding) {
 		if linked || !p.Role {
 			continue
 		}
+		if p.trust != nil {
+			for _, who := range p.trust.Outsiders(a.ID) {
+				all = append(all, note(finding.Medium, "outsider", p.kind(), p.ARN, p.Name+" trusts "+who+" with nothing that binds it",
+					"The trust policy lets a principal of another account in without an external id or an organisation: whoever talks that account's people into it gets in (the confused deputy).",
+					"Add a condition on sts:ExternalId, or on aws:PrincipalOrgID for an account of one's own."))
+			}
+		}
 		if last, ok := finding.Time(p.LastUsed); ok && now.Sub(last) > unusedRoleDays*24*time.Hour {
 			all = append(all, note(finding.Low, "unused-role", p.kind(), p.ARN, p.Name+" has not been used for a long time",
 				fmt.Sprintf("The role was last used %s.", last.Format(time.DateOnly)), "Delete the role, or take its policies away."))
