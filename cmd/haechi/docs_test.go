@@ -62,7 +62,7 @@ func newReader(t *testing.T) *reader {
 		}
 	}
 	r.env = []string{
-		"PATH=" + os.Getenv("PATH"), "HOME=" + home, "HAECHI_DATA=" + filepath.Join(work, "data"), "LANG=C.UTF-8",
+		"PATH=" + os.Getenv("PATH"), "HOME=" + home, "HAECHI_DATA=" + filepath.Join(work, "data"), "LANG=C.UTF-8", "TMPDIR=" + os.TempDir(),
 		"GIT_CONFIG_NOSYSTEM=1", "GIT_TERMINAL_PROMPT=0", "GIT_AUTHOR_NAME=Kim", "GIT_AUTHOR_EMAIL=kim@shop.example",
 		"GIT_COMMITTER_NAME=Kim", "GIT_COMMITTER_EMAIL=kim@shop.example", "AWS_PAGER=", "AWS_EC2_METADATA_DISABLED=true",
 	}
