@@ -161,3 +161,27 @@ func TestSuppressedArrives(t *testing.T) {
 		}
 	})
 }
+
+// What a tool begins to suppress is suppressed, and stays open where people open it again.
+func TestSuppressedLater(t *testing.T) {
+	h := build(t)
+	ignored := bytes.Replace([]byte(semgrep), []byte(`"message":"m"`), []byte(`"message":"m","is_ignored":true`), 1)
+	status := func(want finding.Status) {
+		t.Helper()
+		for _, f := range h.present("shop", "") {
+			if f.Status() != want {
+				t.Errorf("%s, want %s", f.Status(), want)
+			}
+		}
+	}
+	h.imports("target=shop", []byte(semgrep))
+	status(finding.New)
+	h.imports("target=shop&commit=c1", ignored)
+	status(finding.Suppressed)
+	for _, f := range h.present("shop", "") {
+		_, err := h.hub.Update(t.Context(), hub.Update{Refs: []hub.Ref{hub.RefOf(f)}, Decision: hub.To(finding.New), By: "kim", Why: "it is real"})
+		must(t, err)
+	}
+	h.imports("target=shop&commit=c2", ignored)
+	status(finding.New)
+}

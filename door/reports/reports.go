@@ -37,6 +37,8 @@ type Hub interface {
 	Import(ctx context.Context, s finding.Scan, findings ...finding.Finding) (hub.Imported, error)
 	Present(ctx context.Context, target, branch string) ([]finding.Finding, error)
 	PresenceOf(ctx context.Context, ref hub.Ref) ([]hub.Presence, error)
+	Get(ctx context.Context, ref hub.Ref) (finding.Finding, error)
+	Update(ctx context.Context, u hub.Update) (hub.Updated, error)
 	Known(ctx context.Context, target, branch, commit, digest string) (hub.ScanRecord, error)
 }
 

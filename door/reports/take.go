@@ -178,9 +178,10 @@ func (d *door) keep(ctx context.Context, s finding.Scan, r *report.Report, said 
 		if err != nil {
 			continue // until the reader has noticed
 		}
-		did, failed := d.Hub.Import(ctx, s, part...)
+		var did hub.Imported
+		did, err = d.bring(ctx, s, part)
 		said.add(did)
-		if err = failed; err != nil {
+		if err != nil {
 			cancel()
 		}
 	}
@@ -191,6 +192,35 @@ func (d *door) keep(ctx context.Context, s finding.Scan, r *report.Report, said 
 	did, err := d.Hub.Import(ctx, s)
 	said.add(did)
 	return err
+}
+
+// bring imports a part. What its tool suppresses from now on is suppressed in the hub, once: who opens it again has the last word.
+func (d *door) bring(ctx context.Context, s finding.Scan, part []finding.Finding) (did hub.Imported, err error) {
+	var refs []hub.Ref
+	for _, f := range part {
+		if f.Status() != finding.Suppressed {
+			continue
+		}
+		was, err := d.Hub.Get(ctx, hub.RefOf(f))
+		if fault.Of(err) == fault.NotFound {
+			continue
+		}
+		if err != nil {
+			return did, err
+		}
+		if was.Open() && was.ProductFields[report.FieldSuppressed] == "" {
+			refs = append(refs, hub.RefOf(f))
+		}
+	}
+	if did, err = d.Hub.Import(ctx, s, part...); err != nil {
+		return did, err
+	}
+	for some := range slices.Chunk(refs, 100) {
+		if _, err := d.Hub.Update(ctx, hub.Update{Refs: some, Decision: hub.To(finding.Suppressed), By: s.Tool, Why: "the tool suppresses it"}); err != nil {
+			return did, err
+		}
+	}
+	return did, nil
 }
 
 func (a *Answer) add(did hub.Imported) {

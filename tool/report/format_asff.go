@@ -47,10 +47,14 @@ func readASFF(r *reading) error {
 			r.passed()
 			return nil
 		}
-		product = or(product, productOf(f.ProductARN))
 		mend(&f)
+		if f.ProductFields[finding.FieldFingerprint] != "" { // our own scan's: who it is comes from that
+			f.ID, product = "", "haechi"
+		}
+		product = or(product, productOf(f.ProductARN))
 		rec := record{asff: &f, rule: f.GeneratorID, suppressed: f.Status() == finding.Suppressed, label: f.Label(), title: f.Title, text: f.Description}
 		rec.key, rec.tie = asffKey(n, f), []string{string(text)}
+		rec.own(f.ProductFields[finding.FieldFingerprint])
 		return r.add(rec)
 	})
 	r.told.Tool = or(product, r.told.Tool)
@@ -118,7 +122,7 @@ func asffKey(n node, f finding.Finding) (key []string) {
 // asffFinding is the finding as it came, with an Id that is its own and nothing in it that the masker knows for a secret.
 func (r *record) asffFinding(id key, count int) finding.Finding {
 	f := *r.asff
-	if r.key != nil {
+	if r.key != nil && f.ID != "" {
 		f.ID = finding.Shorten(f.ID, 400) + "/" + id.String()
 	}
 	f.Title, f.Description = clean(f.Title, 256), clean(f.Description, 1024)
@@ -130,6 +134,9 @@ func (r *record) asffFinding(id key, count int) finding.Finding {
 	}
 	if count > 1 {
 		fields["haechi/occurrences"] = strconv.Itoa(count)
+	}
+	if r.suppressed {
+		fields[FieldSuppressed] = r.why
 	}
 	f.ProductFields = fields
 	if f.Severity == nil && f.Provider == nil {

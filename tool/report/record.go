@@ -85,6 +85,9 @@ func (r *record) own(text string) {
 	}
 }
 
+// FieldSuppressed is the product field that says why the tool suppresses a finding.
+const FieldSuppressed = "haechi/suppressed"
+
 // cvssScore is a score as ASFF has it.
 type cvssScore struct {
 	Version string  `json:"Version,omitzero"`
@@ -100,6 +103,9 @@ func (r *record) complete(in *reading) {
 	for i := range r.cvss {
 		r.cvss[i].Version = or(r.cvss[i].Version, versionOf(r.cvss[i].Vector))
 		r.score = max(r.score, r.cvss[i].Score)
+	}
+	if r.suppressed {
+		r.why = or(r.why, "suppressed by the tool")
 	}
 	if r.label == "" {
 		r.label = labelOf(r.severity)
@@ -152,11 +158,11 @@ func weak(secret string) bool {
 
 // identity is the record's key, and what tells it from others of the same key.
 func (r *record) identity() (key, variant) {
-	if r.asff != nil {
-		return keyOf(append([]string{"asff", r.asff.ProductARN, r.asff.ID}, r.key...)...), variant{tie: keyOf(r.tie...)}
-	}
 	if r.known != (key{}) {
 		return r.known, variant{}
+	}
+	if r.asff != nil {
+		return keyOf(append([]string{"asff", r.asff.ProductARN, r.asff.ID}, r.key...)...), variant{tie: keyOf(r.tie...)}
 	}
 	parts := []string{r.rule, r.file}
 	if r.file == "" {
@@ -219,7 +225,7 @@ func (r *record) finding(id key, count int, tool string) finding.Finding {
 	set("haechi/purl", r.purl)
 	set(finding.FieldScope, r.scope)
 	set("haechi/confidence", r.confidence)
-	set("haechi/suppressed", r.why)
+	set(FieldSuppressed, r.why)
 	set("haechi/references", strings.Join(r.refs, " "))
 	set("haechi/places", strings.Join(r.places, " "))
 	if r.kev {
