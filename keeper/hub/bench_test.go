@@ -32,7 +32,7 @@ func generated(n int) finding.Finding {
 		ProductFields: map[string]string{"haechi/tool": "deps", "haechi/target": fmt.Sprintf("repository-%d", n%500), "haechi/file": "package-lock.json",
 			"haechi/package": fmt.Sprintf("package-%d", n%5000), "haechi/installed": "1.2.3", "haechi/fixed": "1.2.4"},
 	}
-	settle(&f, nil, 0)
+	settle(&f, nil, 0, false)
 	f.Workflow, f.RecordState = &finding.Workflow{Status: finding.New}, finding.Active
 	if n%4 == 0 {
 		f.Workflow.Status = finding.Resolved

@@ -213,7 +213,7 @@ func (b *batch) takeOne(s finding.Scan, f *finding.Finding, rules *ruleset, did 
 
 // merge makes of what came in what it becomes beside what is known and was decided.
 func (b *batch) merge(s finding.Scan, f, was *finding.Finding, r *row, arn productARN) {
-	settle(f, was, r.decided)
+	settle(f, was, r.decided, s.Target != "")
 	if was != nil {
 		keepDecided(f, was)
 	}

@@ -34,7 +34,11 @@ func (f fields) has(one fields) bool { return f&one != 0 }
 // is being imported, says of each goes to the provider's home, and to the
 // customer's unless a customer has decided it. was is nil for a new finding.
 // What f says in neither home stays as it was.
-func settle(f *finding.Finding, was *finding.Finding, decided fields) {
+//
+// Where a known finding comes with both, AWS takes the two apart. Of a scan that
+// sees the same again this would make a change of what never changed, so there
+// the provider's home counts, as it does for a new finding.
+func settle(f *finding.Finding, was *finding.Finding, decided fields, scanned bool) {
 	p, old := finding.ProviderFields{}, finding.Finding{}
 	if f.Provider != nil {
 		p = *f.Provider
@@ -46,7 +50,7 @@ func settle(f *finding.Finding, was *finding.Finding, decided fields) {
 	if old.Provider != nil {
 		oldProvider = *old.Provider
 	}
-	isNew := was == nil
+	isNew := was == nil || scanned
 	homes[*int]{&p.Confidence, &f.Confidence, oldProvider.Confidence, old.Confidence}.settle(p.Confidence != nil, f.Confidence != nil, isNew, decided.has(fieldConfidence))
 	homes[*int]{&p.Criticality, &f.Criticality, oldProvider.Criticality, old.Criticality}.settle(p.Criticality != nil, f.Criticality != nil, isNew, decided.has(fieldCriticality))
 	homes[[]finding.Related]{&p.RelatedFindings, &f.RelatedFindings, oldProvider.RelatedFindings, old.RelatedFindings}.settle(p.RelatedFindings != nil, f.RelatedFindings != nil, isNew, decided.has(fieldRelated))
