@@ -15,7 +15,7 @@ import (
 // Limits of one report.
 const (
 	maxReport = 2 << 30   // bytes
-	maxRecord = 64 << 20  // bytes that one record, or all beside the records, may be in memory
+	maxRecord = 32 << 20  // bytes that one record, or all beside the records, may be in memory
 	maxUTF16  = 256 << 20 // bytes of a report that must be turned into UTF-8 first
 	maxDepth  = 200
 )
@@ -148,6 +148,23 @@ func fromUTF16(text []byte, order binary.ByteOrder) []byte {
 // open is the report from its start.
 func (d *doc) open() io.Reader { return io.NewSectionReader(d.in, d.off, d.size-d.off) }
 
+// bounded ends a reader that is asked for more than one record may hold since the last one began, or
+// one token would be held in memory whatever its size.
+type bounded struct {
+	io.Reader
+	read int64
+	done func() int64 // how far what was read is dealt with
+}
+
+func (b *bounded) Read(p []byte) (int, error) {
+	if b.done != nil && b.read-b.done() > maxRecord {
+		return 0, fault.Limit.Errorf("one value is larger than %d bytes", maxRecord)
+	}
+	n, err := b.Reader.Read(p)
+	b.read += int64(n)
+	return n, err
+}
+
 // wrong is what is wrong at a byte of the report.
 func (d *doc) wrong(at int64, format string, a ...any) error {
 	line, column := 1, at+1
@@ -164,7 +181,11 @@ func (d *doc) wrong(at int64, format string, a ...any) error {
 			break
 		}
 	}
-	return fault.Invalid.Errorf("line %d, column %d: %w", line, column, fmt.Errorf(format, a...))
+	err, kind := fmt.Errorf(format, a...), fault.Invalid
+	if k := fault.Of(err); k != fault.Internal {
+		kind = k
+	}
+	return kind.Errorf("line %d, column %d: %w", line, column, err)
 }
 
 func (d *doc) kindName() string {

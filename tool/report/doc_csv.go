@@ -36,7 +36,9 @@ func (d *doc) lookCSV(start []byte) error {
 }
 
 func (d *doc) rows(visit func([]string) error) error {
-	r := csv.NewReader(bufio.NewReaderSize(d.open(), 64<<10))
+	in := &bounded{Reader: d.open()}
+	r := csv.NewReader(bufio.NewReaderSize(in, 64<<10))
+	in.done = r.InputOffset
 	r.Comma, r.FieldsPerRecord, r.ReuseRecord, r.LazyQuotes = d.comma, 0, true, false
 	for {
 		row, err := r.Read()

@@ -11,7 +11,10 @@ import (
 )
 
 func (d *doc) decoder() *jsontext.Decoder {
-	return jsontext.NewDecoder(d.open(), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+	in := &bounded{Reader: d.open()}
+	dec := jsontext.NewDecoder(in, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+	in.done = dec.InputOffset
+	return dec
 }
 
 // wrongJSON says where JSON is not.

@@ -18,10 +18,12 @@ type xmlReader struct {
 	*xml.Decoder
 	doc   *doc
 	depth int
+	began int64 // where the token that is being read begins
 }
 
 func (d *doc) xml() *xmlReader {
-	dec := xml.NewDecoder(d.open())
+	x := &xmlReader{doc: d}
+	dec := xml.NewDecoder(&bounded{Reader: d.open(), done: func() int64 { return x.began }})
 	dec.CharsetReader = func(charset string, in io.Reader) (io.Reader, error) {
 		switch strings.ToLower(charset) {
 		case "utf-8", "utf8", "us-ascii", "ascii", "utf-16": // the last was turned into UTF-8 before
@@ -31,7 +33,8 @@ func (d *doc) xml() *xmlReader {
 		}
 		return nil, fault.Unsupported.Errorf("its encoding %.40q is not read: write it in UTF-8", charset)
 	}
-	return &xmlReader{Decoder: dec, doc: d}
+	x.Decoder = dec
+	return x
 }
 
 // latin1 turns ISO 8859-1 into UTF-8.
@@ -66,6 +69,7 @@ func (l *latin1) Read(p []byte) (int, error) {
 // next is the next start, end or text.
 func (x *xmlReader) next() (xml.Token, error) {
 	for {
+		x.began = x.InputOffset()
 		t, err := x.Token()
 		if err != nil {
 			return nil, x.wrong(err)

@@ -255,3 +255,26 @@ func TestSecretHashIsOurs(t *testing.T) {
 		t.Errorf("%s and %s", got, want)
 	}
 }
+
+// endless is a report of which one value has no end for a gigabyte.
+type endless struct{ start string }
+
+func (e endless) ReadAt(p []byte, off int64) (int, error) {
+	for i := range p {
+		p[i] = 'x'
+		if at := off + int64(i); at < int64(len(e.start)) {
+			p[i] = e.start[at]
+		}
+	}
+	return len(p), nil
+}
+
+// One value that is larger than any record is refused before it is held.
+func TestEndlessValue(t *testing.T) {
+	for _, start := range []string{`{"a":"`, "<OWASPZAPReport><site>", "id,finding\n\"", `{"`, "<"} {
+		_, err := report.Foreign(endless{start}, 1<<30, report.Options{})
+		if fault.Of(err) != fault.Limit {
+			t.Errorf("%q: %v", start, err)
+		}
+	}
+}
