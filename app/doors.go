@@ -57,7 +57,7 @@ func (a *App) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	taken := reports.Handler(reports.Config{Hub: a.Hub, Access: a.Access, Maker: a.maker(), Salt: salt, Now: a.now, SourceIP: a.sourceIP, Log: a.log})
+	taken := reports.Handler(reports.Config{Hub: a.Hub, Access: a.Access, Maker: a.maker(), Salt: salt, Folder: a.Config.Data, Now: a.now, SourceIP: a.sourceIP, Log: a.log})
 	a.handler = a.secured(a.dispatch(spoken, taken, mux))
 	return nil
 }

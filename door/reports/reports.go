@@ -235,6 +235,7 @@ func (d *door) spool(w http.ResponseWriter, r *http.Request) (file *os.File, siz
 	if err != nil {
 		return nil, 0, "", fmt.Errorf("making room for a report: %w", err)
 	}
+	_ = os.Remove(file.Name()) // so that nothing is left of it, whatever happens; where that cannot be, it is removed when it was read
 	h := sha256.New()
 	size, err = io.Copy(io.MultiWriter(file, h), http.MaxBytesReader(w, r.Body, maxBody))
 	if err == nil {
