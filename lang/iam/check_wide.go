@@ -51,6 +51,7 @@ func (c *checker) conditions(s *statement, old bool) {
 		if one.unknown {
 			continue
 		}
+		c.key(one)
 		o := one.operator
 		if o.set == "ForAllValues" && !s.deny && !slices.ContainsFunc(s.conditions, func(n condition) bool { return n.operator.null && n.key == one.key }) {
 			c.say(Warning, "for-all-values", one.at, `add "Null": {"`+one.key+`": "false"}`, "this holds too where the request has no %s at all", one.key)
