@@ -29,10 +29,13 @@ func inspectorRecord(n node) record {
 	d := n.at("packageVulnerabilityDetails")
 	resource := anyOf(n.list("resources"), func(node) bool { return true })
 	rec := record{
-		rule: or(d.text("vulnerabilityId"), n.text("codeVulnerabilityDetails", "detectorId"), n.text("type")), title: n.text("title"), text: n.text("description"), severity: n.text("severity"),
-		resource: resource.text("id"), kind: assetType(resource.text("type")), region: resource.text("region"), account: n.text("awsAccountId"),
-		fingerprint: n.text("findingArn"), tie: []string{}, refs: d.texts("referenceUrls"), url: d.text("sourceUrl"), first: n.text("firstObservedAt"),
-		suppressed: strings.EqualFold(n.text("status"), "SUPPRESSED"), closed: strings.EqualFold(n.text("status"), "CLOSED"), exploit: n.text("exploitAvailable") == "YES", fix: n.text("remediation", "recommendation", "text"),
+		rule: or(d.text("vulnerabilityId"), n.text("codeVulnerabilityDetails", "detectorId"), n.text("type")), title: n.text("title"),
+		text: n.text("description"), severity: n.text("severity"), resource: resource.text("id"),
+		kind: assetType(resource.text("type")), region: resource.text("region"), account: n.text("awsAccountId"),
+		fingerprint: n.text("findingArn"), tie: []string{}, refs: d.texts("referenceUrls"), url: d.text("sourceUrl"),
+		first: n.text("firstObservedAt"), suppressed: strings.EqualFold(n.text("status"), "SUPPRESSED"),
+		closed: strings.EqualFold(n.text("status"), "CLOSED"), exploit: n.text("exploitAvailable") == "YES",
+		fix: n.text("remediation", "recommendation", "text"),
 	}
 	if rec.fix == "None Provided" {
 		rec.fix = ""
@@ -87,9 +90,13 @@ func guarddutyFormat() format {
 			score, _ := get("severity").number()
 			resource := get("resource")
 			service := get("service")
-			rec := record{rule: get("type").text(), title: get("title").text(), text: get("description").text(), severity: get("severity").text(), label: guarddutyLabel(score),
-				fingerprint: get("arn").text(), tie: []string{}, region: get("region").text(), account: get("accountId").text(), types: "TTPs", first: or(service.first("eventFirstSeen", "EventFirstSeen"), get("createdAt").text()),
-				suppressed: service.yes("archived") || service.yes("Archived"), resource: guarddutyResource(resource)}
+			rec := record{
+				rule: get("type").text(), title: get("title").text(), text: get("description").text(), severity: get("severity").text(),
+				label: guarddutyLabel(score), fingerprint: get("arn").text(), tie: []string{}, region: get("region").text(),
+				account: get("accountId").text(), types: "TTPs",
+				first:      or(service.first("eventFirstSeen", "EventFirstSeen"), get("createdAt").text()),
+				suppressed: service.yes("archived") || service.yes("Archived"), resource: guarddutyResource(resource),
+			}
 			if rec.suppressed {
 				rec.why = "archived in GuardDuty"
 			}

@@ -17,8 +17,12 @@ func readCheckov(r *reading) error {
 				r.passed()
 				return nil
 			}
-			rec := record{rule: n.text("check_id"), title: n.text("check_name"), text: joined("\n", n.text("check_name"), n.text("description")), severity: n.text("severity"), file: n.first("repo_file_path", "file_path"), line: n.int("file_line_range"), key: []string{n.text("resource")}, url: n.text("guideline"), status: finding.Failed,
-				fields: map[string]string{"resource": n.text("resource")}}
+			rec := record{
+				rule: n.text("check_id"), title: n.text("check_name"), text: joined("\n", n.text("check_name"), n.text("description")),
+				severity: n.text("severity"), file: n.first("repo_file_path", "file_path"), line: n.int("file_line_range"),
+				key: []string{n.text("resource")}, url: n.text("guideline"), status: finding.Failed,
+				fields: map[string]string{"resource": n.text("resource")},
+			}
 			if v := n.at("vulnerability_details"); v.is() {
 				rec.vulnerability, rec.pkg, rec.installed, rec.severity = v.text("id"), v.text("package_name"), v.text("package_version"), or(v.text("severity"), rec.severity)
 				if f := v.text("lowest_fixed_version"); f != "" {

@@ -7,7 +7,9 @@ import (
 )
 
 func kubeBenchFormat() format {
-	return format{name: "kube-bench-json", tool: "kube-bench", is: func(d *doc) bool { return d.one("Controls") || d.object("node_type", "tests") }, read: func(r *reading) error {
+	return format{name: "kube-bench-json", tool: "kube-bench", is: func(d *doc) bool {
+		return d.one("Controls") || d.object("node_type", "tests")
+	}, read: func(r *reading) error {
 		path := "Controls/[]"
 		if !r.members["Controls"] {
 			path = "[]"
@@ -21,8 +23,13 @@ func kubeBenchFormat() format {
 						r.passed()
 						continue
 					}
-					if err := r.add(record{rule: result.text("test_number"), title: result.text("test_desc"), text: joined("\n", result.text("test_desc"), result.text("reason"), result.text("audit")), severity: status, label: by(status, map[string]finding.Label{"FAIL": finding.Medium, "WARN": finding.Low}), fix: result.text("remediation"), resource: joined("/", n.text("node_type"), n.text("id")),
-						key: []string{n.text("node_type")}, status: finding.Failed, fields: map[string]string{"section": joined(" ", test.text("section"), test.text("desc"))}}); err != nil {
+					if err := r.add(record{
+						rule: result.text("test_number"), title: result.text("test_desc"),
+						text: joined("\n", result.text("test_desc"), result.text("reason"), result.text("audit")), severity: status,
+						label: by(status, map[string]finding.Label{"FAIL": finding.Medium, "WARN": finding.Low}), fix: result.text("remediation"),
+						resource: joined("/", n.text("node_type"), n.text("id")), key: []string{n.text("node_type")}, status: finding.Failed,
+						fields: map[string]string{"section": joined(" ", test.text("section"), test.text("desc"))},
+					}); err != nil {
 						return err
 					}
 				}
@@ -33,7 +40,9 @@ func kubeBenchFormat() format {
 }
 
 func kubescapeFormat() format {
-	return format{name: "kubescape-json", tool: "kubescape", is: func(d *doc) bool { return d.one("summaryDetails", "results") }, read: func(r *reading) error {
+	return format{name: "kubescape-json", tool: "kubescape", is: func(d *doc) bool {
+		return d.one("summaryDetails", "results")
+	}, read: func(r *reading) error {
 		head, err := r.rest("results", "resources")
 		if err != nil {
 			return err
@@ -53,7 +62,12 @@ func kubescapeFormat() format {
 					continue
 				}
 				factor, _ := head.number("summaryDetails", "controls", c.text("controlID"), "scoreFactor")
-				rec := record{rule: c.text("controlID"), title: c.text("name"), severity: head.text("summaryDetails", "controls", c.text("controlID"), "scoreFactor"), label: labelOfScore(factor), resource: or(names[n.text("resourceID")], n.text("resourceID")), key: []string{n.text("resourceID")}, status: finding.Failed, url: "https://hub.armosec.io/docs/" + strings.ToLower(c.text("controlID"))}
+				rec := record{
+					rule: c.text("controlID"), title: c.text("name"),
+					severity: head.text("summaryDetails", "controls", c.text("controlID"), "scoreFactor"), label: labelOfScore(factor),
+					resource: or(names[n.text("resourceID")], n.text("resourceID")), key: []string{n.text("resourceID")}, status: finding.Failed,
+					url: "https://hub.armosec.io/docs/" + strings.ToLower(c.text("controlID")),
+				}
 				for _, rule := range c.list("rules") {
 					for _, p := range rule.list("paths") {
 						rec.places = append(rec.places, p.first("failedPath", "reviewPath"))
@@ -72,7 +86,9 @@ func kubescapeFormat() format {
 }
 
 func scoutSuiteFormat() format {
-	return format{name: "scout-suite-js", tool: "scout-suite", is: func(d *doc) bool { return d.one("services", "last_run") }, read: func(r *reading) error {
+	return format{name: "scout-suite-js", tool: "scout-suite", is: func(d *doc) bool {
+		return d.one("services", "last_run")
+	}, read: func(r *reading) error {
 		head, err := r.rest("services", "metadata")
 		if err != nil {
 			return err
@@ -89,8 +105,14 @@ func scoutSuiteFormat() format {
 					continue
 				}
 				for _, item := range f.texts("items") {
-					rec := record{rule: rule, title: f.text("description"), text: plainText(joined("\n", f.text("description"), f.text("rationale"))), severity: f.text("level"), label: by(f.text("level"), map[string]finding.Label{"DANGER": finding.High, "WARNING": finding.Medium}), fix: plainText(f.text("remediation")), refs: f.texts("references"),
-						resource: scoutName(whole, or(item, f.text("path"))), key: []string{account, item}, account: account, status: finding.Failed, fields: map[string]string{"service": f.text("service"), "path": item}}
+					rec := record{
+						rule: rule, title: f.text("description"), text: plainText(joined("\n", f.text("description"), f.text("rationale"))),
+						severity: f.text("level"),
+						label:    by(f.text("level"), map[string]finding.Label{"DANGER": finding.High, "WARNING": finding.Medium}),
+						fix:      plainText(f.text("remediation")), refs: f.texts("references"), resource: scoutName(whole, or(item, f.text("path"))),
+						key: []string{account, item}, account: account, status: finding.Failed,
+						fields: map[string]string{"service": f.text("service"), "path": item},
+					}
 					if err := r.add(rec); err != nil {
 						return err
 					}

@@ -31,8 +31,11 @@ func eslintFormat() format {
 }
 
 func eslintRecord(n, m node) record {
-	return record{rule: or(m.text("ruleId"), "eslint/parse"), title: m.text("message"), severity: m.text("severity"), label: map[string]finding.Label{"2": finding.Medium, "1": finding.Low}[m.text("severity")], file: n.text("filePath"), line: m.int("line"), column: m.int("column"),
-		excerpt: lineOf(n.text("source"), m.int("line"))}
+	return record{
+		rule: or(m.text("ruleId"), "eslint/parse"), title: m.text("message"), severity: m.text("severity"),
+		label: map[string]finding.Label{"2": finding.Medium, "1": finding.Low}[m.text("severity")], file: n.text("filePath"),
+		line: m.int("line"), column: m.int("column"), excerpt: lineOf(n.text("source"), m.int("line")),
+	}
 }
 
 // lineOf is a line of a text.
@@ -64,8 +67,12 @@ func njsscanFormat() format {
 					files = []node{{}}
 				}
 				for _, f := range files {
-					rec := record{rule: at[1], title: m.text("description"), severity: m.text("severity"), label: by(m.text("severity"), map[string]finding.Label{"ERROR": finding.High}), cwe: m.texts("cwe"), owasp: m.texts("owasp-web"),
-						file: f.text("file_path"), line: f.int("match_lines"), column: f.int("match_position"), excerpt: f.text("match_string")}
+					rec := record{
+						rule: at[1], title: m.text("description"), severity: m.text("severity"),
+						label: by(m.text("severity"), map[string]finding.Label{"ERROR": finding.High}), cwe: m.texts("cwe"),
+						owasp: m.texts("owasp-web"), file: f.text("file_path"), line: f.int("match_lines"), column: f.int("match_position"),
+						excerpt: f.text("match_string"),
+					}
 					if err := r.add(rec); err != nil {
 						return err
 					}
@@ -89,14 +96,20 @@ func bearerFormat() format {
 		return false
 	}, read: func(r *reading) error {
 		return r.each("*/*", func(at []string, n node) error {
-			return r.add(record{rule: n.text("id"), title: n.text("title"), text: n.text("description"), severity: at[0], file: n.first("full_filename", "filename"), line: n.int("line_number"), column: n.int("source", "column", "start"),
-				excerpt: or(n.text("code_extract"), n.text("sink", "content"), n.text("snippet")), cwe: n.texts("cwe_ids"), url: n.text("documentation_url"), fingerprint: n.first("old_fingerprint", "fingerprint")})
+			return r.add(record{
+				rule: n.text("id"), title: n.text("title"), text: n.text("description"), severity: at[0],
+				file: n.first("full_filename", "filename"), line: n.int("line_number"), column: n.int("source", "column", "start"),
+				excerpt: or(n.text("code_extract"), n.text("sink", "content"), n.text("snippet")), cwe: n.texts("cwe_ids"),
+				url: n.text("documentation_url"), fingerprint: n.first("old_fingerprint", "fingerprint"),
+			})
 		})
 	}}
 }
 
 func horusecFormat() format {
-	return format{name: "horusec-json", tool: "horusec", is: func(d *doc) bool { return d.one("analysisVulnerabilities") }, read: func(r *reading) error {
+	return format{name: "horusec-json", tool: "horusec", is: func(d *doc) bool {
+		return d.one("analysisVulnerabilities")
+	}, read: func(r *reading) error {
 		head, err := r.rest("analysisVulnerabilities")
 		if err != nil {
 			return err
@@ -108,8 +121,12 @@ func horusecFormat() format {
 		return r.each("analysisVulnerabilities/*", func(_ []string, n node) error {
 			v := n.at("vulnerabilities")
 			kind := v.text("type")
-			return r.add(record{rule: or(v.text("rule_id"), v.text("securityTool")+"/"+firstLine(v.text("details"))), text: v.text("details"), severity: v.text("severity"), confidence: v.text("confidence"), file: v.text("file"), line: v.int("line"), column: v.int("column"), excerpt: v.text("code"),
-				fingerprint: v.text("vulnHash"), suppressed: kind == "False Positive" || kind == "Risk Accepted", why: kind})
+			return r.add(record{
+				rule: or(v.text("rule_id"), v.text("securityTool")+"/"+firstLine(v.text("details"))), text: v.text("details"),
+				severity: v.text("severity"), confidence: v.text("confidence"), file: v.text("file"), line: v.int("line"),
+				column: v.int("column"), excerpt: v.text("code"), fingerprint: v.text("vulnHash"),
+				suppressed: kind == "False Positive" || kind == "Risk Accepted", why: kind,
+			})
 		})
 	}}
 }
@@ -133,8 +150,14 @@ func spotbugsFormat() format {
 					line = firstOf(otherwise.list())
 				}
 			}
-			rec := record{rule: n.text("@type"), title: or(n.text("ShortMessage"), n.text("@type")), text: or(n.text("LongMessage"), n.text("ShortMessage")), severity: n.text("@priority"), label: map[string]finding.Label{"1": finding.High, "2": finding.Medium, "3": finding.Low}[n.text("@priority")],
-				file: line.text("@sourcepath"), line: line.int("@start"), cwe: []string{n.text("@cweid")}, key: []string{class.text("@classname"), method.text("@name"), method.text("@signature"), field.text("@name"), n.text("LocalVariable", "@name")}, fields: map[string]string{"category": n.text("@category")}}
+			rec := record{
+				rule: n.text("@type"), title: or(n.text("ShortMessage"), n.text("@type")),
+				text: or(n.text("LongMessage"), n.text("ShortMessage")), severity: n.text("@priority"),
+				label: map[string]finding.Label{"1": finding.High, "2": finding.Medium, "3": finding.Low}[n.text("@priority")],
+				file:  line.text("@sourcepath"), line: line.int("@start"), cwe: []string{n.text("@cweid")},
+				key:    []string{class.text("@classname"), method.text("@name"), method.text("@signature"), field.text("@name"), n.text("LocalVariable", "@name")},
+				fields: map[string]string{"category": n.text("@category")},
+			}
 			rec.tie = []string{n.text("@instanceHash"), line.text("@startBytecode"), line.text("@end"), fmt.Sprint(n.raw())}
 			return r.add(rec)
 		})
@@ -142,21 +165,34 @@ func spotbugsFormat() format {
 }
 
 func pmdFormat() format {
-	return format{name: "pmd-csv", tool: "pmd", is: func(d *doc) bool { return d.table("Problem", "Priority", "Rule set", "Rule") }, read: func(r *reading) error {
+	return format{name: "pmd-csv", tool: "pmd", is: func(d *doc) bool {
+		return d.table("Problem", "Priority", "Rule set", "Rule")
+	}, read: func(r *reading) error {
 		labels := map[string]finding.Label{"1": finding.High, "2": finding.High, "3": finding.Medium, "4": finding.Low, "5": finding.Low}
 		return r.each("", func(_ []string, n node) error {
-			return r.add(record{rule: n.text("Rule set") + "/" + n.text("Rule"), title: n.text("Description"), severity: n.text("Priority"), label: labels[n.text("Priority")], file: n.text("File"), line: n.int("Line")})
+			return r.add(record{
+				rule: n.text("Rule set") + "/" + n.text("Rule"), title: n.text("Description"), severity: n.text("Priority"),
+				label: labels[n.text("Priority")], file: n.text("File"), line: n.int("Line"),
+			})
 		})
 	}}
 }
 
 func checkmarxFormat() format {
-	return format{name: "checkmarx-one-json", tool: "checkmarx", is: func(d *doc) bool { return d.one("results", "scanID") }, read: func(r *reading) error {
+	return format{name: "checkmarx-one-json", tool: "checkmarx", is: func(d *doc) bool {
+		return d.one("results", "scanID")
+	}, read: func(r *reading) error {
 		return r.each("results/*", func(_ []string, n node) error {
 			d := n.at("data")
 			source := firstOf(d.list("nodes"))
-			rec := record{rule: joined("/", n.text("type"), or(d.text("queryName"), n.text("id"))), title: or(d.text("queryName"), n.text("id")), text: n.text("description"), severity: n.text("severity"), file: or(source.text("fileName"), d.text("filename"), d.text("fileName")), line: max(source.int("line"), d.int("line")),
-				column: source.int("column"), fingerprint: n.text("similarityId"), cwe: []string{n.text("vulnerabilityDetails", "cweId")}, first: n.text("firstFoundAt"), suppressed: n.text("state") == "NOT_EXPLOITABLE", why: n.text("state"), closed: n.text("status") == "FIXED", fix: d.text("expectedValue")}
+			rec := record{
+				rule: joined("/", n.text("type"), or(d.text("queryName"), n.text("id"))), title: or(d.text("queryName"), n.text("id")),
+				text: n.text("description"), severity: n.text("severity"),
+				file: or(source.text("fileName"), d.text("filename"), d.text("fileName")), line: max(source.int("line"), d.int("line")),
+				column: source.int("column"), fingerprint: n.text("similarityId"), cwe: []string{n.text("vulnerabilityDetails", "cweId")},
+				first: n.text("firstFoundAt"), suppressed: n.text("state") == "NOT_EXPLOITABLE", why: n.text("state"),
+				closed: n.text("status") == "FIXED", fix: d.text("expectedValue"),
+			}
 			if n.text("type") == "sca" {
 				rec.vulnerability, rec.pkg = n.text("id"), d.text("packageIdentifier")
 				rec.fixed = d.texts("recommendedVersion")
@@ -184,8 +220,12 @@ func veracodeFormat() format {
 		return r.each("software_composition_analysis/vulnerable_components/component", func(_ []string, c node) error {
 			for _, v := range c.list("vulnerabilities", "vulnerability") {
 				score, _ := v.number("@cvss_score")
-				rec := record{rule: v.text("@cve_id"), vulnerability: v.text("@cve_id"), pkg: c.text("@library"), installed: c.text("@version"), severity: v.text("@severity"), label: labels[v.text("@severity")], score: score, cwe: []string{v.text("@cwe_id")}, text: v.text("@cve_summary"), title: v.text("@cve_id") + " in " + c.text("@library"),
-					file: c.text("file_paths", "file_path", "@value")}
+				rec := record{
+					rule: v.text("@cve_id"), vulnerability: v.text("@cve_id"), pkg: c.text("@library"), installed: c.text("@version"),
+					severity: v.text("@severity"), label: labels[v.text("@severity")], score: score, cwe: []string{v.text("@cwe_id")},
+					text: v.text("@cve_summary"), title: v.text("@cve_id") + " in " + c.text("@library"),
+					file: c.text("file_paths", "file_path", "@value"),
+				}
 				if err := r.add(rec); err != nil {
 					return err
 				}

@@ -6,7 +6,9 @@ import (
 )
 
 func cyclonedxFormat() format {
-	return format{name: "cyclonedx-json", tool: "cyclonedx", is: func(d *doc) bool { return d.one("bomFormat") && d.head.text("bomFormat") == "CycloneDX" }, read: func(r *reading) error {
+	return format{name: "cyclonedx-json", tool: "cyclonedx", is: func(d *doc) bool {
+		return d.one("bomFormat") && d.head.text("bomFormat") == "CycloneDX"
+	}, read: func(r *reading) error {
 		parts := map[string]node{}
 		if err := r.each("components/*", func(_ []string, n node) error { addParts(parts, n); return nil }); err != nil {
 			return err
@@ -98,7 +100,10 @@ func cyclonedxRecord(n node) record {
 	for _, ref := range references {
 		ids = append(ids, ref.text("id"))
 	}
-	rec := record{rule: n.text("id"), text: or(n.text("description"), n.text("detail")), fix: n.text("recommendation"), url: n.text("source", "url"), cwe: append(n.texts("cwes"), n.texts("cwes", "cwe")...)}
+	rec := record{
+		rule: n.text("id"), text: or(n.text("description"), n.text("detail")), fix: n.text("recommendation"), url: n.text("source", "url"),
+		cwe: append(n.texts("cwes"), n.texts("cwes", "cwe")...),
+	}
 	rec.vulnerability, rec.aliases = cve(ids...)
 	rec.title = rec.vulnerability
 	ratings := n.list("ratings")

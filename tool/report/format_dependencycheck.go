@@ -5,7 +5,9 @@ import (
 )
 
 func dependencyCheckFormat() format {
-	return format{name: "dependency-check-json", tool: "dependency-check", is: func(d *doc) bool { return d.one("reportSchema", "dependencies") || d.one("scanInfo", "dependencies") }, read: func(r *reading) error {
+	return format{name: "dependency-check-json", tool: "dependency-check", is: func(d *doc) bool {
+		return d.one("reportSchema", "dependencies") || d.one("scanInfo", "dependencies")
+	}, read: func(r *reading) error {
 		head, err := r.rest("dependencies")
 		if err != nil {
 			return err
@@ -39,7 +41,9 @@ func dependencyCheckFormat() format {
 }
 
 func dependencyCheckXMLFormat() format {
-	return format{name: "dependency-check-xml", tool: "dependency-check", is: func(d *doc) bool { return d.xmlRoot("analysis") }, read: func(r *reading) error {
+	return format{name: "dependency-check-xml", tool: "dependency-check", is: func(d *doc) bool {
+		return d.xmlRoot("analysis")
+	}, read: func(r *reading) error {
 		if err := r.each("scanInfo", func(_ []string, n node) error {
 			r.told.Version = n.text("engineVersion")
 			for _, e := range n.list("analysisExceptions", "analysisException") {
@@ -73,7 +77,11 @@ func dependencyCheckXMLFormat() format {
 
 // dependencyCheckRecord is what JSON and XML say alike.
 func dependencyCheckRecord(v node, name, file, purl string) record {
-	rec := record{rule: v.text("name"), vulnerability: v.text("name"), pkg: name, purl: purl, severity: v.text("severity"), text: v.text("description"), title: v.text("name") + " in " + name, fields: map[string]string{"source": or(v.text("source"), v.text("@source"))}}
+	rec := record{
+		rule: v.text("name"), vulnerability: v.text("name"), pkg: name, purl: purl, severity: v.text("severity"),
+		text: v.text("description"), title: v.text("name") + " in " + name,
+		fields: map[string]string{"source": or(v.text("source"), v.text("@source"))},
+	}
 	if rec.pkg == "" {
 		rec.pkg = lastPart(strings.ReplaceAll(file, `\`, "/"))
 	}

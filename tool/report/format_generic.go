@@ -19,8 +19,15 @@ func genericFormat() format {
 		}
 		r.told.Tool = or(head.first("type", "name"), r.told.Tool)
 		return r.each("findings/*", func(_ []string, n node) error {
-			rec := record{rule: or(n.text("vuln_id_from_tool"), n.text("title")), title: n.text("title"), text: joined("\n", n.text("description"), n.text("impact")), severity: n.text("severity"), file: n.text("file_path"), line: n.int("line"), cwe: n.texts("cwe"), fix: n.text("mitigation"), refs: strings.Fields(strings.Join(n.texts("references"), " ")),
-				fingerprint: n.text("unique_id_from_tool"), pkg: n.text("component_name"), installed: n.text("component_version"), first: n.text("date"), confidence: n.text("confidence"), suppressed: n.yes("false_p") || n.yes("risk_accepted"), closed: n.yes("is_mitigated") || n.has("active") && !n.yes("active") && !n.yes("false_p")}
+			rec := record{
+				rule: or(n.text("vuln_id_from_tool"), n.text("title")), title: n.text("title"),
+				text: joined("\n", n.text("description"), n.text("impact")), severity: n.text("severity"), file: n.text("file_path"),
+				line: n.int("line"), cwe: n.texts("cwe"), fix: n.text("mitigation"),
+				refs: strings.Fields(strings.Join(n.texts("references"), " ")), fingerprint: n.text("unique_id_from_tool"),
+				pkg: n.text("component_name"), installed: n.text("component_version"), first: n.text("date"),
+				confidence: n.text("confidence"), suppressed: n.yes("false_p") || n.yes("risk_accepted"),
+				closed: n.yes("is_mitigated") || n.has("active") && !n.yes("active") && !n.yes("false_p"),
+			}
 			if ids := append(n.texts("cve"), n.texts("vulnerability_ids")...); len(ids) > 0 {
 				rec.vulnerability, rec.aliases = cve(ids...)
 			}
@@ -110,7 +117,11 @@ func (m *Mapping) format() format {
 					return nil
 				}
 			}
-			rec := record{rule: get(n, m.Rule), title: get(n, m.Title), text: get(n, m.Description), severity: get(n, m.Severity), file: get(n, m.File), line: node{get(n, m.Line)}.int(), resource: get(n, m.Resource), vulnerability: get(n, m.CVE), cwe: []string{get(n, m.CWE)}, pkg: get(n, m.Package), installed: get(n, m.Installed), fix: get(n, m.Fix), url: get(n, m.URL)}
+			rec := record{
+				rule: get(n, m.Rule), title: get(n, m.Title), text: get(n, m.Description), severity: get(n, m.Severity), file: get(n, m.File),
+				line: node{get(n, m.Line)}.int(), resource: get(n, m.Resource), vulnerability: get(n, m.CVE), cwe: []string{get(n, m.CWE)},
+				pkg: get(n, m.Package), installed: get(n, m.Installed), fix: get(n, m.Fix), url: get(n, m.URL),
+			}
 			for word, label := range m.Labels {
 				if strings.EqualFold(word, strings.TrimSpace(rec.severity)) {
 					rec.label = finding.Label(label)

@@ -7,13 +7,20 @@ import (
 )
 
 func codeScanningFormat() format {
-	return format{name: "github-code-scanning-api", tool: "github-code-scanning", is: func(d *doc) bool { return d.object("rule", "tool", "most_recent_instance") }, read: func(r *reading) error {
+	return format{name: "github-code-scanning-api", tool: "github-code-scanning", is: func(d *doc) bool {
+		return d.object("rule", "tool", "most_recent_instance")
+	}, read: func(r *reading) error {
 		return r.each("[]", func(_ []string, n node) error {
 			rule, at := n.at("rule"), n.at("most_recent_instance", "location")
 			r.told.Tool = or(n.text("tool", "name"), r.told.Tool)
 			r.told.Version = or(r.told.Version, n.text("tool", "version"))
-			rec := record{rule: rule.first("id", "name"), title: or(n.text("most_recent_instance", "message", "text"), rule.text("description")), text: joined("\n", n.text("most_recent_instance", "message", "text"), rule.text("full_description"), rule.text("description")), severity: rule.first("security_severity_level", "severity"),
-				file: at.text("path"), line: at.int("start_line"), column: at.int("start_column"), cwe: cweTags(rule.texts("tags")), owasp: owaspTags(rule.texts("tags")), url: n.text("html_url"), fix: rule.text("help"), first: n.text("created_at"), key: []string{n.text("number")}}
+			rec := record{
+				rule: rule.first("id", "name"), title: or(n.text("most_recent_instance", "message", "text"), rule.text("description")),
+				text:     joined("\n", n.text("most_recent_instance", "message", "text"), rule.text("full_description"), rule.text("description")),
+				severity: rule.first("security_severity_level", "severity"), file: at.text("path"), line: at.int("start_line"),
+				column: at.int("start_column"), cwe: cweTags(rule.texts("tags")), owasp: owaspTags(rule.texts("tags")),
+				url: n.text("html_url"), fix: rule.text("help"), first: n.text("created_at"), key: []string{n.text("number")},
+			}
 			rec.tie = []string{}
 			rec.suppressed, rec.why, rec.closed = n.text("state") == "dismissed", joined(": ", n.text("dismissed_reason"), n.text("dismissed_comment")), n.text("state") == "fixed"
 			return r.add(rec)
@@ -22,9 +29,16 @@ func codeScanningFormat() format {
 }
 
 func secretScanningFormat() format {
-	return format{name: "github-secret-scanning-api", tool: "github-secret-scanning", is: func(d *doc) bool { return d.object("secret_type", "number", "state") }, read: func(r *reading) error {
+	return format{name: "github-secret-scanning-api", tool: "github-secret-scanning", is: func(d *doc) bool {
+		return d.object("secret_type", "number", "state")
+	}, read: func(r *reading) error {
 		return r.each("[]", func(_ []string, n node) error {
-			rec := record{rule: n.text("secret_type"), title: n.first("secret_type_display_name", "secret_type"), secret: n.text("secret"), label: finding.High, url: n.text("html_url"), key: []string{n.text("number")}, first: n.text("created_at"), file: n.text("first_location_detected", "path"), line: n.int("first_location_detected", "start_line"), types: "Sensitive Data Identifications/Passwords"}
+			rec := record{
+				rule: n.text("secret_type"), title: n.first("secret_type_display_name", "secret_type"), secret: n.text("secret"),
+				label: finding.High, url: n.text("html_url"), key: []string{n.text("number")}, first: n.text("created_at"),
+				file: n.text("first_location_detected", "path"), line: n.int("first_location_detected", "start_line"),
+				types: "Sensitive Data Identifications/Passwords",
+			}
 			if n.text("validity") == "active" {
 				rec.label, rec.confidence = finding.Critical, "active"
 			}
@@ -51,8 +65,14 @@ func dependabotFormat() format {
 				for _, i := range a.list("identifiers") {
 					ids = append(ids, i.text("value"))
 				}
-				rec := record{pkg: v.text("package", "name"), ecosystem: v.text("package", "ecosystem"), severity: v.text("severity"), title: a.text("summary"), text: a.text("description"), fixed: v.texts("firstPatchedVersion", "identifier"), file: n.text("vulnerableManifestPath"), installed: strings.TrimPrefix(n.text("vulnerableRequirements"), "= "),
-					fingerprint: n.text("id"), resource: repository.text("name"), first: n.text("createdAt"), suppressed: n.text("state") == "DISMISSED" || n.text("dismissedAt") != "", why: n.text("dismissReason"), closed: n.text("state") == "FIXED"}
+				rec := record{
+					pkg: v.text("package", "name"), ecosystem: v.text("package", "ecosystem"), severity: v.text("severity"),
+					title: a.text("summary"), text: a.text("description"), fixed: v.texts("firstPatchedVersion", "identifier"),
+					file: n.text("vulnerableManifestPath"), installed: strings.TrimPrefix(n.text("vulnerableRequirements"), "= "),
+					fingerprint: n.text("id"), resource: repository.text("name"), first: n.text("createdAt"),
+					suppressed: n.text("state") == "DISMISSED" || n.text("dismissedAt") != "", why: n.text("dismissReason"),
+					closed: n.text("state") == "FIXED",
+				}
 				rec.vulnerability, rec.aliases = cve(ids...)
 				rec.rule, rec.tie = rec.vulnerability, []string{}
 				for _, ref := range a.list("references") {
@@ -79,11 +99,19 @@ func dependabotFormat() format {
 
 // dependabotAPIFormat is what /repos/…/dependabot/alerts answers.
 func dependabotAPIFormat() format {
-	return format{name: "github-dependabot-api", tool: "dependabot", is: func(d *doc) bool { return d.object("security_advisory", "security_vulnerability", "dependency") }, read: func(r *reading) error {
+	return format{name: "github-dependabot-api", tool: "dependabot", is: func(d *doc) bool {
+		return d.object("security_advisory", "security_vulnerability", "dependency")
+	}, read: func(r *reading) error {
 		return r.each("[]", func(_ []string, n node) error {
 			a, v := n.at("security_advisory"), n.at("security_vulnerability")
-			rec := record{pkg: v.text("package", "name"), ecosystem: v.text("package", "ecosystem"), severity: or(v.text("severity"), a.text("severity")), title: a.text("summary"), text: a.text("description"), fixed: v.texts("first_patched_version", "identifier"), file: n.text("dependency", "manifest_path"), scope: n.text("dependency", "scope"),
-				url: n.text("html_url"), first: n.text("created_at"), closed: n.text("state") == "fixed" || n.text("state") == "auto_dismissed", suppressed: n.text("state") == "dismissed", why: joined(": ", n.text("dismissed_reason"), n.text("dismissed_comment"))}
+			rec := record{
+				pkg: v.text("package", "name"), ecosystem: v.text("package", "ecosystem"),
+				severity: or(v.text("severity"), a.text("severity")), title: a.text("summary"), text: a.text("description"),
+				fixed: v.texts("first_patched_version", "identifier"), file: n.text("dependency", "manifest_path"),
+				scope: n.text("dependency", "scope"), url: n.text("html_url"), first: n.text("created_at"),
+				closed: n.text("state") == "fixed" || n.text("state") == "auto_dismissed", suppressed: n.text("state") == "dismissed",
+				why: joined(": ", n.text("dismissed_reason"), n.text("dismissed_comment")),
+			}
 			rec.vulnerability, rec.aliases = cve(a.text("ghsa_id"), a.text("cve_id"))
 			rec.rule = rec.vulnerability
 			for _, w := range a.list("cwes") {

@@ -31,7 +31,10 @@ func gitlabFormat() format {
 
 func gitlabRecord(n node, kind string) record {
 	at := n.at("location")
-	rec := record{title: n.first("name", "message"), text: joined("\n", n.first("description", "message")), severity: n.text("severity"), confidence: n.text("confidence"), fix: n.text("solution"), file: at.text("file"), line: at.int("start_line")}
+	rec := record{
+		title: n.first("name", "message"), text: joined("\n", n.first("description", "message")), severity: n.text("severity"),
+		confidence: n.text("confidence"), fix: n.text("solution"), file: at.text("file"), line: at.int("start_line"),
+	}
 	var ids, names []string
 	for _, i := range n.list("identifiers") {
 		switch strings.ToLower(i.text("type")) {

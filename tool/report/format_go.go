@@ -47,8 +47,12 @@ func readGovulncheck(r *reading) error {
 		}
 		done[id] = true
 		osv := known[f.text("osv")]
-		rec := record{rule: f.text("osv"), pkg: frame.text("module"), installed: frame.text("version"), ecosystem: "Go", fixed: f.texts("fixed_version"), title: joined(": ", f.text("osv")+" in "+frame.text("module"), osv.text("summary")),
-			text: or(osv.text("details"), osv.text("summary")), url: "https://pkg.go.dev/vuln/" + f.text("osv"), confidence: "imported", severity: "imported", label: finding.Low}
+		rec := record{
+			rule: f.text("osv"), pkg: frame.text("module"), installed: frame.text("version"), ecosystem: "Go",
+			fixed: f.texts("fixed_version"), title: joined(": ", f.text("osv")+" in "+frame.text("module"), osv.text("summary")),
+			text: or(osv.text("details"), osv.text("summary")), url: "https://pkg.go.dev/vuln/" + f.text("osv"), confidence: "imported",
+			severity: "imported", label: finding.Low,
+		}
 		if called[f.text("osv")+" "+f.text("trace", "module")+frame.text("module")] {
 			rec.confidence, rec.severity, rec.label = "called", "called", finding.High
 		}

@@ -16,8 +16,13 @@ func gosecFormat() format {
 			r.skipped(file, or(head.text("Golang errors", file, "error"), "it does not compile"))
 		}
 		return r.each("Issues/*", func(_ []string, n node) error {
-			rec := record{rule: n.text("rule_id"), title: n.text("details"), severity: n.text("severity"), confidence: n.text("confidence"), file: n.text("file"), line: n.int("line"), column: n.int("column"), cwe: []string{n.text("cwe", "id"), n.text("cwe", "ID")},
-				url: or(n.text("cwe", "url"), n.text("cwe", "URL")), excerpt: codeLine(n.text("code"), n.int("line")), fix: n.text("autofix"), suppressed: n.yes("nosec") || len(n.list("suppressions")) > 0, why: or(n.text("suppressions", "justification"), n.text("suppressions", "kind"))}
+			rec := record{
+				rule: n.text("rule_id"), title: n.text("details"), severity: n.text("severity"), confidence: n.text("confidence"),
+				file: n.text("file"), line: n.int("line"), column: n.int("column"), cwe: []string{n.text("cwe", "id"), n.text("cwe", "ID")},
+				url: or(n.text("cwe", "url"), n.text("cwe", "URL")), excerpt: codeLine(n.text("code"), n.int("line")), fix: n.text("autofix"),
+				suppressed: n.yes("nosec") || len(n.list("suppressions")) > 0,
+				why:        or(n.text("suppressions", "justification"), n.text("suppressions", "kind")),
+			}
 			return r.add(rec)
 		})
 	}}

@@ -30,8 +30,13 @@ func nmapFormat() format {
 				}
 				service := firstOf(p.list("service"))
 				port := p.text("@portid") + "/" + p.text("@protocol")
-				rec := record{rule: "open-port", title: "Port " + port + " is open", text: joined(" ", "Port "+port+" is open:", service.text("@name"), service.text("@product"), service.text("@version"), service.text("@extrainfo")), severity: state, label: finding.Informational, resource: name, key: []string{port}, tie: []string{},
-					fields: map[string]string{"port": port, "address": address, "service": service.text("@name")}, types: "Software and Configuration Checks/Vulnerabilities"}
+				rec := record{
+					rule: "open-port", title: "Port " + port + " is open",
+					text:     joined(" ", "Port "+port+" is open:", service.text("@name"), service.text("@product"), service.text("@version"), service.text("@extrainfo")),
+					severity: state, label: finding.Informational, resource: name, key: []string{port}, tie: []string{},
+					fields: map[string]string{"port": port, "address": address, "service": service.text("@name")},
+					types:  "Software and Configuration Checks/Vulnerabilities",
+				}
 				if err := r.add(rec); err != nil {
 					return err
 				}
@@ -54,7 +59,11 @@ func (r *reading) addVulners(port node, host, name string, service node) error {
 		}
 		for _, m := range vulnersLine.FindAllStringSubmatch(s.text("@output"), 1000) {
 			score, _ := node{m[2]}.number()
-			if err := r.add(record{rule: "vulners", vulnerability: m[1], pkg: or(service.text("@product"), service.text("@name")), installed: service.text("@version"), title: m[1] + " in " + or(service.text("@product"), service.text("@name")), score: score, severity: m[2], resource: host, key: []string{name}, url: m[3]}); err != nil {
+			if err := r.add(record{
+				rule: "vulners", vulnerability: m[1], pkg: or(service.text("@product"), service.text("@name")),
+				installed: service.text("@version"), title: m[1] + " in " + or(service.text("@product"), service.text("@name")), score: score,
+				severity: m[2], resource: host, key: []string{name}, url: m[3],
+			}); err != nil {
 				return err
 			}
 		}

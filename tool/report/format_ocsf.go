@@ -33,10 +33,13 @@ func readOCSF(r *reading) error {
 			info = n.at("finding")
 		}
 		rec := record{
-			rule:  or(n.text("metadata", "event_code"), info.text("analytic", "uid"), n.text("compliance", "control"), info.first("title", "uid")),
-			title: or(info.text("title"), n.text("message")), text: joined("\n", n.text("status_detail"), info.text("desc"), n.text("risk_details"), plainMessage(n, info)),
-			severity: n.text("severity"), label: ocsfLabel(n), fix: n.text("remediation", "desc"), refs: n.texts("remediation", "references"),
-			url: n.text("unmapped", "related_url"), account: n.text("cloud", "account", "uid"), first: info.first("first_seen_time_dt", "first_seen_time", "created_time_dt", "created_time"),
+			rule:     or(n.text("metadata", "event_code"), info.text("analytic", "uid"), n.text("compliance", "control"), info.first("title", "uid")),
+			title:    or(info.text("title"), n.text("message")),
+			text:     joined("\n", n.text("status_detail"), info.text("desc"), n.text("risk_details"), plainMessage(n, info)),
+			severity: n.text("severity"), label: ocsfLabel(n), fix: n.text("remediation", "desc"),
+			refs: n.texts("remediation", "references"), url: n.text("unmapped", "related_url"),
+			account:    n.text("cloud", "account", "uid"),
+			first:      info.first("first_seen_time_dt", "first_seen_time", "created_time_dt", "created_time"),
 			confidence: n.text("confidence"), fields: map[string]string{"compliance": requirements(n.at("unmapped", "compliance"))},
 		}
 		if code != "" || n.at("compliance").is() {

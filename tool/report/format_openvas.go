@@ -18,8 +18,16 @@ func openvasFormat() format {
 				if score < 0 { // -1 is a false positive, -3 an error of the scanner
 					score = 0
 				}
-				rec := record{rule: nvt.text("@oid"), title: or(n.text("name"), nvt.text("name")), text: joined("\n", openvasTag(nvt.text("tags"), "summary"), n.text("description")), severity: or(n.text("threat"), n.text("severity")), score: score, resource: or(n.text("host", "hostname"), strings.TrimSpace(host)), key: []string{n.text("port")}, fix: or(nvt.text("solution"), openvasTag(nvt.text("tags"), "solution")),
-					evidence: n.text("description"), confidence: n.text("qod", "value"), fields: map[string]string{"port": n.text("port"), "address": host, "family": nvt.text("family")}, tie: []string{n.text("description")}}
+				rec := record{
+					rule: nvt.text("@oid"), title: or(n.text("name"), nvt.text("name")),
+					text:     joined("\n", openvasTag(nvt.text("tags"), "summary"), n.text("description")),
+					severity: or(n.text("threat"), n.text("severity")), score: score,
+					resource: or(n.text("host", "hostname"), strings.TrimSpace(host)), key: []string{n.text("port")},
+					fix: or(nvt.text("solution"), openvasTag(nvt.text("tags"), "solution")), evidence: n.text("description"),
+					confidence: n.text("qod", "value"),
+					fields:     map[string]string{"port": n.text("port"), "address": host, "family": nvt.text("family")},
+					tie:        []string{n.text("description")},
+				}
 				if strings.EqualFold(rec.severity, "False Positive") {
 					rec.suppressed, rec.why, rec.label = true, "overridden as a false positive", finding.Informational
 				}

@@ -54,7 +54,10 @@ func osvRecord(source string, p node, group []node) record {
 	for _, g := range group {
 		ids = append(append(ids, g.text("id")), g.texts("aliases")...)
 	}
-	rec := record{file: source, pkg: p.text("package", "name"), installed: p.text("package", "version"), ecosystem: p.text("package", "ecosystem"), text: joined("\n", v.text("summary"), v.text("details")), severity: v.text("database_specific", "severity")}
+	rec := record{
+		file: source, pkg: p.text("package", "name"), installed: p.text("package", "version"), ecosystem: p.text("package", "ecosystem"),
+		text: joined("\n", v.text("summary"), v.text("details")), severity: v.text("database_specific", "severity"),
+	}
 	rec.vulnerability, rec.aliases = cve(ids...)
 	rec.rule = v.text("id")
 	rec.title = joined(": ", joined(" ", rec.vulnerability, "in", rec.pkg, rec.installed), v.text("summary"))

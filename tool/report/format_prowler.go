@@ -7,7 +7,9 @@ import (
 )
 
 func prowler3Format() format {
-	return format{name: "prowler-v3-json", tool: "prowler", is: func(d *doc) bool { return d.object("FindingUniqueId", "CheckID") }, read: func(r *reading) error {
+	return format{name: "prowler-v3-json", tool: "prowler", is: func(d *doc) bool {
+		return d.object("FindingUniqueId", "CheckID")
+	}, read: func(r *reading) error {
 		return r.each("[]", func(_ []string, n node) error {
 			return r.addProwler(prowlerRow{
 				check: n.text("CheckID"), title: n.text("CheckTitle"), status: n.text("Status"), text: joined("\n", n.text("StatusExtended"), n.text("Risk")), severity: n.text("Severity"),
@@ -19,7 +21,9 @@ func prowler3Format() format {
 }
 
 func prowlerCSVFormat() format {
-	return format{name: "prowler-csv", tool: "prowler", is: func(d *doc) bool { return d.table("CHECK_ID", "FINDING_UID", "STATUS") }, read: func(r *reading) error {
+	return format{name: "prowler-csv", tool: "prowler", is: func(d *doc) bool {
+		return d.table("CHECK_ID", "FINDING_UID", "STATUS")
+	}, read: func(r *reading) error {
 		return r.each("", func(_ []string, n node) error {
 			r.told.Version = or(r.told.Version, n.text("PROWLER_VERSION"))
 			return r.addProwler(prowlerRow{
@@ -41,8 +45,11 @@ func (r *reading) addProwler(p prowlerRow) error {
 		r.passed()
 		return nil
 	}
-	rec := record{rule: p.check, title: p.title, text: p.text, severity: p.severity, resource: p.resource, region: p.region, account: p.account, fix: p.fix, url: p.url,
-		status: finding.Failed, key: []string{p.account, p.region, p.resource}, fields: map[string]string{"compliance": p.compliance, "status": p.status}}
+	rec := record{
+		rule: p.check, title: p.title, text: p.text, severity: p.severity, resource: p.resource, region: p.region, account: p.account,
+		fix: p.fix, url: p.url, status: finding.Failed, key: []string{p.account, p.region, p.resource},
+		fields: map[string]string{"compliance": p.compliance, "status": p.status},
+	}
 	if p.muted {
 		rec.suppressed, rec.why = true, "muted"
 	}

@@ -87,7 +87,11 @@ func (h *sarifRunHead) record(n node) record {
 	rule := h.rule(n)
 	id := or(n.text("ruleId"), n.text("rule", "id"), rule.text("id"))
 	message := sarifMessage(n.at("message"), rule, h.components[0])
-	rec := record{rule: id, text: or(message, rule.text("fullDescription", "text"), rule.text("shortDescription", "text")), title: or(rule.text("shortDescription", "text"), firstLine(message), rule.text("name")), url: rule.text("helpUri"), refs: []string{rule.text("helpUri")}}
+	rec := record{
+		rule: id, text: or(message, rule.text("fullDescription", "text"), rule.text("shortDescription", "text")),
+		title: or(rule.text("shortDescription", "text"), firstLine(message), rule.text("name")), url: rule.text("helpUri"),
+		refs: []string{rule.text("helpUri")},
+	}
 	if title := firstLine(message); title != "" && len(title) < 200 {
 		rec.title = title
 	}

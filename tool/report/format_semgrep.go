@@ -28,9 +28,11 @@ func readSemgrep(r *reading) error {
 		e := n.at("extra")
 		m := e.at("metadata")
 		rec := record{
-			rule: n.text("check_id"), text: e.text("message"), severity: e.text("severity"), label: by(e.text("severity"), map[string]finding.Label{"ERROR": finding.High, "WARNING": finding.Medium}),
-			file: n.text("path"), line: n.int("start", "line"), column: n.int("start", "col"), excerpt: loggedIn(e.text("lines")), fingerprint: semgrepFingerprint(e),
-			cwe: m.texts("cwe"), owasp: m.texts("owasp"), refs: m.texts("references"), url: or(m.text("shortlink"), m.text("source")), fix: e.text("fix"), confidence: m.text("confidence"),
+			rule: n.text("check_id"), text: e.text("message"), severity: e.text("severity"),
+			label: by(e.text("severity"), map[string]finding.Label{"ERROR": finding.High, "WARNING": finding.Medium}),
+			file:  n.text("path"), line: n.int("start", "line"), column: n.int("start", "col"), excerpt: loggedIn(e.text("lines")),
+			fingerprint: semgrepFingerprint(e), cwe: m.texts("cwe"), owasp: m.texts("owasp"), refs: m.texts("references"),
+			url: or(m.text("shortlink"), m.text("source")), fix: e.text("fix"), confidence: m.text("confidence"),
 			suppressed: e.yes("is_ignored"), evidence: semgrepFlow(e.at("dataflow_trace")),
 		}
 		if rec.suppressed {

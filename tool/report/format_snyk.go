@@ -40,8 +40,13 @@ func (r *reading) addSnyk(project, root node) error {
 		}
 	}
 	for _, v := range project.list("infrastructureAsCodeIssues") {
-		rec := record{rule: v.first("publicId", "id"), title: v.text("title"), text: joined("\n", v.text("iacDescription", "issue"), v.text("iacDescription", "impact")), severity: v.text("severity"), fix: v.text("iacDescription", "resolve"),
-			file: file, line: v.int("lineNumber"), key: []string{strings.Join(v.texts("path"), "/")}, url: v.text("documentation"), suppressed: v.yes("isIgnored"), status: "FAILED"}
+		rec := record{
+			rule: v.first("publicId", "id"), title: v.text("title"),
+			text: joined("\n", v.text("iacDescription", "issue"), v.text("iacDescription", "impact")), severity: v.text("severity"),
+			fix: v.text("iacDescription", "resolve"), file: file, line: v.int("lineNumber"),
+			key: []string{strings.Join(v.texts("path"), "/")}, url: v.text("documentation"), suppressed: v.yes("isIgnored"),
+			status: "FAILED",
+		}
 		if err := r.add(rec); err != nil {
 			return err
 		}
@@ -51,8 +56,12 @@ func (r *reading) addSnyk(project, root node) error {
 
 func snykRecord(v node, file, project string) record {
 	ids := v.at("identifiers")
-	rec := record{rule: v.text("id"), pkg: or(v.text("packageName"), v.text("moduleName"), v.text("name")), installed: v.text("version"), severity: v.text("severity"), text: v.text("description"), file: file, cwe: ids.texts("CWE"), fixed: v.texts("fixedIn"),
-		ecosystem: v.text("packageManager"), places: []string{strings.Join(v.texts("from"), " > ")}, url: "https://security.snyk.io/vuln/" + v.text("id"), first: v.text("disclosureTime")}
+	rec := record{
+		rule: v.text("id"), pkg: or(v.text("packageName"), v.text("moduleName"), v.text("name")), installed: v.text("version"),
+		severity: v.text("severity"), text: v.text("description"), file: file, cwe: ids.texts("CWE"), fixed: v.texts("fixedIn"),
+		ecosystem: v.text("packageManager"), places: []string{strings.Join(v.texts("from"), " > ")},
+		url: "https://security.snyk.io/vuln/" + v.text("id"), first: v.text("disclosureTime"),
+	}
 	rec.vulnerability, rec.aliases = cve(append(append([]string{v.text("id")}, ids.texts("CVE")...), ids.texts("GHSA")...)...)
 	rec.first = ""
 	rec.title = joined(" in ", v.text("title"), joined(" ", rec.pkg, rec.installed))

@@ -8,7 +8,9 @@ import (
 )
 
 func sonarIssuesFormat() format {
-	return format{name: "sonarqube-issues-api", tool: "sonarqube", is: func(d *doc) bool { return d.one("issues", "components") || d.one("issues", "paging") }, read: func(r *reading) error {
+	return format{name: "sonarqube-issues-api", tool: "sonarqube", is: func(d *doc) bool {
+		return d.one("issues", "components") || d.one("issues", "paging")
+	}, read: func(r *reading) error {
 		names, err := r.sonarHead("issues")
 		if err != nil {
 			return err
@@ -27,7 +29,9 @@ func sonarIssueListFormat() format {
 }
 
 func sonarHotspotsFormat() format {
-	return format{name: "sonarqube-hotspots-api", tool: "sonarqube", is: func(d *doc) bool { return d.one("hotspots") && (d.members["paging"] || d.members["components"]) }, read: func(r *reading) error {
+	return format{name: "sonarqube-hotspots-api", tool: "sonarqube", is: func(d *doc) bool {
+		return d.one("hotspots") && (d.members["paging"] || d.members["components"])
+	}, read: func(r *reading) error {
 		names, err := r.sonarHead("hotspots")
 		if err != nil {
 			return err
@@ -37,7 +41,9 @@ func sonarHotspotsFormat() format {
 }
 
 func sonarHotspotListFormat() format {
-	return format{name: "sonarqube-hotspots-api", tool: "sonarqube", is: func(d *doc) bool { return d.many("key", "component", "vulnerabilityProbability") }, read: func(r *reading) error {
+	return format{name: "sonarqube-hotspots-api", tool: "sonarqube", is: func(d *doc) bool {
+		return d.many("key", "component", "vulnerabilityProbability")
+	}, read: func(r *reading) error {
 		return r.each("[]", func(_ []string, n node) error { return r.add(sonarHotspot(n, nil)) })
 	}}
 }
@@ -78,8 +84,12 @@ func sonarPath(n node, names map[string]string) string {
 }
 
 func sonarIssue(n node, names map[string]string) record {
-	rec := record{rule: n.text("rule"), title: n.text("message"), severity: n.text("severity"), file: sonarPath(n, names), line: max(n.int("line"), n.int("textRange", "startLine")), fingerprint: n.text("key"), cwe: cweTags(n.texts("tags")), owasp: owaspTags(n.texts("tags")), first: stamp(n.text("creationDate")),
-		fields: map[string]string{"kind": n.text("type"), "effort": n.first("effort", "debt"), "tags": strings.Join(n.texts("tags"), " ")}}
+	rec := record{
+		rule: n.text("rule"), title: n.text("message"), severity: n.text("severity"), file: sonarPath(n, names),
+		line: max(n.int("line"), n.int("textRange", "startLine")), fingerprint: n.text("key"), cwe: cweTags(n.texts("tags")),
+		owasp: owaspTags(n.texts("tags")), first: stamp(n.text("creationDate")),
+		fields: map[string]string{"kind": n.text("type"), "effort": n.first("effort", "debt"), "tags": strings.Join(n.texts("tags"), " ")},
+	}
 	if n.int("textRange", "startOffset") > 0 {
 		rec.column = n.int("textRange", "startOffset") + 1
 	}
@@ -106,15 +116,21 @@ func sonarState(n node, rec *record) {
 }
 
 func sonarHotspot(n node, names map[string]string) record {
-	rec := record{rule: or(n.text("ruleKey"), "hotspot/"+n.text("securityCategory")), title: n.text("message"), severity: n.text("vulnerabilityProbability"), file: sonarPath(n, names), line: max(n.int("line"), n.int("textRange", "startLine")), fingerprint: n.text("key"), first: stamp(n.text("creationDate")),
-		fields: map[string]string{"kind": "SECURITY_HOTSPOT", "category": n.text("securityCategory"), "review": n.text("status")}}
+	rec := record{
+		rule: or(n.text("ruleKey"), "hotspot/"+n.text("securityCategory")), title: n.text("message"),
+		severity: n.text("vulnerabilityProbability"), file: sonarPath(n, names),
+		line: max(n.int("line"), n.int("textRange", "startLine")), fingerprint: n.text("key"), first: stamp(n.text("creationDate")),
+		fields: map[string]string{"kind": "SECURITY_HOTSPOT", "category": n.text("securityCategory"), "review": n.text("status")},
+	}
 	sonarState(n, &rec)
 	return rec
 }
 
 // sonarReportFormat is what the program sonar-report writes.
 func sonarReportFormat() format {
-	return format{name: "sonar-report-json", tool: "sonarqube", is: func(d *doc) bool { return d.one("sonarBaseURL", "issues") }, read: func(r *reading) error {
+	return format{name: "sonar-report-json", tool: "sonarqube", is: func(d *doc) bool {
+		return d.one("sonarBaseURL", "issues")
+	}, read: func(r *reading) error {
 		head, err := r.rest("issues")
 		if err != nil {
 			return err

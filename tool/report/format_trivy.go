@@ -24,7 +24,9 @@ func trivyFormat() format {
 
 // Old versions wrote the results alone.
 func trivyOldFormat() format {
-	return format{name: "trivy-json", tool: "trivy", is: func(d *doc) bool { return d.many("Target") && (d.members["Vulnerabilities"] || d.members["Type"]) }, read: func(r *reading) error {
+	return format{name: "trivy-json", tool: "trivy", is: func(d *doc) bool {
+		return d.many("Target") && (d.members["Vulnerabilities"] || d.members["Type"])
+	}, read: func(r *reading) error {
 		return r.each("[]", func(_ []string, n node) error { return r.addTrivy(n, "", nil) })
 	}}
 }
@@ -84,9 +86,13 @@ func (r *reading) addTrivy(n node, artifact string, workload []string) error {
 }
 
 func trivyVulnerability(v node) (record, bool) {
-	rec := record{vulnerability: v.text("VulnerabilityID"), aliases: v.texts("VendorIDs"), pkg: v.text("PkgName"), installed: v.text("InstalledVersion"), purl: v.text("PkgIdentifier", "PURL"),
-		title: joined(": ", joined(" ", v.text("VulnerabilityID"), v.text("PkgName")), v.text("Title")), text: or(v.text("Description"), v.text("Title")), severity: v.text("Severity"), cwe: v.texts("CweIDs"),
-		refs: v.texts("References"), url: v.text("PrimaryURL"), file: v.text("PkgPath")}
+	rec := record{
+		vulnerability: v.text("VulnerabilityID"), aliases: v.texts("VendorIDs"), pkg: v.text("PkgName"),
+		installed: v.text("InstalledVersion"), purl: v.text("PkgIdentifier", "PURL"),
+		title: joined(": ", joined(" ", v.text("VulnerabilityID"), v.text("PkgName")), v.text("Title")),
+		text:  or(v.text("Description"), v.text("Title")), severity: v.text("Severity"), cwe: v.texts("CweIDs"),
+		refs: v.texts("References"), url: v.text("PrimaryURL"), file: v.text("PkgPath"),
+	}
 	if fixed := v.text("FixedVersion"); fixed != "" {
 		rec.fixed, rec.fix = strings.Split(fixed, ", "), "Update "+rec.pkg+" to "+fixed+"."
 	}
@@ -103,20 +109,30 @@ func trivyVulnerability(v node) (record, bool) {
 
 func trivyMisconfiguration(v node) (record, bool) {
 	cause := v.at("CauseMetadata")
-	rec := record{rule: v.first("ID", "AVDID"), title: v.text("Title"), text: joined("\n", v.text("Message"), v.text("Description")), severity: v.text("Severity"), fix: v.text("Resolution"),
-		refs: v.texts("References"), url: v.text("PrimaryURL"), line: cause.int("StartLine"), key: []string{cause.text("Resource")}, status: finding.Failed}
+	rec := record{
+		rule: v.first("ID", "AVDID"), title: v.text("Title"), text: joined("\n", v.text("Message"), v.text("Description")),
+		severity: v.text("Severity"), fix: v.text("Resolution"), refs: v.texts("References"), url: v.text("PrimaryURL"),
+		line: cause.int("StartLine"), key: []string{cause.text("Resource")}, status: finding.Failed,
+	}
 	return rec, v.text("Status") != "PASS"
 }
 
 func trivySecret(v node) (record, bool) {
-	return record{rule: v.text("RuleID"), title: v.text("Title"), text: joined(": ", v.text("Category"), v.text("Title")), severity: v.text("Severity"), line: v.int("StartLine"), excerpt: v.text("Match"),
-		types: "Sensitive Data Identifications/Passwords"}, true
+	return record{
+		rule: v.text("RuleID"), title: v.text("Title"), text: joined(": ", v.text("Category"), v.text("Title")),
+		severity: v.text("Severity"), line: v.int("StartLine"), excerpt: v.text("Match"),
+		types: "Sensitive Data Identifications/Passwords",
+	}, true
 }
 
 func trivyLicence(v node) (record, bool) {
 	name := v.text("Name")
-	return record{rule: "licence/" + name, title: joined(" ", "licence", name, "of", or(v.text("PkgName"), v.text("FilePath"))), text: "The licence " + name + " is " + or(v.text("Category"), "of an unknown kind") + ".", severity: v.text("Severity"),
-		file: v.text("FilePath"), key: []string{"licence", v.text("PkgName")}, url: v.text("Link"), types: "Software and Configuration Checks/Licences", fields: map[string]string{"category": v.text("Category")}}, true
+	return record{
+		rule: "licence/" + name, title: joined(" ", "licence", name, "of", or(v.text("PkgName"), v.text("FilePath"))),
+		text: "The licence " + name + " is " + or(v.text("Category"), "of an unknown kind") + ".", severity: v.text("Severity"),
+		file: v.text("FilePath"), key: []string{"licence", v.text("PkgName")}, url: v.text("Link"),
+		types: "Software and Configuration Checks/Licences", fields: map[string]string{"category": v.text("Category")},
+	}, true
 }
 
 // trivyIgnored is what a VEX document or an ignore file took away.

@@ -22,7 +22,11 @@ func openvexFormat() format {
 			}
 			for _, p := range products {
 				product := or(p.text("@id"), p.text("identifiers", "purl"), p.text())
-				rec := record{rule: id, text: joined("\n", v.text("description"), n.text("impact_statement"), n.text("status_notes")), fix: n.text("action_statement"), first: n.text("timestamp"), resource: product, purl: product, key: []string{withoutVersion(product)}, fields: map[string]string{"author": head.text("author")}}
+				rec := record{
+					rule: id, text: joined("\n", v.text("description"), n.text("impact_statement"), n.text("status_notes")),
+					fix: n.text("action_statement"), first: n.text("timestamp"), resource: product, purl: product,
+					key: []string{withoutVersion(product)}, fields: map[string]string{"author": head.text("author")},
+				}
 				rec.vulnerability, rec.aliases = cve(append([]string{id}, v.texts("aliases")...)...)
 				rec.pkg, rec.installed = purlParts(product)
 				for _, sub := range p.list("subcomponents") {
@@ -41,7 +45,9 @@ func openvexFormat() format {
 }
 
 func csafFormat() format {
-	return format{name: "csaf", tool: "csaf", is: func(d *doc) bool { return d.one("document") && d.head.text("document", "csaf_version") != "" }, read: func(r *reading) error {
+	return format{name: "csaf", tool: "csaf", is: func(d *doc) bool {
+		return d.one("document") && d.head.text("document", "csaf_version") != ""
+	}, read: func(r *reading) error {
 		head, err := r.rest("vulnerabilities")
 		if err != nil {
 			return err
@@ -77,7 +83,10 @@ func (r *reading) addCSAF(n node, products map[string]node) error {
 				continue
 			}
 			p := products[id]
-			rec := record{title: n.text("title"), resource: or(p.text("name"), id), purl: p.text("product_identification_helper", "purl"), key: []string{id}, cwe: []string{n.text("cwe", "id")}}
+			rec := record{
+				title: n.text("title"), resource: or(p.text("name"), id), purl: p.text("product_identification_helper", "purl"), key: []string{id},
+				cwe: []string{n.text("cwe", "id")},
+			}
 			ids := []string{n.text("cve")}
 			for _, other := range n.list("ids") {
 				ids = append(ids, other.text("text"))

@@ -7,12 +7,21 @@ import (
 )
 
 func nucleiFormat() format {
-	return format{name: "nuclei-jsonl", tool: "nuclei", is: func(d *doc) bool { return d.object("info") && (d.members["template-id"] || d.members["templateID"]) }, read: func(r *reading) error {
+	return format{name: "nuclei-jsonl", tool: "nuclei", is: func(d *doc) bool {
+		return d.object("info") && (d.members["template-id"] || d.members["templateID"])
+	}, read: func(r *reading) error {
 		return r.each("[]", func(_ []string, n node) error {
 			info, c := n.at("info"), n.at("info", "classification")
 			at := n.first("matched-at", "matched", "host")
-			rec := record{rule: n.first("template-id", "templateID"), title: info.text("name"), text: or(info.text("description"), info.text("name")), severity: info.text("severity"), resource: withoutQuery(at), key: []string{n.first("matcher-name", "matcher_name"), n.first("extractor-name", "extractor_name")}, fix: info.text("remediation"), refs: info.texts("reference"),
-				cwe: c.texts("cwe-id"), owasp: owaspTags(info.texts("tags")), tie: []string{at, strings.Join(n.texts("extracted-results"), " ")}, fields: map[string]string{"kind": n.text("type"), "address": n.text("ip"), "matcher": n.first("matcher-name", "matcher_name")}, evidence: strings.Join(n.texts("extracted-results"), " ")}
+			rec := record{
+				rule: n.first("template-id", "templateID"), title: info.text("name"), text: or(info.text("description"), info.text("name")),
+				severity: info.text("severity"), resource: withoutQuery(at),
+				key: []string{n.first("matcher-name", "matcher_name"), n.first("extractor-name", "extractor_name")},
+				fix: info.text("remediation"), refs: info.texts("reference"), cwe: c.texts("cwe-id"), owasp: owaspTags(info.texts("tags")),
+				tie:      []string{at, strings.Join(n.texts("extracted-results"), " ")},
+				fields:   map[string]string{"kind": n.text("type"), "address": n.text("ip"), "matcher": n.first("matcher-name", "matcher_name")},
+				evidence: strings.Join(n.texts("extracted-results"), " "),
+			}
 			if ids := c.texts("cve-id"); len(ids) > 0 {
 				rec.vulnerability, rec.aliases = strings.ToUpper(ids[0]), ids[1:]
 			}
@@ -44,11 +53,17 @@ func niktoFormat() format {
 }
 
 func niktoRecord(id, text, host, port, method, path, ref string) record {
-	return record{rule: id, title: text, severity: "unknown", resource: host + ":" + port + withoutQuery(path), key: []string{method, strings.Join(strings.Fields(path), " ")}, tie: []string{text}, refs: []string{ref}, fields: map[string]string{"method": method}}
+	return record{
+		rule: id, title: text, severity: "unknown", resource: host + ":" + port + withoutQuery(path),
+		key: []string{method, strings.Join(strings.Fields(path), " ")}, tie: []string{text}, refs: []string{ref},
+		fields: map[string]string{"method": method},
+	}
 }
 
 func niktoXMLFormat() format {
-	return format{name: "nikto-xml", tool: "nikto", is: func(d *doc) bool { return d.xmlRoot("niktoscan") || d.xmlRoot("niktoscans") }, read: func(r *reading) error {
+	return format{name: "nikto-xml", tool: "nikto", is: func(d *doc) bool {
+		return d.xmlRoot("niktoscan") || d.xmlRoot("niktoscans")
+	}, read: func(r *reading) error {
 		for _, path := range []string{"scandetails", "niktoscan/scandetails", "niktoscan/niktoscan/scandetails"} {
 			if err := r.each(path, func(_ []string, host node) error {
 				for _, n := range host.list("item") {
@@ -68,7 +83,9 @@ func niktoXMLFormat() format {
 var wapitiLabels = map[string]finding.Label{"4": finding.Critical, "3": finding.High, "2": finding.Medium, "1": finding.Low, "0": finding.Informational}
 
 func wapitiFormat() format {
-	return format{name: "wapiti-json", tool: "wapiti", is: func(d *doc) bool { return d.one("classifications", "vulnerabilities", "infos") }, read: func(r *reading) error {
+	return format{name: "wapiti-json", tool: "wapiti", is: func(d *doc) bool {
+		return d.one("classifications", "vulnerabilities", "infos")
+	}, read: func(r *reading) error {
 		head, err := r.rest("vulnerabilities", "anomalies", "additionals")
 		if err != nil {
 			return err
@@ -87,8 +104,13 @@ func wapitiFormat() format {
 }
 
 func wapitiRecord(category string, n node, target string, c node) record {
-	rec := record{rule: category, title: joined(": ", category, n.text("info")), text: joined("\n", n.text("info"), plainText(c.text("desc"))), severity: n.text("level"), label: wapitiLabels[n.text("level")], resource: target + withoutQuery(n.text("path")), key: []string{n.text("method"), n.text("parameter")}, fix: plainText(c.text("sol")),
-		tie: []string{n.text("info"), n.text("path")}, fields: map[string]string{"method": n.text("method"), "parameter": n.text("parameter")}}
+	rec := record{
+		rule: category, title: joined(": ", category, n.text("info")), text: joined("\n", n.text("info"), plainText(c.text("desc"))),
+		severity: n.text("level"), label: wapitiLabels[n.text("level")], resource: target + withoutQuery(n.text("path")),
+		key: []string{n.text("method"), n.text("parameter")}, fix: plainText(c.text("sol")),
+		tie:    []string{n.text("info"), n.text("path")},
+		fields: map[string]string{"method": n.text("method"), "parameter": n.text("parameter")},
+	}
 	for _, title := range c.at("ref").names() {
 		rec.refs = append(rec.refs, c.text("ref", title))
 		rec.cwe = append(rec.cwe, cwesIn(title)...)
@@ -97,7 +119,9 @@ func wapitiRecord(category string, n node, target string, c node) record {
 }
 
 func wapitiXMLFormat() format {
-	return format{name: "wapiti-xml", tool: "wapiti", is: func(d *doc) bool { return d.xmlRoot("report") && d.attrs.text("@type") == "security" }, read: func(r *reading) error {
+	return format{name: "wapiti-xml", tool: "wapiti", is: func(d *doc) bool {
+		return d.xmlRoot("report") && d.attrs.text("@type") == "security"
+	}, read: func(r *reading) error {
 		target := ""
 		if err := r.each("report_infos", func(_ []string, n node) error {
 			for _, i := range n.list("info") {
@@ -131,7 +155,9 @@ func wapitiXMLFormat() format {
 }
 
 func wpscanFormat() format {
-	return format{name: "wpscan-json", tool: "wpscan", is: func(d *doc) bool { return d.one("banner", "target_url") || d.one("target_url", "interesting_findings") }, read: func(r *reading) error {
+	return format{name: "wpscan-json", tool: "wpscan", is: func(d *doc) bool {
+		return d.one("banner", "target_url") || d.one("target_url", "interesting_findings")
+	}, read: func(r *reading) error {
 		head, err := r.rest()
 		if err != nil {
 			return err
@@ -142,13 +168,21 @@ func wpscanFormat() format {
 		}
 		site := strings.TrimSuffix(head.first("effective_url", "target_url"), "/")
 		for _, n := range head.list("interesting_findings") {
-			if err := r.add(record{rule: n.text("type"), title: n.text("to_s"), text: joined("\n", n.text("to_s"), strings.Join(n.texts("interesting_entries"), "\n")), severity: "info", resource: or(n.text("url"), site), confidence: n.text("confidence"), tie: []string{}, refs: n.texts("references", "url")}); err != nil {
+			if err := r.add(record{
+				rule: n.text("type"), title: n.text("to_s"),
+				text: joined("\n", n.text("to_s"), strings.Join(n.texts("interesting_entries"), "\n")), severity: "info",
+				resource: or(n.text("url"), site), confidence: n.text("confidence"), tie: []string{}, refs: n.texts("references", "url"),
+			}); err != nil {
 				return err
 			}
 		}
 		add := func(what string, n node) error {
 			for _, v := range n.list("vulnerabilities") {
-				rec := record{rule: "wpscan/" + or(v.text("references", "wpvulndb"), v.text("title")), title: v.text("title"), severity: "unknown", pkg: what, installed: or(n.text("version", "number"), n.text("number")), fixed: v.texts("fixed_in"), resource: site, refs: v.texts("references", "url"), types: "Software and Configuration Checks/Vulnerabilities"}
+				rec := record{
+					rule: "wpscan/" + or(v.text("references", "wpvulndb"), v.text("title")), title: v.text("title"), severity: "unknown", pkg: what,
+					installed: or(n.text("version", "number"), n.text("number")), fixed: v.texts("fixed_in"), resource: site,
+					refs: v.texts("references", "url"), types: "Software and Configuration Checks/Vulnerabilities",
+				}
 				var ids []string
 				for _, id := range v.texts("references", "cve") {
 					ids = append(ids, "CVE-"+strings.TrimPrefix(id, "CVE-"))
@@ -185,7 +219,9 @@ func wpscanFormat() format {
 }
 
 func testsslFormat() format {
-	return format{name: "testssl-csv", tool: "testssl", is: func(d *doc) bool { return d.table("id", "fqdn/ip", "severity", "finding") }, read: func(r *reading) error {
+	return format{name: "testssl-csv", tool: "testssl", is: func(d *doc) bool {
+		return d.table("id", "fqdn/ip", "severity", "finding")
+	}, read: func(r *reading) error {
 		return r.each("", func(_ []string, n node) error {
 			severity := strings.ToUpper(n.text("severity"))
 			if severity == "OK" || severity == "INFO" || severity == "DEBUG" {
@@ -193,14 +229,21 @@ func testsslFormat() format {
 				return nil
 			}
 			host, address, _ := strings.Cut(n.text("fqdn/ip"), "/")
-			rec := record{rule: n.text("id"), title: joined(": ", n.text("id"), n.text("finding")), severity: severity, label: by(severity, map[string]finding.Label{"FATAL": finding.High}), resource: or(host, address) + ":" + n.text("port"), key: []string{address}, tie: []string{n.text("finding")}, cwe: strings.Fields(n.text("cwe")), fields: map[string]string{"address": address, "cve": n.text("cve")}}
+			rec := record{
+				rule: n.text("id"), title: joined(": ", n.text("id"), n.text("finding")), severity: severity,
+				label: by(severity, map[string]finding.Label{"FATAL": finding.High}), resource: or(host, address) + ":" + n.text("port"),
+				key: []string{address}, tie: []string{n.text("finding")}, cwe: strings.Fields(n.text("cwe")),
+				fields: map[string]string{"address": address, "cve": n.text("cve")},
+			}
 			return r.add(rec)
 		})
 	}}
 }
 
 func wazuhFormat() format {
-	return format{name: "wazuh-json", tool: "wazuh", is: func(d *doc) bool { return d.one("hits") && d.head.at("hits", "hits").is() }, read: func(r *reading) error {
+	return format{name: "wazuh-json", tool: "wazuh", is: func(d *doc) bool {
+		return d.one("hits") && d.head.at("hits", "hits").is()
+	}, read: func(r *reading) error {
 		head, err := r.rest("hits/hits")
 		if err != nil {
 			return err
@@ -210,7 +253,11 @@ func wazuhFormat() format {
 			seen++
 			s := n.at("_source")
 			v, p := s.at("vulnerability"), s.at("package")
-			rec := record{rule: v.text("id"), vulnerability: v.text("id"), pkg: p.text("name"), installed: p.text("version"), ecosystem: p.text("type"), severity: strings.Trim(v.text("severity"), "-"), text: v.text("description"), title: v.text("id") + " in " + p.text("name"), url: v.text("reference"), resource: s.text("agent", "name"), key: []string{s.text("agent", "id")}, first: v.text("detected_at")}
+			rec := record{
+				rule: v.text("id"), vulnerability: v.text("id"), pkg: p.text("name"), installed: p.text("version"), ecosystem: p.text("type"),
+				severity: strings.Trim(v.text("severity"), "-"), text: v.text("description"), title: v.text("id") + " in " + p.text("name"),
+				url: v.text("reference"), resource: s.text("agent", "name"), key: []string{s.text("agent", "id")}, first: v.text("detected_at"),
+			}
 			if score, ok := v.number("score", "base"); ok && score > 0 {
 				rec.cvss = append(rec.cvss, cvssScore{v.text("score", "version"), score, "", v.text("scanner", "source")})
 			}

@@ -48,8 +48,14 @@ func readZAP(r *reading) error {
 }
 
 func zapRecord(a, site node) record {
-	rec := record{rule: a.first("alertRef", "pluginid"), title: a.first("name", "alert"), text: plainText(joined("\n", a.text("desc"), a.text("otherinfo"))), severity: or(a.text("riskdesc"), a.text("riskcode")), label: map[string]finding.Label{"3": finding.High, "2": finding.Medium, "1": finding.Low, "0": finding.Informational}[a.text("riskcode")],
-		resource: site.text("@name"), kind: "Other", fix: plainText(a.text("solution")), confidence: a.text("confidence"), tie: []string{}, url: "https://www.zaproxy.org/docs/alerts/" + a.text("pluginid") + "/", cwe: []string{a.text("cweid")}, fields: map[string]string{"instances": a.text("count"), "wasc": strings.TrimPrefix(a.text("wascid"), "-1")}}
+	rec := record{
+		rule: a.first("alertRef", "pluginid"), title: a.first("name", "alert"),
+		text: plainText(joined("\n", a.text("desc"), a.text("otherinfo"))), severity: or(a.text("riskdesc"), a.text("riskcode")),
+		label:    map[string]finding.Label{"3": finding.High, "2": finding.Medium, "1": finding.Low, "0": finding.Informational}[a.text("riskcode")],
+		resource: site.text("@name"), kind: "Other", fix: plainText(a.text("solution")), confidence: a.text("confidence"),
+		tie: []string{}, url: "https://www.zaproxy.org/docs/alerts/" + a.text("pluginid") + "/", cwe: []string{a.text("cweid")},
+		fields: map[string]string{"instances": a.text("count"), "wasc": strings.TrimPrefix(a.text("wascid"), "-1")},
+	}
 	if rec.confidence == "0" {
 		rec.suppressed, rec.why = true, "marked as a false positive in ZAP"
 	}
