@@ -54,7 +54,7 @@ func (s *Scanner) finding(h hit, place diag.Place, text []byte, lines lineIndex,
 	fields := finding.At(place)
 	fields[finding.FieldFingerprint] = fingerprint
 	fields[finding.FieldExcerpt] = excerpt(text, lines, h, hits)
-	fields[finding.FieldEvidence] = h.describe()
+	fields[finding.FieldEvidence] = strings.ToValidUTF8(h.describe(), "\uFFFD")
 	fields[finding.FieldCWE] = "CWE-798"
 	if hash != "" {
 		fields[finding.FieldSecret] = hash
