@@ -15,7 +15,8 @@ import (
 // Limits of one report.
 const (
 	maxReport = 2 << 30   // bytes
-	maxRecord = 32 << 20  // bytes that one record, or all beside the records, may be in memory
+	maxRecord = 256 << 20 // bytes that one record, or all beside the records, may be in memory
+	maxValue  = 32 << 20  // bytes of one text
 	maxUTF16  = 256 << 20 // bytes of a report that must be turned into UTF-8 first
 	maxDepth  = 200
 )
@@ -148,7 +149,7 @@ func fromUTF16(text []byte, order binary.ByteOrder) []byte {
 // open is the report from its start.
 func (d *doc) open() io.Reader { return io.NewSectionReader(d.in, d.off, d.size-d.off) }
 
-// bounded ends a reader that is asked for more than one record may hold since the last one began, or
+// bounded ends a reader that is asked for more than one value may hold since the last one began, or
 // one token would be held in memory whatever its size.
 type bounded struct {
 	io.Reader
@@ -157,8 +158,8 @@ type bounded struct {
 }
 
 func (b *bounded) Read(p []byte) (int, error) {
-	if b.done != nil && b.read-b.done() > maxRecord {
-		return 0, fault.Limit.Errorf("one value is larger than %d bytes", maxRecord)
+	if b.done != nil && b.read-b.done() > maxValue {
+		return 0, fault.Limit.Errorf("one value is larger than %d bytes", maxValue)
 	}
 	n, err := b.Reader.Read(p)
 	b.read += int64(n)

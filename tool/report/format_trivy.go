@@ -1,6 +1,7 @@
 package report
 
 import (
+	"strconv"
 	"strings"
 
 	"github.com/haechi-dev/haechi/word/finding"
@@ -10,16 +11,27 @@ func trivyFormat() format {
 	return format{name: "trivy-json", tool: "trivy", is: func(d *doc) bool {
 		return d.one("SchemaVersion", "ArtifactName") || d.one("SchemaVersion", "Results")
 	}, read: func(r *reading) error {
-		head, err := r.rest("Results", "Metadata")
+		head, err := r.rest("Results/*/*/*", "Metadata")
 		if err != nil {
 			return err
 		}
 		r.told.Version = head.text("Trivy", "Version")
-		if head.is() && !r.members["Results"] && head.text("ArtifactType") == "" {
+		if !r.members["Results"] && head.text("ArtifactType") == "" {
 			r.partial("there are no results in it")
 		}
-		return r.each("Results/*", func(_ []string, n node) error { return r.addTrivy(n, head.text("ArtifactName"), nil) })
+		results := head.list("Results")
+		return r.each("Results/*/*/*", func(at []string, n node) error {
+			return r.addTrivy(at[2], n, numbered(results, at[1]), head.text("ArtifactName"), nil)
+		})
 	}}
+}
+
+// numbered is an element by its number as text.
+func numbered(list []node, number string) node {
+	if i, err := strconv.Atoi(number); err == nil && i >= 0 && i < len(list) {
+		return list[i]
+	}
+	return node{}
 }
 
 // Old versions wrote the results alone.
@@ -27,7 +39,14 @@ func trivyOldFormat() format {
 	return format{name: "trivy-json", tool: "trivy", is: func(d *doc) bool {
 		return d.many("Target") && (d.members["Vulnerabilities"] || d.members["Type"])
 	}, read: func(r *reading) error {
-		return r.each("[]", func(_ []string, n node) error { return r.addTrivy(n, "", nil) })
+		head, err := r.rest("*/*/*")
+		if err != nil {
+			return err
+		}
+		results := head.list()
+		return r.each("*/*/*", func(at []string, n node) error {
+			return r.addTrivy(at[1], n, numbered(results, at[0]), "", nil)
+		})
 	}}
 }
 
@@ -35,57 +54,69 @@ func trivyKubernetesFormat() format {
 	return format{name: "trivy-json", tool: "trivy", is: func(d *doc) bool {
 		return d.one("ClusterName") && (d.members["Vulnerabilities"] || d.members["Misconfigurations"] || d.members["Resources"])
 	}, read: func(r *reading) error {
-		return r.each("*/*", func(at []string, n node) error {
-			if at[0] != "Vulnerabilities" && at[0] != "Misconfigurations" && at[0] != "Resources" {
-				return nil
-			}
-			if why := n.text("Error"); why != "" {
-				r.skipped(n.text("Name"), why)
-			}
-			workload := []string{n.text("Namespace"), n.text("Kind"), n.text("Name")}
-			for _, result := range n.list("Results") {
-				if err := r.addTrivy(result, joined("/", workload...), workload); err != nil {
-					return err
+		head, err := r.rest("*/*/Results/*/*/*")
+		if err != nil {
+			return err
+		}
+		for _, part := range []string{"Vulnerabilities", "Misconfigurations", "Resources"} {
+			workloads := head.list(part)
+			for _, w := range workloads {
+				if why := w.text("Error"); why != "" {
+					r.skipped(w.text("Name"), why)
 				}
 			}
-			return nil
-		})
-	}}
-}
-
-// addTrivy takes the four kinds of records of one result.
-func (r *reading) addTrivy(n node, artifact string, workload []string) error {
-	target, class := n.text("Target"), n.text("Class")
-	for _, list := range []struct {
-		name   string
-		record func(v node) (record, bool)
-	}{{"Vulnerabilities", trivyVulnerability}, {"Misconfigurations", trivyMisconfiguration}, {"Secrets", trivySecret}, {"Licenses", trivyLicence}, {"ExperimentalModifiedFindings", trivyIgnored}} {
-		for _, v := range n.list(list.name) {
-			rec, bad := list.record(v)
-			if !bad {
-				r.passed()
-				continue
-			}
-			switch {
-			case class == "os-pkgs" || workload != nil:
-				rec.resource, rec.kind = or(joined("/", workload...), artifact, target), "Container"
-				rec.key = append(rec.key, rec.resource, rec.file)
-				if workload != nil {
-					rec.key = append(rec.key, target)
-				}
-				rec.fields = map[string]string{"image": target}
-			default:
-				rec.file = or(rec.file, target)
-			}
-			if err := r.add(rec); err != nil {
+			if err := r.each(part+"/*/Results/*/*/*", func(at []string, n node) error {
+				w := numbered(workloads, at[1])
+				name := []string{w.text("Namespace"), w.text("Kind"), w.text("Name")}
+				return r.addTrivy(at[4], n, numbered(w.list("Results"), at[3]), joined("/", name...), name)
+			}); err != nil {
 				return err
 			}
 		}
-	}
-	return nil
+		return nil
+	}}
 }
 
-func trivyVulnerability(v node) (record, bool) {
+// addTrivy takes a record of one of the four kinds that a result has lists of, and of those that were ignored.
+func (r *reading) addTrivy(list string, n, result node, artifact string, workload []string) error {
+	var rec record
+	bad := true
+	switch list {
+	case "Vulnerabilities":
+		rec = trivyVulnerability(n)
+	case "Misconfigurations":
+		rec, bad = trivyMisconfiguration(n), n.text("Status") != "PASS"
+	case "Secrets":
+		rec = trivySecret(n)
+	case "Licenses":
+		rec = trivyLicence(n)
+	case "ExperimentalModifiedFindings":
+		rec, bad = trivyIgnored(n), n.text("Type") == "vulnerability"
+	default:
+		return nil
+	}
+	if !bad {
+		r.passed()
+		return nil
+	}
+	target := result.text("Target")
+	if result.text("Class") != "os-pkgs" && workload == nil {
+		rec.file = or(rec.file, target)
+		return r.add(rec)
+	}
+	rec.resource, rec.kind = or(joined("/", workload...), artifact, target), "Container"
+	rec.key = append(rec.key, rec.resource, rec.file)
+	if workload != nil {
+		rec.key = append(rec.key, target)
+	}
+	if rec.fields == nil {
+		rec.fields = map[string]string{}
+	}
+	rec.fields["image"] = target
+	return r.add(rec)
+}
+
+func trivyVulnerability(v node) record {
 	rec := record{
 		vulnerability: v.text("VulnerabilityID"), aliases: v.texts("VendorIDs"), pkg: v.text("PkgName"),
 		installed: v.text("InstalledVersion"), purl: v.text("PkgIdentifier", "PURL"),
@@ -104,43 +135,40 @@ func trivyVulnerability(v node) (record, bool) {
 			}
 		}
 	}
-	return rec, true
+	return rec
 }
 
-func trivyMisconfiguration(v node) (record, bool) {
+func trivyMisconfiguration(v node) record {
 	cause := v.at("CauseMetadata")
 	rec := record{
 		rule: v.first("ID", "AVDID"), title: v.text("Title"), text: joined("\n", v.text("Message"), v.text("Description")),
 		severity: v.text("Severity"), fix: v.text("Resolution"), refs: v.texts("References"), url: v.text("PrimaryURL"),
 		line: cause.int("StartLine"), key: []string{cause.text("Resource")}, status: finding.Failed,
 	}
-	return rec, v.text("Status") != "PASS"
+	return rec
 }
 
-func trivySecret(v node) (record, bool) {
+func trivySecret(v node) record {
 	return record{
 		rule: v.text("RuleID"), title: v.text("Title"), text: joined(": ", v.text("Category"), v.text("Title")),
 		severity: v.text("Severity"), line: v.int("StartLine"), excerpt: v.text("Match"),
 		types: "Sensitive Data Identifications/Passwords",
-	}, true
+	}
 }
 
-func trivyLicence(v node) (record, bool) {
+func trivyLicence(v node) record {
 	name := v.text("Name")
 	return record{
 		rule: "licence/" + name, title: joined(" ", "licence", name, "of", or(v.text("PkgName"), v.text("FilePath"))),
 		text: "The licence " + name + " is " + or(v.text("Category"), "of an unknown kind") + ".", severity: v.text("Severity"),
 		file: v.text("FilePath"), key: []string{"licence", v.text("PkgName")}, url: v.text("Link"),
 		types: "Software and Configuration Checks/Licences", fields: map[string]string{"category": v.text("Category")},
-	}, true
+	}
 }
 
 // trivyIgnored is what a VEX document or an ignore file took away.
-func trivyIgnored(v node) (record, bool) {
-	rec, _ := trivyVulnerability(v.at("Finding"))
-	if v.text("Type") != "vulnerability" || rec.vulnerability == "" {
-		return rec, false
-	}
+func trivyIgnored(v node) record {
+	rec := trivyVulnerability(v.at("Finding"))
 	rec.suppressed, rec.why = true, joined(": ", v.text("Status"), v.text("Statement"))
-	return rec, true
+	return rec
 }
