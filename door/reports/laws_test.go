@@ -185,3 +185,27 @@ func TestSuppressedLater(t *testing.T) {
 	h.imports("target=shop&commit=c2", ignored)
 	status(finding.New)
 }
+
+// Where the tool could not look, what was known stays; elsewhere what is gone is closed.
+func TestSkippedStays(t *testing.T) {
+	h := build(t)
+	result := func(path string) string {
+		return `{"check_id":"a.b","path":"` + path + `","start":{"line":1},"extra":{"severity":"ERROR","message":"m"}}`
+	}
+	h.imports("target=shop", []byte(`{"errors":[],"paths":{},"results":[`+result("a.py")+","+result("b.py")+","+result("c.py")+`]}`))
+	broken := []byte(`{"errors":[{"level":"error","path":"b.py","message":"broken"}],"paths":{},"results":[` + result("a.py") + `]}`)
+	_, preview, _ := h.send(h.token, "target=shop&preview=1", broken)
+	events := h.events()
+	a := h.imports("target=shop", broken)
+	if a.Closed != 1 || preview.Closed != 1 || a.Unchanged != 1 || !a.Complete || len(a.Warnings) != 1 || h.events() != events+1 {
+		t.Errorf("%+v, previewed %+v, %d events", a, preview, h.events()-events)
+	}
+	for _, f := range h.present("shop", "") {
+		if f.Place().File == "c.py" {
+			t.Error("c.py is still there")
+		}
+	}
+	if n := len(h.present("shop", "")); n != 2 {
+		t.Errorf("%d are there, want a.py and b.py", n)
+	}
+}

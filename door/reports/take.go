@@ -18,6 +18,7 @@ import (
 	"github.com/haechi-dev/haechi/keeper/hub"
 	"github.com/haechi-dev/haechi/river/bus"
 	"github.com/haechi-dev/haechi/tool/report"
+	"github.com/haechi-dev/haechi/word/diag"
 	"github.com/haechi-dev/haechi/word/fault"
 	"github.com/haechi-dev/haechi/word/finding"
 )
@@ -150,7 +151,8 @@ func (d *door) keep(ctx context.Context, s finding.Scan, r *report.Report, said 
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var unread error
-	go func() { // one part is read while the one before is imported
+	reported := map[string]bool{} // only where something may have to stay that was not
+	go func() {                   // one part is read while the one before is imported
 		defer close(parts)
 		var part []finding.Finding
 		hand := func() error {
@@ -163,7 +165,11 @@ func (d *door) keep(ctx context.Context, s finding.Scan, r *report.Report, said 
 			}
 		}
 		unread = r.Each(func(f finding.Finding) error {
-			part = append(part, d.Maker.Own(s, f, now))
+			f = d.Maker.Own(s, f, now)
+			if len(s.Skipped) > 0 {
+				reported[f.ID] = true
+			}
+			part = append(part, f)
 			if len(part) < chunk {
 				return nil
 			}
@@ -188,10 +194,39 @@ func (d *door) keep(ctx context.Context, s finding.Scan, r *report.Report, said 
 	if err = cmp.Or(err, unread); err != nil {
 		return err
 	}
+	stays, err := d.unseen(ctx, s, reported)
+	if err != nil {
+		return err
+	}
 	s.Complete = r.Complete && len(said.Failed) == 0
-	did, err := d.Hub.Import(ctx, s)
+	did, err := d.Hub.Import(ctx, s, stays...)
+	did.Unchanged = 0 // they are not the report's
 	said.add(did)
 	return err
+}
+
+// unseen are the findings that the tool knew where it could not look this time, as they were: they are still there.
+func (d *door) unseen(ctx context.Context, s finding.Scan, reported map[string]bool) (stays []finding.Finding, err error) {
+	if len(s.Skipped) == 0 {
+		return nil, nil
+	}
+	present, err := d.Hub.Present(ctx, s.Target, s.Branch)
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range present {
+		if f.ProductFields[finding.FieldTool] == s.Tool && f.RecordState != finding.Archived && !reported[f.ID] && skipped(s, f) {
+			stays = append(stays, d.Maker.Own(s, f, d.Now()))
+		}
+	}
+	return stays, nil
+}
+
+// skipped tells whether a finding is where the scan could not look: in a file, or in a package.
+func skipped(s finding.Scan, f finding.Finding) bool {
+	return slices.ContainsFunc(s.Skipped, func(p diag.Place) bool {
+		return p.File == f.Place().File || p.File == f.ProductFields[finding.FieldPackage]
+	})
 }
 
 // bring imports a part. What its tool suppresses from now on is suppressed in the hub, once: who opens it again has the last word.
@@ -267,7 +302,7 @@ func (d *door) look(ctx context.Context, s finding.Scan, r *report.Report, said 
 		return err
 	}
 	for ref, f := range known {
-		if f.RecordState == finding.Archived {
+		if f.RecordState == finding.Archived || skipped(s, *f) {
 			continue
 		}
 		elsewhere, err := d.Hub.PresenceOf(ctx, ref)

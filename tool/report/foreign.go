@@ -124,13 +124,19 @@ func (r *reading) partial(format string, a ...any) {
 	}
 }
 
-// skipped says that the tool could not look at a file.
+// skipped says that the tool could not look at a file or package: what was known there stays. Where it
+// says not at what, it did not see everything.
 func (r *reading) skipped(file, why string) {
-	if len(r.told.Skipped) < 1000 {
-		r.told.Skipped = append(r.told.Skipped, diag.Place{File: finding.Shorten(cleanPath(file), 512), Why: finding.Shorten(why, 256)})
+	if file = finding.Shorten(cleanPath(file), 512); file == "" || len(r.told.Skipped) == maxSkipped {
+		r.partial("%s: %s", cmp.Or(file, "the tool says"), why)
+		return
 	}
-	r.partial("%s: %s", cmp.Or(file, "the tool says"), why)
+	r.told.Skipped = append(r.told.Skipped, diag.Place{File: file, Why: finding.Shorten(why, 256)})
+	r.warn("%s was not looked at, and what was known there stays: %s", file, finding.Shorten(why, 256))
 }
+
+// maxSkipped is how many files a tool may have failed at in a run that still counts as complete.
+const maxSkipped = 1000
 
 func (r *reading) warn(format string, a ...any) {
 	if text := fmt.Sprintf(format, a...); !r.warned[text] && len(r.warned) < 100 {
