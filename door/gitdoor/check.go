@@ -1,6 +1,7 @@
 package gitdoor
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"runtime"
@@ -26,6 +27,7 @@ const message = "COMMIT_EDITMSG"
 type found struct {
 	finding.Finding
 	object git.Object
+	first  bool // the commit that brings it has none before it
 }
 
 // maxFound is how many secrets are looked for before a push is refused.
@@ -56,6 +58,7 @@ func (t *talk) check(ctx context.Context, repo *git.Repo, q question) ([]found, 
 	var mu sync.Mutex
 	each := make([][]found, len(objects))
 	count := 0
+	firsts := map[string]bool{}
 	for i, o := range objects {
 		if o.Type == "tree" || ctx.Err() != nil {
 			continue
@@ -65,6 +68,7 @@ func (t *talk) check(ctx context.Context, repo *git.Repo, q question) ([]found, 
 			_ = group.Wait()
 			return nil, fmt.Errorf("reading %s of the push: %w", o.ID, err)
 		}
+		firsts[o.ID] = o.Type == "commit" && !bytes.Contains(header(content), []byte("\nparent "))
 		group.Go(func() error {
 			secrets, err := t.look(ctx, o, content)
 			if err != nil {
@@ -82,7 +86,17 @@ func (t *talk) check(ctx context.Context, repo *git.Repo, q question) ([]found, 
 	if err := group.Wait(); err != nil && err != errEnough {
 		return nil, err
 	}
-	return slices.Concat(each...), nil
+	all := slices.Concat(each...)
+	for i := range all {
+		all[i].first = firsts[all[i].commit()]
+	}
+	return all, nil
+}
+
+// header is what a commit or tag has before its message.
+func header(content []byte) []byte {
+	h, _, _ := bytes.Cut(content, []byte("\n\n"))
+	return h
 }
 
 // errEnough ends the search: the push is refused whatever else it brings.
@@ -105,7 +119,7 @@ func (t *talk) look(ctx context.Context, o git.Object, content []byte) (secrets 
 	}
 	scan := finding.Scan{Tool: scanner, Target: t.call.repository, Commit: o.Commit}
 	for _, f := range t.door.config.Secrets.Check(ctx, path, content) {
-		secrets = append(secrets, found{t.door.config.Maker.Own(scan, f, t.door.config.Now()), o})
+		secrets = append(secrets, found{Finding: t.door.config.Maker.Own(scan, f, t.door.config.Now()), object: o})
 	}
 	return secrets, nil
 }

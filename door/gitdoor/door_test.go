@@ -245,6 +245,14 @@ func TestGzip(t *testing.T) {
 	}
 }
 
+// What a refusal says to do works for the very first commit, too, which has none before it to start from.
+func TestSecretInTheFirstCommit(t *testing.T) {
+	h := open(t, nil)
+	h.clone.Commit("one", map[string]string{"prod.env": "TOKEN=" + secretText(7) + "\n"})
+	h.clone.Commit("two", map[string]string{"a": "1"})
+	wants(t, h.refused("origin", "main"), "git rebase -i --root   (mark")
+}
+
 // A secret in a commit that a later one of the same push mends is found, named, and kept out.
 func TestSecretInTheMiddle(t *testing.T) {
 	h := open(t, nil)

@@ -175,15 +175,18 @@ func (t *talk) refusal(secrets []found) string {
 		}
 		fmt.Fprintf(&b, "    finding  %s\n", s.name())
 	}
-	oldest := cmp.Or(secrets[0].commit(), "COMMIT")
+	since := clipped(cmp.Or(secrets[0].commit(), "COMMIT"), 10) + "~"
+	if secrets[0].first {
+		since = "--root"
+	}
 	fmt.Fprintf(&b, `
 Nothing was taken. Who has seen a secret has it: revoke it first. Then take it
 out of every commit of this push, a later commit that removes it is not enough:
-  git rebase -i %s~   (mark the commit "edit", mend it, git commit --amend)
+  git rebase -i %s   (mark the commit "edit", mend it, git commit --amend)
 If it is no secret, say so; the override is kept as a finding:
   git push -o %s=%s -o %s='why'
 
-`, clipped(oldest, 10), optionAllow, names(secrets[:min(len(secrets), most)]), optionReason)
+`, since, optionAllow, names(secrets[:min(len(secrets), most)]), optionReason)
 	return b.String()
 }
 
