@@ -95,6 +95,14 @@ func unknown(got string, there ...string) error {
 	return usagef("%q is unknown; %s", got, hint)
 }
 
+// meant is what got was most likely meant to be, as the end of a sentence, or nothing.
+func meant(got string, there []string) string {
+	if hint := diag.DidYouMean(got, there); hint != "" {
+		return "; " + hint
+	}
+	return ""
+}
+
 // writeJSON writes v for programs, indented.
 func writeJSON(w io.Writer, v any) error {
 	text, err := json.Marshal(v, jsontext.WithIndent("  "), json.Deterministic(true))

@@ -12,7 +12,6 @@ import (
 
 	"github.com/haechi-dev/haechi/app"
 	"github.com/haechi-dev/haechi/base/advisory"
-	"github.com/haechi-dev/haechi/word/diag"
 )
 
 func dbVerb() verb {
@@ -46,7 +45,7 @@ func runDB(ctx context.Context, c call, flags *flag.FlagSet) error {
 	case rest[0] == "show" && len(rest) == 1:
 		return showDB(c, *file, path)
 	}
-	return usagef("db does not %q; %s", rest[0], diag.DidYouMean(rest[0], []string{"import", "show"}))
+	return unknown(rest[0], "import", "show")
 }
 
 func importDB(ctx context.Context, c call, from, to string) error {

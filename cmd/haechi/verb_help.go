@@ -9,8 +9,6 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
-
-	"github.com/haechi-dev/haechi/word/diag"
 )
 
 func helpVerb() verb {
@@ -25,7 +23,7 @@ func helpVerb() verb {
 		}
 		i := slices.IndexFunc(verbs(), func(v verb) bool { return v.name == rest[0] })
 		if i < 0 {
-			return usagef("there is no %q; %s", rest[0], diag.DidYouMean(rest[0], names()))
+			return usagef("there is no %q%s", rest[0], meant(rest[0], names()))
 		}
 		v := verbs()[i]
 		v.define(ctx, c.env, flags)

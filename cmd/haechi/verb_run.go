@@ -12,7 +12,6 @@ import (
 
 	"github.com/haechi-dev/haechi/base/remote"
 	"github.com/haechi-dev/haechi/room/pipeline"
-	"github.com/haechi-dev/haechi/word/diag"
 	"github.com/haechi-dev/haechi/word/fault"
 )
 
@@ -116,8 +115,7 @@ func runStatus(word string) (pipeline.Status, error) {
 		}
 		names = append(names, strings.ToLower(string(s)))
 	}
-	hint := diag.DidYouMean(word, names)
-	return "", usagef("-status is %s, not %q; %s", strings.Join(names, ", "), word, hint)
+	return "", usagef("-status is %s, not %q%s", strings.Join(names, ", "), word, meant(word, names))
 }
 
 // What the server is asked.

@@ -60,11 +60,7 @@ func haechi(ctx context.Context, c call) int {
 	}
 	i := slices.IndexFunc(verbs(), func(v verb) bool { return v.name == name })
 	if i < 0 {
-		fmt.Fprintf(c.stderr, "haechi: there is no %q", name)
-		if hint := diag.DidYouMean(name, names()); hint != "" {
-			fmt.Fprintf(c.stderr, "; %s", hint)
-		}
-		fmt.Fprintln(c.stderr, "\n'haechi help' lists what there is.")
+		fmt.Fprintf(c.stderr, "haechi: there is no %q%s\n'haechi help' lists what there is.\n", name, meant(name, names()))
 		return exitUsage
 	}
 	v := verbs()[i]
