@@ -4,6 +4,8 @@ package remote
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -127,6 +129,8 @@ func (c *Client) call(ctx context.Context, service, method, path, target string,
 func (c *Client) unreached(err error) error {
 	var lookup *net.DNSError
 	var wrong *url.Error
+	var authority x509.UnknownAuthorityError
+	var plain tls.RecordHeaderError
 	switch {
 	case errors.Is(err, context.Canceled):
 		return err
@@ -134,6 +138,10 @@ func (c *Client) unreached(err error) error {
 		return fault.Unavailable.Errorf("nothing answers at %s: start a server with 'haechi serve', or say where it is with HAECHI_ENDPOINT or -endpoint", c.Endpoint)
 	case errors.As(err, &lookup):
 		return fault.Unavailable.Errorf("there is no host %s (HAECHI_ENDPOINT and -endpoint say where the server is)", lookup.Name)
+	case errors.As(err, &authority):
+		return fault.Unavailable.Errorf("the certificate of %s is of an authority that is not trusted here: AWS_CA_BUNDLE names a file with the authority's certificate, or with the server's own where it signed itself", c.Endpoint)
+	case errors.As(err, &plain), errors.As(err, &wrong) && errors.Is(wrong.Err, http.ErrSchemeMismatch):
+		return fault.Unavailable.Errorf("%s answers, but without TLS: is its address http://…?", c.Endpoint)
 	case errors.As(err, &wrong):
 		return fault.Unavailable.Errorf("calling %s: %w", c.Endpoint, wrong.Err)
 	}

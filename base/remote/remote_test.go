@@ -123,7 +123,7 @@ func TestAuthorities(t *testing.T) {
 	s.Config.ErrorLog = log.New(io.Discard, "", 0)
 	bundle := write(t, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw})))
 	env := map[string]string{"HAECHI_ENDPOINT": s.URL, "AWS_ACCESS_KEY_ID": "AK", "AWS_SECRET_ACCESS_KEY": "s"}
-	for _, c := range []struct{ bundle, want string }{{"", "certificate"}, {bundle, ""}, {write(t, "none"), "holds no certificate"}} {
+	for _, c := range []struct{ bundle, want string }{{"", "AWS_CA_BUNDLE names a file"}, {bundle, ""}, {write(t, "none"), "holds no certificate"}} {
 		env["AWS_CA_BUNDLE"] = c.bundle
 		client, err := remote.Find(environment(env), "", "")
 		if err == nil {
