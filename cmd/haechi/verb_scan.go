@@ -55,7 +55,7 @@ func runScan(ctx context.Context, c call, flags *flag.FlagSet) error {
 	if err != nil {
 		return err
 	}
-	least, ok := map[string]int{"none": 99, "informational": 0, "low": 1, "medium": 2, "high": 3, "critical": 4}[strings.ToLower(*f.failOn)]
+	least, ok := leastOf(*f.failOn)
 	if !ok {
 		return usagef("-fail-on is low, medium, high, critical or none, not %q", *f.failOn)
 	}
@@ -88,6 +88,12 @@ func runScan(ctx context.Context, c call, flags *flag.FlagSet) error {
 	notes(c.stderr, result, few)
 	summary(c.stderr, result, fresh, len(all)-len(fresh), time.Since(start))
 	return verdict(result, fresh, least)
+}
+
+// leastOf is the rank of the least severity that fails; none is above all.
+func leastOf(failOn string) (rank int, ok bool) {
+	rank, ok = map[string]int{"none": 99, "informational": 0, "low": 1, "medium": 2, "high": 3, "critical": 4}[strings.ToLower(failOn)]
+	return rank, ok
 }
 
 func readBaseline(file string) (report.Baseline, error) {
