@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -21,12 +22,14 @@ import (
 	"github.com/haechi-dev/haechi/keeper/hub"
 	"github.com/haechi-dev/haechi/keeper/inventory"
 	"github.com/haechi-dev/haechi/keeper/source"
+	"github.com/haechi-dev/haechi/lang/sigma"
 	"github.com/haechi-dev/haechi/river/bus"
 	"github.com/haechi-dev/haechi/river/journal"
 	"github.com/haechi-dev/haechi/room/comply"
 	"github.com/haechi-dev/haechi/room/detect"
 	"github.com/haechi-dev/haechi/room/pipeline"
 	"github.com/haechi-dev/haechi/room/route"
+	"github.com/haechi-dev/haechi/tool/gate"
 	"github.com/haechi-dev/haechi/word/fault"
 )
 
@@ -46,7 +49,14 @@ type App struct {
 	Comply    *comply.Comply
 	Pipeline  *pipeline.Pipelines
 
-	packs   []comply.Pack
+	packs   []comply.Pack // those that come with Haechi
+	inForce []comply.Pack // and people's own, at the start
+	rules   []sigma.File  // at the start
+
+	own     gate.Policy                 // what haechi.yaml names
+	policy  atomic.Pointer[gate.Policy] // what counts: a file's that was applied, else own
+	files   sync.Mutex
+	taken   []keptFile // what the rooms go by
 	log     *slog.Logger
 	now     func() time.Time
 	sealer  *seal.Sealer

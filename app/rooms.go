@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"fmt"
 	"path/filepath"
 	"time"
 
@@ -12,13 +13,12 @@ import (
 	"github.com/haechi-dev/haechi/keeper/hub"
 	"github.com/haechi-dev/haechi/keeper/inventory"
 	"github.com/haechi-dev/haechi/keeper/source"
-	"github.com/haechi-dev/haechi/lang/sigma"
 	"github.com/haechi-dev/haechi/river/journal"
 	"github.com/haechi-dev/haechi/room/comply"
 	"github.com/haechi-dev/haechi/room/detect"
 	"github.com/haechi-dev/haechi/room/pipeline"
 	"github.com/haechi-dev/haechi/room/route"
-	rules "github.com/haechi-dev/haechi/rules/detect"
+	"github.com/haechi-dev/haechi/tool/gate"
 	"github.com/haechi-dev/haechi/tool/sandbox"
 	"github.com/haechi-dev/haechi/word/finding"
 )
@@ -32,7 +32,7 @@ func (a *App) build(ctx context.Context) error {
 	}
 	a.rooms = append(a.rooms, []room{
 		{"bus", a.Bus.Run}, {"access", a.Access.Run}, {"hub", a.Hub.Run}, {"source", a.Source.Run},
-		{"route", a.Route.Run}, {"detect", a.Detect.Run}, {"comply", a.Comply.Run}, {"pipeline", a.Pipeline.Run},
+		{"route", a.Route.Run}, {"detect", a.Detect.Run}, {"comply", a.Comply.Run}, {"pipeline", a.Pipeline.Run}, {"files", a.followFiles},
 	}...)
 	return nil
 }
@@ -49,6 +49,20 @@ func (a *App) buildKeepers(ctx context.Context) (err error) {
 		return err
 	}
 	a.packs = packs
+	applied, err := a.keptFiles(ctx)
+	if err != nil {
+		return fmt.Errorf("reading the files that were applied: %w", err)
+	}
+	if a.own, err = c.policy(); err != nil {
+		return err
+	}
+	a.taken = applied.kept
+	a.setPolicy(applied)
+	if a.rules, err = detections(applied); err != nil {
+		return err
+	}
+	packs = packsWith(packs, applied)
+	a.inForce = packs
 	var standards []hub.Standard
 	for _, p := range packs {
 		standards = append(standards, p.Standard(c.Region))
@@ -80,16 +94,13 @@ func (a *App) buildRoute(context.Context) error {
 }
 
 func (a *App) buildDetect(context.Context) error {
-	files, err := sigma.Load(rules.Files)
-	if err != nil {
-		return err
-	}
-	a.Detect, err = detect.New(detect.Config{DB: a.DB, Journal: a.Journal, Name: a.node, Hub: a.Hub, Rules: files, Maker: a.maker(), Log: a.log, Now: a.now})
+	var err error
+	a.Detect, err = detect.New(detect.Config{DB: a.DB, Journal: a.Journal, Name: a.node, Hub: a.Hub, Rules: a.rules, Maker: a.maker(), Log: a.log, Now: a.now})
 	return err
 }
 
 func (a *App) buildComply(context.Context) error {
-	a.Comply = comply.New(comply.Config{DB: a.DB, Bus: a.Bus, Inventory: a.Inventory, Hub: a.Hub, Shapes: shape.New(), Packs: a.packs, Log: a.log, Now: a.now, Account: a.Config.Account, Region: a.Config.Region})
+	a.Comply = comply.New(comply.Config{DB: a.DB, Bus: a.Bus, Inventory: a.Inventory, Hub: a.Hub, Shapes: shape.New(), Packs: a.inForce, Log: a.log, Now: a.now, Account: a.Config.Account, Region: a.Config.Region})
 	return nil
 }
 
@@ -102,14 +113,10 @@ func (a *App) buildPipeline(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	policy, err := a.Config.policy()
-	if err != nil {
-		return err
-	}
 	a.Pipeline = pipeline.New(pipeline.Config{
 		DB: a.DB, Bus: a.Bus, Source: a.Source, Hub: a.Hub, Scanners: scanners, Runner: sandbox.New(sandbox.Config{Least: least}),
 		Work: filepath.Join(a.Config.Data, "work"), Account: a.Config.Account, Region: a.Config.Region, Log: a.log, Now: a.now,
-		Mask: func(line []byte) []byte { return []byte(mask.Text(string(line))) }, Kept: a.Config.Retention.Logs, Policy: policy,
+		Mask: func(line []byte) []byte { return []byte(mask.Text(string(line))) }, Kept: a.Config.Retention.Logs, Policy: func() gate.Policy { return *a.policy.Load() },
 	})
 	return nil
 }

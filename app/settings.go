@@ -11,7 +11,10 @@ import (
 
 // Schema is what the roof itself keeps: what is made once for an installation.
 func Schema() db.Schema {
-	return db.Schema{Room: "app", Steps: []string{"CREATE TABLE app_once (name TEXT PRIMARY KEY, value BLOB NOT NULL)"}}
+	return db.Schema{Room: "app", Steps: []string{
+		"CREATE TABLE app_once (name TEXT PRIMARY KEY, value BLOB NOT NULL)",
+		"CREATE TABLE app_files (name TEXT PRIMARY KEY, kind TEXT NOT NULL, body BLOB NOT NULL)",
+	}}
 }
 
 // once is 32 random bytes that are made at the first start and stay: the same on every node.

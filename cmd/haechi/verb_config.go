@@ -13,22 +13,23 @@ import (
 	"time"
 
 	"github.com/haechi-dev/haechi/app"
+	service "github.com/haechi-dev/haechi/door/wire/haechi"
 	"github.com/haechi-dev/haechi/room/route"
-	"github.com/haechi-dev/haechi/tool/gate"
 	"github.com/haechi-dev/haechi/word/fault"
-	"go.yaml.in/yaml/v4"
 )
 
 func configVerb() verb {
-	return verb{name: "config", args: "show | check DIR | apply DIR", summary: "what a server is told, and routes as files", help: `
+	return verb{name: "config", args: "show | check DIR | apply DIR", summary: "what a server is told; routes, gates and rules as files", help: `
   haechi config show                       what 'haechi serve' would be told, from flags, variables and haechi.yaml
-  haechi config check routes/              are these files of routes right? (needs no server)
+  haechi config check house/               are these files right? (needs no server)
   haechi config check .haechi/gate.yaml    is this gate policy right?
-  haechi config apply -dry-run routes/     what would change on the server
-  haechi config apply routes/              make it so
+  haechi config apply -dry-run house/      what would change on the server
+  haechi config apply house/               make it so
 
-DIR is a folder with *.yaml, or one file. What came from files before and is in
-none of them any more is deleted; what was made by other means is left alone.
+DIR is a folder with *.yaml and *.txtar, or one file: routes and their targets, the
+server's gate policy (block), Sigma detections, and Guard policies. What came
+from files before and is in none of them any more is deleted; what was made by
+other means is left alone. Rules in txtar must prove themselves by their examples.
 Secrets in the files are env:NAME or file:PATH: they are read here, and go to
 the server with the files.
 ` + clientHelp, run: config}
@@ -50,7 +51,7 @@ func config(ctx context.Context, c call, flags *flag.FlagSet) error {
 	}
 	do, rest := rest[0], rest[1:]
 	if (do == "check" || do == "apply") && len(rest) == 0 {
-		return usagef("%s what? give a folder with *.yaml, or a file", do)
+		return usagef("%s what? give a folder with *.yaml and *.txtar, or a file", do)
 	}
 	switch do {
 	case "show":
@@ -70,15 +71,12 @@ func config(ctx context.Context, c call, flags *flag.FlagSet) error {
 		if err := only(flags, do, "dry-run", "format", "insecure"); err != nil {
 			return err
 		}
-		want, files, policies, err := readFiles(rest[0])
+		want, files, err := readFiles(rest[0])
 		if err != nil {
 			return err
 		}
-		if len(policies) > 0 {
-			return usagef("%s is a gate policy: it counts as .haechi/gate.yaml of a repository's default branch, or as gate in haechi.yaml", policies[0])
-		}
 		in := applyCall{Files: files, Secrets: map[string]string{}, DryRun: *dry}
-		for _, r := range want.Receivers {
+		for _, r := range want.Routes.Receivers {
 			for name, reference := range r.References {
 				secret, err := app.Reveal(reference, c.env)
 				if err != nil {
@@ -106,9 +104,8 @@ func config(ctx context.Context, c call, flags *flag.FlagSet) error {
 }
 
 type (
-	routeFile struct{ Name, Text string }
 	applyCall struct {
-		Files   []routeFile
+		Files   []service.File
 		Secrets map[string]string
 		DryRun  bool
 	}
@@ -137,58 +134,43 @@ func showChanges(c call, out applyAnswer, dry bool, shape string) error {
 
 // check tells whether files are right, with nothing but the files.
 func check(c call, name string) error {
-	want, files, policies, err := readFiles(name)
+	want, _, err := readFiles(name)
 	if err != nil {
 		return err
 	}
-	if len(files) > 0 {
-		fmt.Fprintf(c.stdout, "fine: %d buses, %d targets, %d routes\n", len(want.Buses), len(want.Receivers), len(want.Rules))
+	if r := want.Routes; len(r.Buses)+len(r.Receivers)+len(r.Rules) > 0 {
+		fmt.Fprintf(c.stdout, "fine: %d buses, %d targets, %d routes\n", len(r.Buses), len(r.Receivers), len(r.Rules))
 	}
-	for _, p := range policies {
-		fmt.Fprintf(c.stdout, "fine: %s is a gate policy\n", p)
+	if want.Policy != nil {
+		fmt.Fprintf(c.stdout, "fine: %s is a gate policy\n", want.Gate)
+	}
+	if n := len(want.Sigma); n > 0 {
+		fmt.Fprintf(c.stdout, "fine: %d files of detections\n", n)
+	}
+	if n := len(want.Policies); n > 0 {
+		fmt.Fprintf(c.stdout, "fine: %d policies\n", n)
 	}
 	return nil
 }
 
-// isPolicy tells a gate policy, which says block, from a file of routes.
-func isPolicy(text []byte) bool {
-	var said map[string]yaml.Node
-	if err := yaml.Unmarshal(text, &said); err != nil {
-		return false // the reader of routes says what is wrong, and where
-	}
-	_, ok := said["block"]
-	return ok
-}
-
-// readFiles reads a file of routes, or those of a folder, in the order of their
-// names; gate policies among them are checked, and named apart.
-func readFiles(name string) (want route.Desired, files []routeFile, policies []string, err error) {
+// readFiles reads a file, or those of a folder, in the order of their names.
+func readFiles(name string) (want app.Files, files []service.File, err error) {
 	names, err := filesIn(name)
 	if err != nil {
-		return want, nil, nil, err
+		return want, nil, err
 	}
-	var parsed []route.File
 	for _, file := range names {
 		text, err := os.ReadFile(file)
 		if err != nil {
-			return want, nil, nil, fault.Invalid.Wrap(err)
+			return want, nil, fault.Invalid.Wrap(err)
 		}
-		file = filepath.ToSlash(file)
-		if isPolicy(text) {
-			if _, err := gate.Parse(file, text); err != nil {
-				return want, nil, nil, fault.Conflict.Wrap(err)
-			}
-			policies = append(policies, file)
-			continue
-		}
-		files = append(files, routeFile{file, string(text)})
-		parsed = append(parsed, route.File{Name: file, Text: text})
+		files = append(files, service.File{Name: filepath.ToSlash(file), Text: string(text)})
 	}
-	want, err = route.ParseFiles(parsed...)
-	return want, files, policies, fault.Conflict.Wrap(err) // what was shown is wrong, not how one asked
+	want, err = app.ReadFiles(files...)
+	return want, files, fault.Conflict.Wrap(err) // what was shown is wrong, not how one asked
 }
 
-// filesIn is a file, or the *.yaml of a folder and all below it.
+// filesIn is a file, or the *.yaml and *.txtar of a folder and all below it.
 func filesIn(name string) ([]string, error) {
 	info, err := os.Stat(name)
 	if err != nil {
@@ -198,7 +180,7 @@ func filesIn(name string) ([]string, error) {
 	if info.IsDir() {
 		names = nil
 		err := filepath.WalkDir(name, func(file string, d fs.DirEntry, err error) error {
-			if err == nil && !d.IsDir() && slices.Contains([]string{".yaml", ".yml"}, filepath.Ext(file)) {
+			if err == nil && !d.IsDir() && slices.Contains([]string{".yaml", ".yml", ".txtar"}, filepath.Ext(file)) {
 				names = append(names, file)
 			}
 			return err
@@ -207,7 +189,7 @@ func filesIn(name string) ([]string, error) {
 			return nil, err
 		}
 		if len(names) == 0 {
-			return nil, fault.Invalid.Errorf("there is no *.yaml in %s; an empty file deletes what came from files before", name)
+			return nil, fault.Invalid.Errorf("there is no *.yaml or *.txtar in %s; an empty file deletes what came from files before", name)
 		}
 	}
 	return names, nil

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/haechi-dev/haechi/base/db"
@@ -40,7 +41,8 @@ type Config struct {
 // Detect is the room. Make it with New.
 type Detect struct {
 	Config
-	engine *engine
+	engine *engine                // only Run touches it, once it runs
+	next   atomic.Pointer[engine] // of the rules that Use brought, for the next batch
 
 	cursor cursor // as far as is committed or could be; only Run touches it
 	saved  time.Time
@@ -78,6 +80,16 @@ func New(c Config) (*Detect, error) {
 		return nil, err
 	}
 	return &Detect{Config: c, engine: e, stats: Stats{Hits: map[string]int64{}}}, nil
+}
+
+// Use replaces the rules, from the next batch of records on. What was counted
+// for rules that stay goes on; an error names the file and the place, and changes nothing.
+func (d *Detect) Use(rules []sigma.File) error {
+	e, err := newEngine(sigma.Rules(rules), d.Maker)
+	if err == nil {
+		d.next.Store(e)
+	}
+	return err
 }
 
 const (
@@ -132,6 +144,9 @@ func (d *Detect) follow(ctx context.Context) error {
 // of them holds up no other writer; the cursor goes with the last, and if it comes
 // to that, those before are known when they come again.
 func (d *Detect) take(ctx context.Context, b journal.Batch) error {
+	if e := d.next.Swap(nil); e != nil {
+		d.engine = e
+	}
 	var hits []hit
 	var did progress
 	for i, r := range b.Records {

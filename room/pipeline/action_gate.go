@@ -116,7 +116,7 @@ func (p *Pipelines) scanBase(ctx context.Context, repo *git.Repo, e Execution, t
 func (p *Pipelines) policy(ctx context.Context, repo *git.Repo, e Execution, log *logger) (gate.Policy, string, error) {
 	r, err := p.config.Source.Repository(ctx, e.Repository)
 	if err != nil {
-		return p.config.Policy, "", err
+		return p.config.Policy(), "", err
 	}
 	before := e.Number
 	if e.Branch != r.DefaultBranch {
@@ -125,20 +125,20 @@ func (p *Pipelines) policy(ctx context.Context, repo *git.Repo, e Execution, log
 	commit, err := p.lastPassed(ctx, e.Pipeline, r.DefaultBranch, before)
 	if err != nil || commit == "" {
 		log.printf("policy: the server's\n")
-		return p.config.Policy, "", err
+		return p.config.Policy(), "", err
 	}
 	text, err := fileOf(ctx, repo, commit, PolicyFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		log.printf("policy: the server's\n")
-		return p.config.Policy, commit, nil
+		return p.config.Policy(), commit, nil
 	}
 	if err != nil {
-		return p.config.Policy, commit, err
+		return p.config.Policy(), commit, err
 	}
 	policy, err := gate.Parse(PolicyFile, text)
 	if err != nil {
 		log.printf("%s of %s cannot be read, so the server's policy counts:\n%s\n", PolicyFile, commit, diag.Detail(err))
-		return p.config.Policy, commit, nil
+		return p.config.Policy(), commit, nil
 	}
 	log.printf("policy: %s of %s at %s\n", PolicyFile, r.DefaultBranch, commit)
 	return policy, commit, nil

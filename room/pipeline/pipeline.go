@@ -57,7 +57,7 @@ type Config struct {
 
 	Log      *slog.Logger
 	Now      func() time.Time
-	Policy   gate.Policy              // where a repository's protected base branch has none
+	Policy   func() gate.Policy       // where a repository's protected base branch has none; nil is the default policy
 	Mask     func(line []byte) []byte // takes secrets out of what is logged; nil changes nothing
 	Tools    []sandbox.Tool           // what builds may read besides the system's programs
 	Env      []string                 // what builds find in their environment besides
@@ -85,6 +85,9 @@ func New(c Config) *Pipelines {
 	c.Log = cmp.Or(c.Log, slog.Default())
 	if c.Now == nil {
 		c.Now = time.Now
+	}
+	if c.Policy == nil {
+		c.Policy = func() gate.Policy { return gate.Policy{} }
 	}
 	c.Workers, c.Attempts = cmp.Or(c.Workers, 2), cmp.Or(c.Attempts, 3)
 	c.Lease, c.Poll = cmp.Or(c.Lease, 30*time.Second), cmp.Or(c.Poll, time.Second)

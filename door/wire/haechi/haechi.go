@@ -25,9 +25,21 @@ type People interface {
 	UserARN(name string) string
 }
 
-// Service answers haechi, for a router, the runs and the users there are.
-func Service(router *route.Router, runs *pipeline.Pipelines, people People) wire.Service {
-	s := &service{router, runs, people}
+// File is a file of configuration: routes, a gate policy, or rules.
+type File struct{ Name, Text string }
+
+// Settings make files so: what came from files before and is in none of them any
+// more goes. With dry they only tell what would change. Secrets are asked for by
+// what the files call them.
+type Settings interface {
+	ApplyFiles(ctx context.Context, files []File, secrets route.Secrets, dry bool) ([]route.Change, error)
+	// PipelineARN is the ARN of a pipeline of this installation.
+	PipelineARN(name string) string
+}
+
+// Service answers haechi, for the settings, the runs and the users there are.
+func Service(settings Settings, runs *pipeline.Pipelines, people People) wire.Service {
+	s := &service{settings, runs, people}
 	return wire.Service{
 		Model: wire.MustModel(table),
 		Operations: map[string]wire.Operation{
@@ -52,18 +64,16 @@ func Service(router *route.Router, runs *pipeline.Pipelines, people People) wire
 }
 
 type service struct {
-	router *route.Router
-	runs   *pipeline.Pipelines
-	people People
+	settings Settings
+	runs     *pipeline.Pipelines
+	people   People
 }
 
 type applyInput struct {
-	Files   []file
+	Files   []File
 	Secrets map[string]seal.Secret
 	DryRun  bool
 }
-
-type file struct{ Name, Text string }
 
 type applyOutput struct{ Changes []change }
 
@@ -72,29 +82,20 @@ type change struct {
 	Fields         []string `json:"Fields,omitzero"`
 }
 
-// applyConfig makes files of routes so, or tells what it would do. Secrets come
-// with the call: a caller's files never make the server read its own variables and files.
+// applyConfig makes files so, or tells what it would do. Secrets come with the
+// call: a caller's files never make the server read its own variables and files.
 func (s *service) applyConfig(ctx context.Context, _ *wire.Call, in *applyInput) (*applyOutput, error) {
-	var files []route.File
-	for _, f := range in.Files {
-		files = append(files, route.File{Name: f.Name, Text: []byte(f.Text)})
-	}
-	want, err := route.ParseFiles(files...)
-	if err != nil {
-		return nil, fault.Invalid.Errorf("%s", diag.Detail(err))
-	}
-	do := s.router.Apply
-	if in.DryRun {
-		do = s.router.Plan
-	}
-	changes, err := do(ctx, want, func(reference string) (seal.Secret, error) {
+	changes, err := s.settings.ApplyFiles(ctx, in.Files, func(reference string) (seal.Secret, error) {
 		secret, ok := in.Secrets[reference]
 		if !ok {
 			return "", fault.Invalid.Errorf("%s did not come with the files", reference)
 		}
 		return secret, nil
-	})
+	}, in.DryRun)
 	if err != nil {
+		if fault.Of(err) == fault.Invalid {
+			err = fault.Invalid.Errorf("%s", diag.Detail(err))
+		}
 		return nil, err
 	}
 	out := &applyOutput{Changes: []change{}}

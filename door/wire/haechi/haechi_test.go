@@ -1,6 +1,7 @@
 package haechi_test
 
 import (
+	"context"
 	"flag"
 	"net/http"
 	"path/filepath"
@@ -39,7 +40,7 @@ func serve(t *testing.T, o wiretest.Options, operation string) func(input string
 			t.Fatal(err)
 		}
 	}
-	service := haechi.Service(r, nil, people)
+	service := haechi.Service(routes{r}, nil, people)
 	s := wiretest.Serve(t, o, service)
 	return func(input string) (int, string) {
 		t.Helper()
@@ -127,4 +128,26 @@ func TestRunsAsk(t *testing.T) {
 			t.Errorf("%s: asked for %q and answered %d %s, want %q", c.operation, asked, status, body, c.want)
 		}
 	}
+}
+
+// routes are settings that know routes alone.
+type routes struct{ *route.Router }
+
+func (r routes) ApplyFiles(ctx context.Context, files []haechi.File, secrets route.Secrets, dry bool) ([]route.Change, error) {
+	var all []route.File
+	for _, f := range files {
+		all = append(all, route.File{Name: f.Name, Text: []byte(f.Text)})
+	}
+	want, err := route.ParseFiles(all...)
+	if err != nil {
+		return nil, err
+	}
+	if dry {
+		return r.Plan(ctx, want, secrets)
+	}
+	return r.Apply(ctx, want, secrets)
+}
+
+func (r routes) PipelineARN(name string) string {
+	return "arn:aws:codepipeline:" + wiretest.Region + ":" + wiretest.Account + ":" + name
 }

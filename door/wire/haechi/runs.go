@@ -7,7 +7,6 @@ import (
 	"github.com/haechi-dev/haechi/door/wire"
 	"github.com/haechi-dev/haechi/lang/iam"
 	"github.com/haechi-dev/haechi/room/pipeline"
-	"github.com/haechi-dev/haechi/room/route"
 	"github.com/haechi-dev/haechi/word/fault"
 )
 
@@ -50,18 +49,12 @@ func asks[In any](action string) func(*wire.Call, *In) []iam.Request {
 
 func (s *service) askChange(action string) func(*wire.Call, *changeInput) []iam.Request {
 	return func(c *wire.Call, in *changeInput) []iam.Request {
-		return c.AskFor("codepipeline:"+action, s.pipelineARN(in.Pipeline))
+		return c.AskFor("codepipeline:"+action, s.settings.PipelineARN(in.Pipeline))
 	}
 }
 
 func (s *service) askStart(c *wire.Call, in *startInput) []iam.Request {
-	return c.AskFor("codepipeline:StartPipelineExecution", s.pipelineARN(in.Repository))
-}
-
-// pipelineARN is a pipeline's ARN, in the account and region that buses are in.
-func (s *service) pipelineARN(name string) string {
-	parts := strings.SplitN(s.router.BusARN(route.DefaultBus), ":", 6)
-	return "arn:aws:codepipeline:" + parts[3] + ":" + parts[4] + ":" + name
+	return c.AskFor("codepipeline:StartPipelineExecution", s.settings.PipelineARN(in.Repository))
 }
 
 func (s *service) listRuns(ctx context.Context, _ *wire.Call, in *listInput) (*listOutput, error) {
