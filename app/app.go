@@ -67,6 +67,7 @@ type App struct {
 	pages   *console.Console
 	began   time.Time
 	version string
+	anyKey  bool
 	url     atomic.Value // string: how people reach the console, once it listens
 }
 
@@ -82,6 +83,7 @@ type Env struct {
 	Getenv  func(string) string
 	Now     func() time.Time // time.Now
 	Version string           // of this program, for people
+	AnyKey  bool             // open also where the root key is not the one that secrets were sealed under: to reset access
 }
 
 // Open makes or opens the installation in c.Data and builds its rooms. Nothing
@@ -90,7 +92,7 @@ func Open(ctx context.Context, c Config, env Env) (a *App, err error) {
 	if err := c.Check(); err != nil {
 		return nil, err
 	}
-	a = &App{Config: c, log: env.Log, now: env.Now, began: time.Now(), version: env.Version}
+	a = &App{Config: c, log: env.Log, now: env.Now, began: time.Now(), version: env.Version, anyKey: env.AnyKey}
 	if a.now == nil {
 		a.now = time.Now
 	}

@@ -362,6 +362,27 @@ func TestFirst(t *testing.T) {
 	})
 }
 
+// Under another root key the keys that were sealed are told of, and a reset gives them up.
+func TestLostRootKey(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, open func(...db.Schema) *db.DB) {
+		ctx, d := dbtest.Context(t), open(access.Schema())
+		h := build(t, d, t.TempDir())
+		must(t, h.CreateUser(ctx, "admin", access.Administrator))
+		must(t, h.CreateUser(ctx, "ann"))
+		_, _, err := h.CreateKey(ctx, "ann")
+		must(t, err)
+		must(t, h.CheckKey(ctx))
+		folder := t.TempDir()
+		other := build(t, d, folder)
+		kind(t, "another root key", other.CheckKey(ctx), fault.Conflict)
+		made, err := other.Reset(ctx, folder)
+		must(t, err)
+		must(t, other.CheckKey(ctx))
+		_, _, err = other.Secret(ctx, made.KeyID, "")
+		must(t, err)
+	})
+}
+
 func TestReadCredentials(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "credentials")
 	for text, want := range map[string]bool{

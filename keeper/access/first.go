@@ -101,13 +101,23 @@ func (a *Access) create(ctx context.Context, user string, c Credentials) error {
 
 // Reset gives AdminUser a new access key and a new password in place of all
 // former ones, makes the user where it is gone, and writes FirstFile again. It
-// is for who owns the folder and has lost the way in.
+// is for who owns the folder and has lost the way in. Access keys of others that
+// the root key does not open are of no use to anybody any more, and go.
 func (a *Access) Reset(ctx context.Context, folder string) (Credentials, error) {
 	c := Credentials{KeyID: newID("AKIA"), Secret: seal.Secret(newSecret()), Password: newPassword()}
 	if err := writePrivate(filepath.Join(folder, FirstFile), c.text()); err != nil {
 		return c, fmt.Errorf("writing the new credentials: %w", err)
 	}
-	err := a.change(ctx, func(tx *db.Tx) error {
+	lost, err := a.lost(ctx)
+	if err != nil {
+		return c, err
+	}
+	err = a.change(ctx, func(tx *db.Tx) error {
+		for _, id := range lost {
+			if _, err := tx.Exec("DELETE FROM access_keys WHERE id = ?", id); err != nil {
+				return err
+			}
+		}
 		for _, table := range []string{"access_keys", "access_tokens", "access_sessions", "access_links", "access_policies"} {
 			if _, err := tx.Exec("DELETE FROM "+table+" WHERE user_name = ?", AdminUser); err != nil {
 				return err
@@ -120,6 +130,30 @@ func (a *Access) Reset(ctx context.Context, folder string) (Credentials, error) 
 		return c, err
 	}
 	return c, a.create(ctx, AdminUser, c)
+}
+
+// lost are the access keys that the root key does not open.
+func (a *Access) lost(ctx context.Context) (ids []string, err error) {
+	p, err := a.people(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for id, k := range p.keys {
+		if _, err := a.config.Sealer.Open(keyRow(id), k.sealed); err != nil {
+			ids = append(ids, id)
+		}
+	}
+	return ids, nil
+}
+
+// CheckKey is fault.Conflict if there are access keys that the root key does not
+// open: a folder that came back without its root.key, say.
+func (a *Access) CheckKey(ctx context.Context) error {
+	ids, err := a.lost(ctx)
+	if err != nil || len(ids) == 0 {
+		return err
+	}
+	return fault.Conflict.Errorf("the root key does not open %d of the access keys in the database: put the root.key back that they were sealed under (HAECHI_ROOT_KEY_FILE names another file), or give them up with 'haechi access reset', after which the secrets of targets have to be entered anew", len(ids))
 }
 
 // dropFirst removes FirstFile once its access key and its password were both used.
