@@ -23,7 +23,13 @@ var filterFields = map[string]string{
 	"tool": finding.FieldTool, "target": finding.FieldTarget, "file": finding.FieldFile, "package": finding.FieldPackage, "branch": finding.FieldBranch,
 }
 
-var upper = []string{"severity", "status", "state", "compliance", "verified", "fix", "exploit"}
+// closed are the keys whose values are of a list, in capitals: another would find
+// nothing, and that looks like good news.
+var closed = map[string][]string{
+	"severity": {"INFORMATIONAL", "LOW", "MEDIUM", "HIGH", "CRITICAL"}, "status": {"NEW", "NOTIFIED", "RESOLVED", "SUPPRESSED"}, "state": {"ACTIVE", "ARCHIVED"},
+	"compliance": {"PASSED", "WARNING", "FAILED", "NOT_AVAILABLE"}, "verified": {"UNKNOWN", "TRUE_POSITIVE", "FALSE_POSITIVE", "BENIGN_POSITIVE"},
+	"fix": {"YES", "NO", "PARTIAL"}, "exploit": {"YES", "NO"},
+}
 
 // parseFilter reads what people type: key:value, -key:value, key:value* for what
 // begins so, "quoted values", and other words for what is said anywhere.
@@ -48,10 +54,18 @@ func parseFilter(text string) (hub.Filters, error) {
 		case value == "":
 			return nil, fault.Invalid.Errorf("%s: what is wanted stands behind the colon", key)
 		}
-		if slices.Contains(upper, strings.ToLower(key)) {
+		values := closed[strings.ToLower(key)]
+		if values != nil {
 			value = strings.ToUpper(value)
 		}
 		for v := range strings.SplitSeq(value, ",") {
+			if values != nil && !strings.HasSuffix(v, "*") && !slices.Contains(values, v) {
+				hint := diag.DidYouMean(v, values)
+				if hint == "" {
+					hint = "there are " + strings.Join(values, ", ")
+				}
+				return nil, fault.Invalid.Errorf("%s: there is no %q; %s", key, v, hint)
+			}
 			c := hub.Condition{Value: strings.TrimSuffix(v, "*"), Comparison: comparison(negative, strings.HasSuffix(v, "*"))}
 			if field != "" {
 				c.Key, attribute = field, "ProductFields"

@@ -52,6 +52,8 @@ func TestFilter(t *testing.T) {
 		"severity:":      "colon",
 		"tool:sec*":      "whole values",
 		"severity:huge*": "",
+		"severity:hihg":  `did you mean "HIGH"`,
+		"status:purple":  "there are NEW",
 	} {
 		if _, err := parseFilter(text); want != "" && (!errors.Is(err, fault.Invalid) || !strings.Contains(err.Error(), want)) {
 			t.Errorf("%q: %v, want Invalid that says %q", text, err, want)
