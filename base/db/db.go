@@ -132,7 +132,7 @@ func (d *DB) begin(ctx context.Context, s *session, statements []string) (*sessi
 		if s == nil {
 			conn, err := d.pool.Conn(ctx)
 			if err != nil {
-				return nil, fault.Unavailable.Errorf("reaching the database: %w", err)
+				return nil, unreachable(ctx, err)
 			}
 			s = &session{conn: conn, prepared: map[string]*sql.Stmt{}, prepares: d.engine == sqlite}
 		}

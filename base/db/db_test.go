@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -282,6 +283,25 @@ func TestBadAddresses(t *testing.T) {
 		}
 		if err != nil && strings.Contains(err.Error(), "geheim") {
 			t.Errorf("a password is in %v", err)
+		}
+	}
+}
+
+// Why there is no connection is told without where it would go.
+func TestUnreachable(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := l.Addr().String()
+	l.Close()
+	_, err = db.Open(t.Context(), "postgres://zoe:geheim@"+address+"/books?sslmode=disable", shop)
+	if !errors.Is(err, fault.Unavailable) || !strings.Contains(err.Error(), "connection refused") {
+		t.Errorf("got %v", err)
+	}
+	for _, told := range []string{"zoe", "geheim", address, "books"} {
+		if strings.Contains(err.Error(), told) {
+			t.Errorf("%q is in %v", told, err)
 		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"github.com/haechi-dev/haechi/word/fault"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -128,6 +129,23 @@ func number(query string) string {
 		b.WriteByte(c)
 	}
 	return b.String()
+}
+
+// unreachable says why there is no connection, without the address, user and
+// database that the driver names: callers see it.
+func unreachable(ctx context.Context, err error) error {
+	if gone := ctx.Err(); gone != nil {
+		return gone
+	}
+	var errno syscall.Errno
+	if errors.As(err, &errno) {
+		return fault.Unavailable.Errorf("the database cannot be reached: %w", errno)
+	}
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) {
+		return fault.Unavailable.Errorf("the database lets nobody in: %s", pg.Message)
+	}
+	return fault.Unavailable.Errorf("the database cannot be reached")
 }
 
 // translate gives an engine's error the kind that callers can act upon.
