@@ -26,7 +26,7 @@ func TestRecordedCallsAreRead(t *testing.T) {
 		if m == nil {
 			continue
 		}
-		if c, err := sigv4.Parse(r); err == nil && c.Service != service {
+		if c, err := sigv4.Parse(r); err == nil && c.Service != m.Signing {
 			t.Errorf("%s: signed for %s", recording.Name, c.Service)
 		}
 		x := &exchange{Handler: &Handler{cfg: Config{Limits: Limits{}.orDefaults()}}, r: r, service: &Service{Model: m}}
