@@ -173,7 +173,7 @@ func (o *Console) render(q *request, status int, p page, view any) {
 	if f.User != "" {
 		for _, n := range o.pages() {
 			if n.nav != "" && (o.config.Access.Allow(q.Context(), n.asks(q)...) == nil) {
-				f.Nav = append(f.Nav, nav{n.nav, n.path2(), n.name == p.name || n.name == p.under})
+				f.Nav = append(f.Nav, nav{n.nav, n.link(), n.name == p.name || n.name == p.under})
 			}
 		}
 	}
@@ -190,7 +190,7 @@ func (o *Console) render(q *request, status int, p page, view any) {
 	_, _ = b.WriteTo(q.w)
 }
 
-// path2 is the path as a link has it.
-func (p page) path2() string { return strings.TrimSuffix(p.path, "{$}") }
+// link is the path as a link has it.
+func (p page) link() string { return strings.TrimSuffix(p.path, "{$}") }
 
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
