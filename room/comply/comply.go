@@ -24,7 +24,7 @@ import (
 	"github.com/haechi-dev/haechi/keeper/inventory"
 	"github.com/haechi-dev/haechi/lang/guard"
 	"github.com/haechi-dev/haechi/river/bus"
-	"github.com/haechi-dev/haechi/rules/kisms"
+	"github.com/haechi-dev/haechi/rules/aws"
 	"github.com/haechi-dev/haechi/word/event"
 	"github.com/haechi-dev/haechi/word/finding"
 )
@@ -53,7 +53,7 @@ type Pack struct {
 
 // Packs are the packs that come with Haechi.
 func Packs() ([]Pack, error) {
-	policies, err := guard.ParsePolicies(kisms.Files)
+	policies, err := guard.ParsePolicies(aws.Files)
 	if err != nil {
 		return nil, err
 	}

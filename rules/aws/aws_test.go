@@ -1,4 +1,4 @@
-package kisms_test
+package aws_test
 
 import (
 	"os"
@@ -9,12 +9,12 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/haechi-dev/haechi/base/shape"
 	"github.com/haechi-dev/haechi/lang/guard"
-	"github.com/haechi-dev/haechi/rules/kisms"
+	"github.com/haechi-dev/haechi/rules/aws"
 )
 
 // Every rule fails on its bad examples and passes on its good ones, templates and configuration items alike.
 func TestProve(t *testing.T) {
-	proof, err := guard.Prove(kisms.Files, shape.New().Documents)
+	proof, err := guard.Prove(aws.Files, shape.New().Documents)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -25,7 +25,7 @@ func TestProve(t *testing.T) {
 
 // A rule is only about types whose shape is known, so that it serves live resources too.
 func TestTypes(t *testing.T) {
-	policies, err := guard.ParsePolicies(kisms.Files)
+	policies, err := guard.ParsePolicies(aws.Files)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,7 +51,7 @@ func TestPack(t *testing.T) {
 	if err := json.Unmarshal(text, &pack); err != nil {
 		t.Fatal(err)
 	}
-	policies, err := guard.ParsePolicies(kisms.Files)
+	policies, err := guard.ParsePolicies(aws.Files)
 	if err != nil {
 		t.Fatal(err)
 	}
