@@ -19,8 +19,9 @@ const (
 // Document is a template, a plan, a manifest or a configuration item that rules
 // are held against. It is not changed after Load and may be used by many at once.
 type Document struct {
-	name string
-	root *Value
+	name  string
+	root  *Value
+	files []string // that its values are in, where they are several
 }
 
 // Name is what Load was told the file is called.

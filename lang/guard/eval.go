@@ -113,7 +113,7 @@ func (e *evaluation) verdict(rules []*rule) Verdict {
 		}
 		if status == Fail {
 			for i := range e.failures {
-				v.Failures = append(v.Failures, e.failures[i].words(e.doc.name))
+				v.Failures = append(v.Failures, e.failures[i].words(e.doc))
 			}
 			v.Omitted += e.omitted
 		}

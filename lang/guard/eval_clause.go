@@ -329,10 +329,10 @@ func (e *evaluation) room() bool {
 }
 
 // words puts a failure into words. Where its clause says nothing, the call of its rule does.
-func (x *failed) words(file string) Failure {
+func (x *failed) words(doc *Document) Failure {
 	f := x.failure
 	if c, o := x.clause, &x.outcome; c != nil {
-		f = Failure{Clause: c.place, Message: c.message, Place: diag.Place{File: file}, Got: "nothing", Want: c.op.text(c.negated), Why: o.why}
+		f = Failure{Clause: c.place, Message: c.message, Place: diag.Place{File: doc.name}, Got: "nothing", Want: c.op.text(c.negated), Why: o.why}
 		if o.want != nil {
 			f.Want += " " + o.want.show(shown)
 		} else if c.with.literal != nil {
@@ -341,9 +341,9 @@ func (x *failed) words(file string) Failure {
 		f.Text = c.query.text + " " + f.Want
 		switch {
 		case o.value != nil:
-			f.Path, f.Place, f.Got = o.value.path(), o.value.place(file), o.value.show(shown)
+			f.Path, f.Place, f.Got = o.value.path(), doc.Place(o.value), o.value.show(shown)
 		case o.missing != nil:
-			f.Path, f.Place = o.missing.from.path(), o.missing.from.place(file)
+			f.Path, f.Place = o.missing.from.path(), doc.Place(o.missing.from)
 			f.Why = "there is no " + o.missing.text()
 		}
 	}
@@ -357,6 +357,6 @@ func (e *evaluation) missed(c *queryClause, m *missing) {
 	if e.silent > 0 {
 		return
 	}
-	e.add(Failure{Clause: c.place, Text: c.query.text + " { … }", Path: m.from.path(), Place: m.from.place(e.doc.name), Got: "nothing", Want: c.query.text,
+	e.add(Failure{Clause: c.place, Text: c.query.text + " { … }", Path: m.from.path(), Place: e.doc.Place(m.from), Got: "nothing", Want: c.query.text,
 		Why: "there is no " + m.text()})
 }

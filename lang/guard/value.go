@@ -23,10 +23,11 @@ const (
 	kindRange // only in rules
 	kindList
 	kindMap
+	kindUnknown // only in documents that were made
 )
 
 func (k kind) String() string {
-	return [...]string{"null", "a boolean", "an integer", "a float", "a character", "a string", "a regular expression", "a range", "a list", "a map"}[k]
+	return [...]string{"null", "a boolean", "an integer", "a float", "a character", "a string", "a regular expression", "a range", "a list", "a map", "unknown"}[k]
 }
 
 // Value is a node of a document, or a literal of a rule: it knows where it was
@@ -34,6 +35,7 @@ func (k kind) String() string {
 type Value struct {
 	kind   kind
 	truth  bool
+	file   uint16  // the number of its file among those of the document
 	number int64   // kindInt, kindChar
 	float  float64 // kindFloat
 	text   string  // kindString, kindRegex: as written
@@ -42,6 +44,8 @@ type Value struct {
 	items  []*Value
 	fields []field
 	byName map[string]int // of fields, where there are many
+
+	unknown *Unknown // of kindUnknown; of any other: it may not be there at all
 
 	parent       *Value
 	name         string // within parent, where that is a map
@@ -115,7 +119,9 @@ func (v *Value) get(name string) *Value {
 	return nil
 }
 
-func (v *Value) scalar() bool { return v.kind != kindList && v.kind != kindMap }
+func (v *Value) scalar() bool {
+	return v.kind != kindList && v.kind != kindMap && v.kind != kindUnknown
+}
 
 // path is how one gets to v from the top of its document, as a JSON pointer.
 func (v *Value) path() string {
@@ -199,6 +205,8 @@ func (v *Value) write(b *strings.Builder, most int) {
 			}
 		}
 		b.WriteByte(']')
+	case kindUnknown:
+		v.unknown.write(b, most)
 	case kindMap:
 		b.WriteByte('{')
 		for i, f := range v.fields {
@@ -212,6 +220,17 @@ func (v *Value) write(b *strings.Builder, most int) {
 			}
 		}
 		b.WriteByte('}')
+	}
+}
+
+func (u *Unknown) write(b *strings.Builder, most int) {
+	switch {
+	case u.As != nil:
+		u.As.write(b, most)
+	case u.Parts != nil:
+		b.WriteString(strconv.Quote(strings.Join(u.Parts, "…")))
+	default:
+		b.WriteString("unknown")
 	}
 }
 
