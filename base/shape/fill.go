@@ -18,8 +18,8 @@ type place struct {
 }
 
 // fill makes properties of a configuration item as the table says.
-func fill(source map[string]any, want map[string]any) map[string]any {
-	m, _ := build(&place{value: source}, want).(map[string]any)
+func fill(p *place, want any) map[string]any {
+	m, _ := build(p, want).(map[string]any)
 	if m == nil {
 		return map[string]any{}
 	}
@@ -62,13 +62,22 @@ func buildList(p *place, want []any) any {
 
 func buildMap(p *place, want map[string]any) any {
 	if path, ok := want["each"].(string); ok {
-		return buildEach(p, path, want["make"])
+		where, _ := want["where"].(map[string]any)
+		return buildEach(p, path, where, want["make"])
 	}
 	if cases, ok := want["case"].([]any); ok {
 		return buildCase(p, cases)
 	}
 	if path, ok := want["json"].(string); ok {
 		return parseText(p.find(path))
+	}
+	if path, ok := want["first"].(string); ok {
+		where, _ := want["where"].(map[string]any)
+		list, _ := buildEach(p, path, where, want["make"]).([]any)
+		if len(list) == 0 {
+			return nil
+		}
+		return list[0]
 	}
 	if _, ok := want["tags"]; ok {
 		return tagList(p.find("tags"))
@@ -85,9 +94,12 @@ func buildMap(p *place, want map[string]any) any {
 	return m
 }
 
-func buildEach(p *place, path string, want any) any {
+func buildEach(p *place, path string, where map[string]any, want any) any {
 	var all []any
 	for _, item := range p.all(strings.Split(path, ".")) {
+		if where != nil && !meets(item.value, where) {
+			continue
+		}
 		if got := build(item, want); got != nil {
 			all = append(all, got)
 		}

@@ -8,6 +8,8 @@ import (
 	_ "embed"
 	"encoding/hex"
 	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -25,13 +27,14 @@ type Shapes struct{ types map[string]entry }
 
 // entry is a type of the table.
 type entry struct {
-	Properties map[string]any `yaml:"properties"`
-	And        []attached     `yaml:"and"`
+	Properties any        `yaml:"properties"` // a map, or the path of one that has CloudFormation's names already
+	And        []attached `yaml:"and"`
 }
 
 // attached is a resource that CloudFormation keeps apart and Config keeps with another.
 type attached struct {
 	Type       string         `yaml:"type"`
+	Each       string         `yaml:"each"` // one such resource for each item of the list at this path
 	Properties map[string]any `yaml:"properties"`
 	Needs      string         `yaml:"needs"` // the property without which there is no such resource
 }
@@ -72,7 +75,7 @@ func (s *Shapes) Complete(item *asset.Item) {
 	if !ok || source["configuration"] == nil {
 		return
 	}
-	item.Configuration = encode(fill(source, e.Properties))
+	item.Configuration = encode(fill(&place{value: source}, e.Properties))
 }
 
 // Template is a CloudFormation template that would make the resource of an item,
@@ -85,13 +88,28 @@ func (s *Shapes) Template(item asset.Item) jsontext.Value {
 	resources := map[string]any{item.ID: map[string]any{"Type": item.Type, "Properties": item.Configuration}}
 	if source, ok := decode(item.Original); ok {
 		for _, a := range s.types[item.Type].And {
-			properties := fill(source, a.Properties)
-			if _, ok := properties[a.Needs]; ok {
-				resources[item.ID+" "+a.Type] = map[string]any{"Type": a.Type, "Properties": properties}
-			}
+			a.add(resources, item.ID, source)
 		}
 	}
 	return encode(map[string]any{"Resources": resources})
+}
+
+// add adds what there is of an attached resource.
+func (a attached) add(resources map[string]any, id string, source map[string]any) {
+	all, name := []*place{{value: source}}, id+" "+a.Type
+	if a.Each != "" {
+		all = all[0].all(strings.Split(a.Each, "."))
+	}
+	for i, p := range all {
+		properties := fill(p, a.Properties)
+		if _, ok := properties[a.Needs]; !ok && a.Needs != "" {
+			continue
+		}
+		if a.Each != "" {
+			name = id + " " + a.Type + " " + strconv.Itoa(i+1)
+		}
+		resources[name] = map[string]any{"Type": a.Type, "Properties": properties}
+	}
 }
 
 func encode(v any) jsontext.Value {

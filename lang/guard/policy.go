@@ -20,7 +20,7 @@ import (
 )
 
 // Policy is a rule with what people need to know about it. It is one txtar file:
-// help.md, rule.yaml (ID, severity, title, fix, types, controls, link), rule.guard
+// help.md, rule.yaml (ID, severity, title, fix, types, packs, controls, link), rule.guard
 // with a rule of that ID, and examples that break it (bad/) and keep it (good/).
 type Policy struct {
 	ID       string              // AWS's identifier, where AWS has such a rule
@@ -28,6 +28,7 @@ type Policy struct {
 	Title    Text                // what is wrong where it is broken
 	Fix      Text                // what to do
 	Types    []string            // the resources it is about, as CloudFormation calls them
+	Packs    []string            // the packs that ask for it
 	Controls map[string][]string // framework to the numbers of its controls
 	Link     string              // where to read on
 	Help     string              // Markdown
@@ -94,6 +95,7 @@ type description struct {
 	Title    Text                `yaml:"title"`
 	Fix      Text                `yaml:"fix"`
 	Types    []string            `yaml:"types"`
+	Packs    []string            `yaml:"packs"`
 	Controls map[string][]string `yaml:"controls"`
 	Link     string              `yaml:"link"`
 }
@@ -118,7 +120,7 @@ func (p *Policy) describe(meta []byte) error {
 	case len(d.Types) == 0:
 		return errors.New("there are no types")
 	}
-	p.ID, p.Severity, p.Title, p.Fix, p.Types, p.Controls, p.Link = d.ID, d.Severity, d.Title, d.Fix, d.Types, d.Controls, d.Link
+	p.ID, p.Severity, p.Title, p.Fix, p.Types, p.Packs, p.Controls, p.Link = d.ID, d.Severity, d.Title, d.Fix, d.Types, d.Packs, d.Controls, d.Link
 	return nil
 }
 

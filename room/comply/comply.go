@@ -26,6 +26,7 @@ import (
 	"github.com/haechi-dev/haechi/river/bus"
 	"github.com/haechi-dev/haechi/rules/aws"
 	"github.com/haechi-dev/haechi/word/event"
+	"github.com/haechi-dev/haechi/word/fault"
 	"github.com/haechi-dev/haechi/word/finding"
 )
 
@@ -45,31 +46,45 @@ CREATE TABLE comply_meta (name TEXT PRIMARY KEY, value TEXT NOT NULL)
 
 // Pack is a set of rules that belong together.
 type Pack struct {
-	Name     string     // short: K-ISMS
-	Title    guard.Text //
-	Type     string     // of its findings, as ASFF has them
-	Policies []*guard.Policy
+	Name      string     // short: K-ISMS
+	Title     guard.Text //
+	Type      string     // of its findings, as ASFF has them
+	Framework string     // whose controls it is scored by; all of its rules' where that is empty
+	Policies  []*guard.Policy
 }
 
-// Packs are the packs that come with Haechi.
+// Packs are the packs that come with Haechi. Which rules are theirs, the rules say.
 func Packs() ([]Pack, error) {
 	policies, err := guard.ParsePolicies(aws.Files)
 	if err != nil {
 		return nil, err
 	}
-	return []Pack{{
-		Name: "K-ISMS", Title: guard.Text{En: "Operational best practices for K-ISMS", Ko: "K-ISMS 운영 모범 사례"},
-		Type: "Software and Configuration Checks/Industry and Regulatory Standards/K-ISMS Controls (Korea)", Policies: policies,
-	}}, nil
+	const standards = "Software and Configuration Checks/Industry and Regulatory Standards/"
+	packs := []Pack{
+		{Name: "K-ISMS", Framework: "ISMS-P", Title: guard.Text{En: "Operational best practices for K-ISMS", Ko: "K-ISMS 운영 모범 사례"}, Type: standards + "K-ISMS Controls (Korea)"},
+		{Name: "CIS AWS", Framework: "CIS AWS 1.4", Title: guard.Text{En: "Operational best practices for the CIS AWS Foundations Benchmark", Ko: "CIS AWS Foundations Benchmark 운영 모범 사례"}, Type: standards + "CIS AWS Foundations Benchmark"},
+		{Name: "PCI DSS", Framework: "PCI DSS 3.2.1", Title: guard.Text{En: "Operational best practices for PCI DSS", Ko: "PCI DSS 운영 모범 사례"}, Type: standards + "PCI-DSS"},
+	}
+	for _, p := range policies {
+		for _, name := range p.Packs {
+			i := slices.IndexFunc(packs, func(x Pack) bool { return x.Name == name })
+			if i < 0 {
+				return nil, fault.Invalid.Errorf("%s is of a pack %q, and there is none", p.ID, name)
+			}
+			packs[i].Policies = append(packs[i].Policies, p)
+		}
+	}
+	return packs, nil
 }
 
 // Standard is the pack as the hub lists it among its standards.
 func (p Pack) Standard(region string) hub.Standard {
-	s := hub.Standard{ARN: "arn:aws:securityhub:" + region + "::standards/" + strings.ToLower(p.Name) + "/v/1.0.0", Name: p.Name, Description: p.Title.En,
+	slug := strings.ReplaceAll(strings.ToLower(p.Name), " ", "-")
+	s := hub.Standard{ARN: "arn:aws:securityhub:" + region + "::standards/" + slug + "/v/1.0.0", Name: p.Name, Description: p.Title.En,
 		Company: finding.Company, Product: finding.Product, EnabledByDefault: true}
 	for _, policy := range p.Policies {
 		s.Controls = append(s.Controls, hub.Control{ID: policy.ID, Title: policy.Title.En, Description: policy.Help, RemediationURL: policy.Link,
-			Severity: policy.Severity, Requirements: requirements(policy)})
+			Severity: policy.Severity, Requirements: requirements(policy, p.Framework)})
 	}
 	return s
 }

@@ -44,7 +44,7 @@ func (c *Comply) finding(by *set, r *row, item asset.Item, j judgement, now time
 		Severity:    &finding.Severity{Label: p.Severity},
 		Remediation: &finding.Remediation{Recommendation: &finding.Recommendation{Text: p.Fix.En, URL: p.Link}},
 		Resources:   []finding.Resource{{Type: resourceType(item.Type), ID: target, Partition: "aws", Region: item.Region, Tags: item.Tags}},
-		Compliance:  &finding.Compliance{Status: complianceStatus(j.status), RelatedRequirements: requirements(p), SecurityControlID: p.ID},
+		Compliance:  &finding.Compliance{Status: complianceStatus(j.status), RelatedRequirements: related(p), SecurityControlID: p.ID},
 		RecordState: finding.Active,
 		ProductFields: map[string]string{finding.FieldFingerprint: finding.Fingerprint(p.ID, item.Account, item.Region, item.Type, item.ID), FieldRule: p.ID,
 			FieldTitleKo: p.Title.Ko, FieldFixKo: p.Fix.Ko},
@@ -101,9 +101,20 @@ func findingTypes(by *set, p *guard.Policy) (types []string) {
 	return types
 }
 
-// requirements are the controls that a rule serves: ISMS-P 2.6.1.
-func requirements(p *guard.Policy) (all []string) {
+// related are a rule's requirements, as many as a finding may name.
+func related(p *guard.Policy) []string {
+	const most = 32 // in ASFF
+	all := requirements(p, "")
+	return all[:min(len(all), most)]
+}
+
+// requirements are the controls that a rule serves: ISMS-P 2.6.1; of one
+// framework, or of all.
+func requirements(p *guard.Policy, of string) (all []string) {
 	for framework, controls := range p.Controls {
+		if of != "" && framework != of {
+			continue
+		}
 		for _, number := range controls {
 			all = append(all, framework+" "+number)
 		}

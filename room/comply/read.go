@@ -241,7 +241,7 @@ func score(p Pack, rules map[string]RuleStatus) PackScore {
 		s.add(r.Control())
 		s.Compliant += r.Counts[Compliant]
 		s.Pairs += r.Counts[Compliant] + r.Counts[NonCompliant]
-		for _, name := range requirements(policy) {
+		for _, name := range requirements(policy, p.Framework) {
 			if controls[name] == nil {
 				controls[name] = &Score{Name: name}
 			}
