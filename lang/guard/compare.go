@@ -5,15 +5,37 @@ import (
 	"strings"
 )
 
+// tri is yes, no, or maybe: what depends on a value that is unknown.
+type tri int8
+
+const (
+	no tri = iota
+	maybe
+	yes
+)
+
+func triOf(b bool) tri {
+	if b {
+		return yes
+	}
+	return no
+}
+
+func (t tri) not() tri { return yes - t }
+
 // equal tells whether a and b are the same, where a regular expression is the
 // same as what it matches and a range as what is within; ok is false where the
 // two are of kinds that cannot be compared.
-func equal(a, b *Value) (same, ok bool) {
+func equal(a, b *Value) (same tri, ok bool) {
 	switch {
+	case a.kind == kindUnknown:
+		return a.unknown.equal(b), true
+	case b.kind == kindUnknown:
+		return b.unknown.equal(a), true
 	case a.kind == kindRegex && b.kind == kindString:
-		return a.match.MatchString(b.text), true
+		return triOf(a.match.MatchString(b.text)), true
 	case a.kind == kindString && b.kind == kindRegex:
-		return b.match.MatchString(a.text), true
+		return triOf(b.match.MatchString(a.text)), true
 	case b.kind == kindRange && a.kind != kindRange:
 		return b.span.holds(a)
 	case a.kind == kindRange && b.kind != kindRange:
@@ -23,42 +45,48 @@ func equal(a, b *Value) (same, ok bool) {
 	case a.kind == kindList && b.kind == kindList:
 		return equalLists(a, b)
 	case a.kind == kindBool && b.kind == kindBool:
-		return a.truth == b.truth, true
+		return triOf(a.truth == b.truth), true
 	case a.kind == kindNull && b.kind == kindNull:
-		return true, true
+		return yes, true
 	case a.kind == kindRegex && b.kind == kindRegex:
-		return a.text == b.text, true
+		return triOf(a.text == b.text), true
 	}
 	c, ok := order(a, b)
-	return ok && c == 0, ok
+	return triOf(ok && c == 0), ok
 }
 
-func equalMaps(a, b *Value) (same, ok bool) {
+func equalMaps(a, b *Value) (same tri, ok bool) {
 	if len(a.fields) != len(b.fields) {
-		return false, true
+		return no, true
 	}
+	same = yes
 	for _, f := range a.fields {
 		other := b.get(f.key.text)
 		if other == nil {
-			return false, true
+			return no, true
 		}
-		if same, ok := equal(f.value, other); !same {
-			return false, ok
+		one, ok := equal(f.value, other)
+		if one == no {
+			return no, ok
 		}
+		same = min(same, one)
 	}
-	return true, true
+	return same, true
 }
 
-func equalLists(a, b *Value) (same, ok bool) {
+func equalLists(a, b *Value) (same tri, ok bool) {
 	if len(a.items) != len(b.items) {
-		return false, true
+		return no, true
 	}
+	same = yes
 	for i, x := range a.items {
-		if same, ok := equal(x, b.items[i]); !same {
-			return false, ok
+		one, ok := equal(x, b.items[i])
+		if one == no {
+			return no, ok
 		}
+		same = min(same, one)
 	}
-	return true, true
+	return same, true
 }
 
 // order compares numbers, texts or characters; ok is false for all else.
@@ -92,38 +120,41 @@ func (v *Value) asText() string {
 }
 
 // holds tells whether v lies within s.
-func (s *span) holds(v *Value) (within, ok bool) {
+func (s *span) holds(v *Value) (within tri, ok bool) {
 	low, ok := order(s.low, v)
 	if !ok {
-		return false, false
+		return no, false
 	}
 	high, _ := order(v, s.high)
-	return (low < 0 || low == 0 && !s.lowOpen) && (high < 0 || high == 0 && !s.highOpen), true
+	return triOf((low < 0 || low == 0 && !s.lowOpen) && (high < 0 || high == 0 && !s.highOpen)), true
 }
 
 // within tells whether list has a member that is the same as v.
-func within(v *Value, list []*Value) bool {
+func within(v *Value, list []*Value) tri {
+	found := no
 	for _, x := range list {
-		if same, _ := equal(v, x); same {
-			return true
+		same, _ := equal(v, x)
+		if found = max(found, same); found == yes {
+			return yes
 		}
 	}
-	return false
+	return found
 }
 
 // outcome is what became of one value of the left-hand side.
 type outcome struct {
 	result        // the value, or what is missing
-	pass   bool   //
+	held   tri    //
 	fixed  bool   // a negation does not turn it: nothing could be compared
 	want   *Value // what it was compared with, where that is one value
 	why    string
 }
 
 // verdict is the outcome of one comparison.
-func verdict(v, want *Value, same, ok bool) outcome {
-	o := outcome{result: result{value: v}, pass: same && ok, fixed: !ok, want: want}
+func verdict(v, want *Value, same tri, ok bool) outcome {
+	o := outcome{result: result{value: v}, held: same, fixed: !ok, want: want}
 	if !ok {
+		o.held = no
 		o.why = v.kind.String() + " and " + want.kind.String() + " cannot be compared"
 	}
 	return o
@@ -157,7 +188,7 @@ func compare(op operator, negated bool, left, right []result) (outcomes []outcom
 // add keeps an outcome, turned where the operator is negated.
 func (c *comparison) add(o outcome) {
 	if c.negated && !o.fixed {
-		o.pass = !o.pass
+		o.held = o.held.not()
 	}
 	c.outcomes = append(c.outcomes, o)
 }
@@ -234,33 +265,37 @@ func (c *comparison) equalPair(a, b *Value, selectedLeft, selectedRight bool) {
 // other side too; negated, none may be.
 func (c *comparison) equalSets(l, r []*Value) {
 	for _, v := range l {
+		held := loosely(v, r)
 		if c.negated {
-			c.outcomes = append(c.outcomes, outcome{result: result{value: v}, pass: !loosely(v, r), want: listOf(r)})
-			continue
+			held = held.not()
 		}
-		c.add(outcome{result: result{value: v}, pass: loosely(v, r), want: listOf(r)})
+		c.outcomes = append(c.outcomes, outcome{result: result{value: v}, held: held, want: listOf(r)})
 	}
 	for _, v := range r {
-		if !c.negated && !loosely(v, l) {
-			c.add(outcome{result: result{value: v}, want: listOf(l), why: "it is on the right-hand side only"})
+		if c.negated {
+			break
+		}
+		if held := loosely(v, l); held < yes {
+			c.add(outcome{result: result{value: v}, held: held, want: listOf(l), why: "it is on the right-hand side only"})
 		}
 	}
 }
 
 // loosely is within, where a scalar and a list of it alone are the same.
-func loosely(v *Value, list []*Value) bool {
-	if within(v, list) {
-		return true
-	}
+func loosely(v *Value, list []*Value) tri {
+	found := within(v, list)
 	for _, x := range list {
-		if v.scalar() && x.kind == kindList && len(x.items) == 1 && within(v, x.items) {
-			return true
+		if found == yes {
+			break
 		}
-		if x.scalar() && v.kind == kindList && len(v.items) == 1 && within(x, v.items) {
-			return true
+		if v.scalar() && x.kind == kindList && len(x.items) == 1 {
+			found = max(found, within(v, x.items))
+		}
+		if x.scalar() && v.kind == kindList && len(v.items) == 1 {
+			found = max(found, within(x, v.items))
 		}
 	}
-	return false
+	return found
 }
 
 // listOf shows many values as one.
@@ -289,10 +324,10 @@ func (c *comparison) in(left, right []result) {
 		}
 	case literalLeft != nil && literalLeft.kind == kindList:
 		for _, v := range literalLeft.items {
-			c.add(outcome{result: result{value: v}, pass: within(v, r), want: listOf(r)})
+			c.add(outcome{result: result{value: v}, held: within(v, r), want: listOf(r)})
 		}
 	case literalLeft != nil:
-		c.add(outcome{result: result{value: literalLeft}, pass: within(literalLeft, r), want: listOf(r)})
+		c.add(outcome{result: result{value: literalLeft}, held: within(literalLeft, r), want: listOf(r)})
 	default:
 		for _, v := range l {
 			c.inAny(v, r)
@@ -313,13 +348,15 @@ func anyList(values []*Value) bool {
 func (c *comparison) inText(v, text *Value, literal bool) {
 	switch {
 	case v.kind == kindString:
-		c.add(outcome{result: result{value: v}, pass: strings.Contains(text.text, v.text), want: text})
+		c.add(outcome{result: result{value: v}, held: triOf(strings.Contains(text.text, v.text)), want: text})
+	case v.kind == kindUnknown:
+		c.add(outcome{result: result{value: v}, held: maybe, want: text})
 	case v.kind == kindList && !literal:
 		for _, x := range v.items {
 			c.inText(x, text, true)
 		}
 	default:
-		c.add(verdict(v, text, false, false))
+		c.add(verdict(v, text, no, false))
 	}
 }
 
@@ -327,7 +364,7 @@ func (c *comparison) inText(v, text *Value, literal bool) {
 func (c *comparison) inValue(v, list *Value) {
 	held, touched, ok := contained(v, list)
 	if c.negated && ok {
-		c.outcomes = append(c.outcomes, outcome{result: result{value: v}, pass: !touched, want: list})
+		c.outcomes = append(c.outcomes, outcome{result: result{value: v}, held: touched.not(), want: list})
 		return
 	}
 	c.add(verdict(v, list, held, ok))
@@ -335,23 +372,22 @@ func (c *comparison) inValue(v, list *Value) {
 
 // inAny asks whether v is in one of lists.
 func (c *comparison) inAny(v *Value, lists []*Value) {
-	var held, touched bool
+	held, touched := no, no
 	for _, x := range lists {
 		h, t, _ := contained(v, x)
-		held, touched = held || h, touched || t
+		held, touched = max(held, h), max(touched, t)
 	}
-	pass := held
 	if c.negated {
-		pass = !touched
+		held = touched.not()
 	}
-	c.outcomes = append(c.outcomes, outcome{result: result{value: v}, pass: pass, want: listOf(lists)})
+	c.outcomes = append(c.outcomes, outcome{result: result{value: v}, held: held, want: listOf(lists)})
 }
 
 // contained tells whether all of v is in list (held), and whether any of it is (touched).
-func contained(v, list *Value) (held, touched, ok bool) {
+func contained(v, list *Value) (held, touched tri, ok bool) {
 	if list.kind != kindList {
 		if v.kind == kindList {
-			return false, false, false
+			return no, no, false
 		}
 		same, ok := equal(v, list)
 		return same, same, ok
@@ -360,10 +396,10 @@ func contained(v, list *Value) (held, touched, ok bool) {
 		held = within(v, list.items)
 		return held, held, true
 	}
-	held = true
+	held, touched = yes, no
 	for _, x := range v.items {
 		in := within(x, list.items)
-		held, touched = held && in, touched || in
+		held, touched = min(held, in), max(touched, in)
 	}
 	return held, touched, true
 }
@@ -373,8 +409,12 @@ func (c *comparison) ordered(left, right []result) {
 	l, r := c.sides(left, right)
 	for _, a := range flat(l) {
 		for _, b := range flat(r) {
+			if a.kind == kindUnknown || b.kind == kindUnknown {
+				c.add(verdict(a, b, maybe, true))
+				continue
+			}
 			n, ok := order(a, b)
-			c.add(verdict(a, b, ok && ordered(c.op, n), ok))
+			c.add(verdict(a, b, triOf(ok && ordered(c.op, n)), ok))
 		}
 	}
 }

@@ -14,6 +14,8 @@ const (
 	maxDepth = 200      // of maps and lists within each other
 	maxNodes = 4 << 20  // of values, with aliases written out
 	maxAlias = 100_000  // of values that aliases add
+
+	maxDocuments = 10_000 // in one file
 )
 
 // Document is a template, a plan, a manifest or a configuration item that rules
@@ -59,4 +61,23 @@ func load(name string, text []byte) (*Value, *diag.Error) {
 		return root, nil // a flow mapping of YAML looks like JSON
 	}
 	return nil, err
+}
+
+// LoadAll is Load for a file that may hold several documents, one after the other:
+// a stream of YAML. Those that are empty are left out.
+func LoadAll(name string, text []byte) ([]*Document, error) {
+	trimmed := bytes.TrimLeft(bytes.TrimPrefix(text, []byte("\ufeff")), " \t\r\n")
+	if len(text) > maxBytes || len(trimmed) > 0 && (trimmed[0] == '{' || trimmed[0] == '[') {
+		doc, err := Load(name, text)
+		return []*Document{doc}, err
+	}
+	roots, err := loadAllYAML(name, bytes.TrimPrefix(text, []byte("\ufeff")), maxDocuments)
+	if err != nil {
+		return nil, fault.Invalid.Wrap(err.In(text))
+	}
+	var all []*Document
+	for _, r := range roots {
+		all = append(all, &Document{name: name, root: r})
+	}
+	return all, nil
 }

@@ -22,25 +22,51 @@ type yamlLoader struct {
 }
 
 func loadYAML(name string, text []byte) (*Value, *diag.Error) {
+	all, err := loadAllYAML(name, text, 1)
+	if err != nil {
+		return nil, err
+	}
+	if len(all) == 0 {
+		return nil, diag.Errorf(diag.Place{File: name, Line: 1, Column: 1}, "the file is empty")
+	}
+	return all[0], nil
+}
+
+// loadAllYAML reads the documents of a file, of which there may be at most most.
+// Those that hold nothing are left out, unless there must be one only.
+func loadAllYAML(name string, text []byte, most int) ([]*Value, *diag.Error) {
 	if err := tooDeep(name, text); err != nil {
 		return nil, err
 	}
 	d := yaml.NewDecoder(bytes.NewReader(text))
-	var top, second yaml.Node
-	if err := d.Decode(&top); err != nil {
-		return nil, yamlError(name, text, err)
-	}
-	if len(top.Content) == 0 {
-		return nil, diag.Errorf(diag.Place{File: name, Line: 1, Column: 1}, "the file is empty")
-	}
-	switch err := d.Decode(&second); {
-	case err == nil:
-		return nil, diag.Errorf(diag.Place{File: name, Line: second.Line, Column: second.Column}, "a second document begins here").WithHint("one file holds one document")
-	case !errors.Is(err, io.EOF):
-		return nil, yamlError(name, text, err)
-	}
 	l := &yamlLoader{name: name, open: map[*yaml.Node]bool{}}
-	return l.value(top.Content[0], 0)
+	var all []*Value
+	for {
+		var top yaml.Node
+		if err := d.Decode(&top); errors.Is(err, io.EOF) {
+			return all, nil
+		} else if err != nil {
+			return nil, yamlError(name, text, err)
+		}
+		if len(top.Content) == 0 {
+			continue
+		}
+		if len(all) == most {
+			p := diag.Place{File: name, Line: top.Line, Column: top.Column}
+			if most == 1 {
+				return nil, diag.Errorf(p, "a second document begins here").WithHint("one file holds one document")
+			}
+			return nil, diag.Errorf(p, "more than %d documents", most)
+		}
+		v, err := l.value(top.Content[0], 0)
+		if err != nil {
+			return nil, err
+		}
+		if most > 1 && v.kind == kindNull {
+			continue
+		}
+		all = append(all, v)
+	}
 }
 
 // tooDeep refuses, before anything recursive sees it, flow collections that are

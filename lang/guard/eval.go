@@ -15,29 +15,31 @@ const (
 	Skip Status = iota
 	// Pass: it holds.
 	Pass
+	// Unsure: whether it holds depends on what cannot be known before the resource is made.
+	Unsure
 	// Fail: it does not hold, or could not be evaluated.
 	Fail
 )
 
-func (s Status) String() string { return [...]string{"SKIP", "PASS", "FAIL"}[s] }
+func (s Status) String() string { return [...]string{"SKIP", "PASS", "UNKNOWN", "FAIL"}[s] }
 
 // MarshalText and UnmarshalText make a Status the word it is in test files and reports.
 func (s Status) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
-// UnmarshalText reads SKIP, PASS or FAIL.
+// UnmarshalText reads SKIP, PASS, UNKNOWN or FAIL.
 func (s *Status) UnmarshalText(text []byte) error {
-	for _, x := range []Status{Skip, Pass, Fail} {
+	for _, x := range []Status{Skip, Pass, Unsure, Fail} {
 		if string(text) == x.String() {
 			*s = x
 			return nil
 		}
 	}
-	return fmt.Errorf("%q is not PASS, FAIL or SKIP", text)
+	return fmt.Errorf("%q is not PASS, FAIL, SKIP or UNKNOWN", text)
 }
 
 // Report is what the rules of a file say about a document.
 type Report struct {
-	Status Status    // Fail if one rule fails, else Pass if one passes
+	Status Status    // Fail if one rule fails, else Unsure if one is, else Pass if one passes
 	Rules  []Verdict // in the order of the file; rules of the same name are one
 }
 
@@ -46,7 +48,7 @@ type Verdict struct {
 	Rule     string
 	Place    diag.Place // of the rule
 	Status   Status
-	Failures []Failure // why it fails, at most MaxFailures
+	Failures []Failure // why it fails, or why that is unknown; at most MaxFailures
 	Omitted  int       // failures beyond those
 	Err      error     // why it could not be evaluated: the status is Fail
 }
@@ -87,6 +89,7 @@ type evaluation struct {
 	failures []failed
 	omitted  int
 	message  string // of the innermost call of a parameterised rule
+	reason   string // why something was unknown last
 }
 
 // Check holds the rules against a document. now is what the function now() answers.
@@ -111,9 +114,14 @@ func (e *evaluation) verdict(rules []*rule) Verdict {
 		if err != nil {
 			status, v.Err = Fail, err
 		}
-		if status == Fail {
+		if status > v.Status {
+			v.Failures, v.Omitted = nil, 0 // of what is unknown, where another fails
+		}
+		if status > Pass && status >= v.Status {
 			for i := range e.failures {
-				v.Failures = append(v.Failures, e.failures[i].words(e.doc))
+				if e.failures[i].open == (status == Unsure) {
+					v.Failures = append(v.Failures, e.failures[i].words(e.doc))
+				}
 			}
 			v.Omitted += e.omitted
 		}
@@ -140,12 +148,7 @@ func (e *evaluation) rule(s *scope, x *rule) (Status, error) {
 		return Fail, fmt.Errorf("rules call each other more than %d levels deep", maxCalls)
 	}
 	defer func() { e.calls-- }()
-	if x.when != nil {
-		if pass, err := e.filter(s, x.when); !pass || err != nil {
-			return Skip, err
-		}
-	}
-	return e.block(s, &x.block)
+	return e.guarded(s, x.when, &x.block)
 }
 
 // block evaluates a block against the root of s.
@@ -159,19 +162,18 @@ func (e *evaluation) clauses(s *scope, lines [][]clause) (Status, error) {
 	all := Skip
 	for _, line := range lines {
 		mark, omitted := len(e.failures), e.omitted
-		status := Skip
+		var count [Fail + 1]int
 		for _, c := range line {
 			one, err := e.clause(s, c)
 			if err != nil {
 				return Fail, fmt.Errorf("%s: %w", c.at(), err)
 			}
-			if one == Pass {
-				status = Pass
+			if count[one]++; one == Pass {
 				break
 			}
-			status = max(status, one)
 		}
-		if status != Fail {
+		status := combine(count, true)
+		if status == Pass || status == Skip {
 			e.failures, e.omitted = e.failures[:mark], omitted
 		}
 		all = max(all, status)
@@ -190,10 +192,7 @@ func (e *evaluation) clause(s *scope, c clause) (Status, error) {
 	case *queryClause:
 		return e.queryClause(s, c)
 	case *whenClause:
-		if pass, err := e.filter(s, c.when); !pass || err != nil {
-			return Skip, err
-		}
-		return e.block(s, &c.block)
+		return e.guarded(s, c.when, &c.block)
 	case *typeClause:
 		return e.typeClause(s, c)
 	}

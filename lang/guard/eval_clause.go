@@ -2,6 +2,7 @@ package guard
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/haechi-dev/haechi/word/diag"
 )
@@ -32,6 +33,7 @@ func (e *evaluation) compareClause(s *scope, c *compareClause) (Status, error) {
 		if outcomes, skip = compare(c.op, c.negated, left, right); skip {
 			return Skip, nil
 		}
+		doubted(outcomes, left, right)
 	}
 	if c.op.unary() && len(left) == 0 {
 		return Skip, nil // only filters select nothing
@@ -50,21 +52,64 @@ func size(side []result) int {
 	return n
 }
 
-// tally turns outcomes into a status: all must pass, or with some one.
-func (e *evaluation) tally(c *compareClause, outcomes []outcome) Status {
-	passed, failed := 0, 0
-	for i := range outcomes {
-		if outcomes[i].pass {
-			passed++
+// doubted are outcomes with what is known of whether their values are there.
+func doubted(outcomes []outcome, left, right []result) {
+	doubts := map[*Value]string{}
+	for _, r := range left {
+		if r.perhaps != "" && r.value != nil {
+			doubts[r.value] = r.perhaps
+		}
+	}
+	for _, r := range right {
+		if r.perhaps == "" || r.value == nil {
 			continue
 		}
-		failed++
-		e.fail(c, &outcomes[i])
+		for i := range outcomes { // what is compared with it may be compared with something else
+			outcomes[i].perhaps = r.perhaps
+		}
 	}
-	if c.query.some && passed > 0 || !c.query.some && failed == 0 {
+	if len(doubts) == 0 {
+		return
+	}
+	for i := range outcomes {
+		for v := outcomes[i].value; v != nil; v = v.parent {
+			if why := doubts[v]; why != "" {
+				outcomes[i].perhaps = why
+				break
+			}
+		}
+	}
+}
+
+// tally turns outcomes into a status: all must hold, or with some one.
+func (e *evaluation) tally(c *compareClause, outcomes []outcome) Status {
+	var count [yes + 1]int
+	for i := range outcomes {
+		o := &outcomes[i]
+		if o.perhaps != "" && c.op != opExists {
+			switch {
+			case c.query.some:
+				o.held = min(o.held, maybe) // it may not be there to hold
+			case o.held == no:
+				o.held = maybe // it may not be there to fail
+			}
+		}
+		count[o.held]++
+		if o.held < yes {
+			e.fail(c, o)
+		}
+	}
+	switch {
+	case c.query.some && count[yes] > 0:
 		return Pass
+	case !c.query.some && count[no] > 0:
+		return Fail
+	case count[maybe] > 0:
+		return Unsure
+	case c.query.some:
+		return Fail
 	}
-	return Fail
+	return Pass
 }
 
 // aboutSelection tells whether empty asks about the selection as a whole: a
@@ -89,9 +134,20 @@ func (e *evaluation) emptySelection(c *compareClause, left []result) Status {
 		return Fail
 	}
 	var outcomes []outcome
+	sure := false // something is selected for certain
 	for _, r := range left {
-		empty := r.missing != nil || r.value.kind == kindNull
-		outcomes = append(outcomes, outcome{result: r, pass: empty != c.negated})
+		empty := triOf(r.missing != nil || r.value.kind == kindNull)
+		if r.missing == nil && (r.perhaps != "" || r.value.kind == kindUnknown && !r.value.unknown.Present) {
+			empty = maybe
+		}
+		sure = sure || empty == no
+		if c.negated {
+			empty = empty.not()
+		}
+		outcomes = append(outcomes, outcome{result: r, held: empty})
+	}
+	if c.negated && sure { // what is there besides does not matter
+		outcomes = slices.DeleteFunc(outcomes, func(o outcome) bool { return o.held == maybe })
 	}
 	return e.tally(c, outcomes)
 }
@@ -104,35 +160,45 @@ func unary(c *compareClause, left []result) ([]outcome, error) {
 		if err != nil {
 			return nil, err
 		}
-		outcomes = append(outcomes, outcome{result: r, pass: held != c.negated})
+		if c.negated {
+			held = held.not()
+		}
+		outcomes = append(outcomes, outcome{result: r, held: held})
 	}
 	return outcomes, nil
 }
 
-func holds(op operator, r result) (bool, error) {
+func holds(op operator, r result) (tri, error) {
 	if r.missing != nil {
-		return op == opEmpty, nil
+		return triOf(op == opEmpty), nil
 	}
 	v := r.value
+	if v.kind == kindUnknown {
+		return v.unknown.holds(op), nil
+	}
+	if op == opExists && r.perhaps != "" {
+		return maybe, nil
+	}
 	switch op {
 	case opExists:
-		return true, nil
+		return yes, nil
 	case opEmpty:
-		return empty(v)
+		is, err := empty(v)
+		return triOf(is), err
 	case opIsString:
-		return v.kind == kindString, nil
+		return triOf(v.kind == kindString), nil
 	case opIsList:
-		return v.kind == kindList, nil
+		return triOf(v.kind == kindList), nil
 	case opIsStruct:
-		return v.kind == kindMap, nil
+		return triOf(v.kind == kindMap), nil
 	case opIsBool:
-		return v.kind == kindBool, nil
+		return triOf(v.kind == kindBool), nil
 	case opIsInt:
-		return v.kind == kindInt, nil
+		return triOf(v.kind == kindInt), nil
 	case opIsFloat:
-		return v.kind == kindFloat, nil
+		return triOf(v.kind == kindFloat), nil
 	}
-	return v.kind == kindNull, nil
+	return triOf(v.kind == kindNull), nil
 }
 
 // empty asks about texts, lists and maps; null is empty. A number or a truth
@@ -157,7 +223,7 @@ func (e *evaluation) nameClause(c *nameClause) (Status, error) {
 	if err != nil {
 		return Fail, err
 	}
-	if (status == Pass) != c.negated {
+	if status != Unsure && (status == Pass) != c.negated {
 		return Pass, nil
 	}
 	want := c.rule
@@ -165,7 +231,10 @@ func (e *evaluation) nameClause(c *nameClause) (Status, error) {
 		want = "not " + c.rule
 	}
 	e.add(Failure{Clause: c.place, Text: want, Message: c.message, Place: diag.Place{File: e.doc.name}, Got: status.String(), Want: want,
-		Why: fmt.Sprintf("rule %s is %v", c.rule, status)})
+		Why: fmt.Sprintf("rule %s is %v", c.rule, status)}, status == Unsure)
+	if status == Unsure {
+		return Unsure, nil
+	}
 	return Fail, nil
 }
 
@@ -206,8 +275,11 @@ func (e *evaluation) turned(c *callClause, status Status, err error) Status {
 		return Fail
 	case status == Fail:
 		return Pass
+	case status == Unsure:
+		e.add(Failure{Clause: c.place, Text: "not " + c.name, Message: c.message, Place: diag.Place{File: e.doc.name}, Got: "UNKNOWN", Want: "not " + c.name, Why: e.reason}, true)
+		return Unsure
 	case status == Pass:
-		e.add(Failure{Clause: c.place, Text: "not " + c.name, Message: c.message, Place: diag.Place{File: e.doc.name}, Got: "PASS", Want: "not " + c.name})
+		e.add(Failure{Clause: c.place, Text: "not " + c.name, Message: c.message, Place: diag.Place{File: e.doc.name}, Got: "PASS", Want: "not " + c.name}, false)
 		return Fail
 	}
 	return Skip
@@ -221,30 +293,49 @@ func (e *evaluation) queryClause(s *scope, c *queryClause) (Status, error) {
 	}
 	if len(values) == 0 {
 		if c.notEmpty {
-			e.add(Failure{Clause: c.place, Text: c.query.text + " not empty", Place: diag.Place{File: e.doc.name}, Got: "nothing", Want: "not empty"})
+			e.add(Failure{Clause: c.place, Text: c.query.text + " not empty", Place: diag.Place{File: e.doc.name}, Got: "nothing", Want: "not empty"}, false)
 			return Fail, nil
 		}
 		return Skip, nil
 	}
-	passed, failed := 0, 0
+	var count [Fail + 1]int
 	for _, r := range values {
 		status := Fail
+		mark := len(e.failures)
 		if r.missing != nil {
 			e.missed(c, r.missing)
 		} else if status, err = e.block(s.within(r.value), &c.block); err != nil {
 			return Fail, err
 		}
-		passed += btoi(status == Pass)
-		failed += btoi(status == Fail)
+		if r.perhaps != "" && (status == Fail || c.query.some && status == Pass) {
+			status = e.unsure(mark, r.perhaps)
+		}
+		count[status]++
 	}
-	return combine(passed, failed, c.query.some), nil
+	return combine(count, c.query.some), nil
 }
 
-func combine(passed, failed int, some bool) Status {
+// unsure makes what failed since mark unknown, for a reason.
+func (e *evaluation) unsure(mark int, why string) Status {
+	e.reason = why
+	for i := range e.failures[min(mark, len(e.failures)):] {
+		f := &e.failures[mark+i]
+		if f.open = true; f.perhaps == "" {
+			f.perhaps = why
+		}
+	}
+	return Unsure
+}
+
+func combine(count [Fail + 1]int, some bool) Status {
 	switch {
-	case failed > 0 && !(some && passed > 0):
+	case some && count[Pass] > 0:
+		return Pass
+	case count[Fail] > 0 && !(some && count[Unsure] > 0):
 		return Fail
-	case passed > 0:
+	case count[Unsure] > 0:
+		return Unsure
+	case count[Pass] > 0:
 		return Pass
 	}
 	return Skip
@@ -259,7 +350,7 @@ func (e *evaluation) typeClause(s *scope, c *typeClause) (Status, error) {
 	if resources == nil || resources.kind != kindMap {
 		return Skip, nil
 	}
-	passed, failed := 0, 0
+	var count [Fail + 1]int
 	for _, f := range resources.fields {
 		if err := e.step(); err != nil {
 			return Fail, err
@@ -270,24 +361,34 @@ func (e *evaluation) typeClause(s *scope, c *typeClause) (Status, error) {
 		if t := f.value.get("Type"); t == nil || t.kind != kindString || t.text != c.typeName {
 			continue
 		}
-		inner := s.within(f.value)
-		if c.when != nil {
-			pass, err := e.filter(inner, c.when)
-			if err != nil {
-				return Fail, err
-			}
-			if !pass {
-				continue
-			}
-		}
-		status, err := e.block(inner, &c.block)
+		status, err := e.guarded(s.within(f.value), c.when, &c.block)
 		if err != nil {
 			return Fail, err
 		}
-		passed += btoi(status == Pass)
-		failed += btoi(status == Fail)
+		count[status]++
 	}
-	return combine(passed, failed, false), nil
+	return combine(count, false), nil
+}
+
+// guarded holds a block against the root of s where conditions hold. Where that
+// is unknown, or it is unknown whether the root is there, so is what the block breaks.
+func (e *evaluation) guarded(s *scope, when [][]clause, b *block) (Status, error) {
+	perhaps := s.root.perhaps()
+	if when != nil {
+		met, err := e.filter(s, when)
+		if err != nil || met != Pass && met != Unsure {
+			return Skip, err
+		}
+		if met == Unsure {
+			perhaps = e.reason
+		}
+	}
+	mark := len(e.failures)
+	status, err := e.block(s, b)
+	if err == nil && status == Fail && perhaps != "" {
+		status = e.unsure(mark, perhaps)
+	}
+	return status, err
 }
 
 // shown is how many bytes of a value a failure shows.
@@ -300,19 +401,24 @@ type failed struct {
 	outcome outcome
 	failure Failure // where clause is nil
 	message string  // of the rule's call
+	perhaps string  // why it is unknown whether it matters
+	open    bool    // it is unknown whether the clause holds
 }
 
 // fail records that a clause does not hold for a value.
 func (e *evaluation) fail(c *compareClause, o *outcome) {
+	if o.held == maybe {
+		e.reason = o.unknownWhy()
+	}
 	if e.room() {
-		e.failures = append(e.failures, failed{clause: c, outcome: *o, message: e.message})
+		e.failures = append(e.failures, failed{clause: c, outcome: *o, message: e.message, open: o.held == maybe})
 	}
 }
 
-// add records any other failure.
-func (e *evaluation) add(f Failure) {
+// add records any other failure; open: it is unknown whether it is one.
+func (e *evaluation) add(f Failure, open bool) {
 	if e.room() {
-		e.failures = append(e.failures, failed{failure: f, message: e.message})
+		e.failures = append(e.failures, failed{failure: f, message: e.message, open: open})
 	}
 }
 
@@ -346,6 +452,12 @@ func (x *failed) words(doc *Document) Failure {
 			f.Path, f.Place = o.missing.from.path(), doc.Place(o.missing.from)
 			f.Why = "there is no " + o.missing.text()
 		}
+		if o.held == maybe {
+			f.Why = o.unknownWhy()
+		}
+	}
+	if x.perhaps != "" {
+		f.Why = x.perhaps
 	}
 	if f.Message == "" {
 		f.Message = x.message
@@ -358,5 +470,5 @@ func (e *evaluation) missed(c *queryClause, m *missing) {
 		return
 	}
 	e.add(Failure{Clause: c.place, Text: c.query.text + " { … }", Path: m.from.path(), Place: e.doc.Place(m.from), Got: "nothing", Want: c.query.text,
-		Why: "there is no " + m.text()})
+		Why: "there is no " + m.text()}, false)
 }

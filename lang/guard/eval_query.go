@@ -10,7 +10,8 @@ import (
 type result struct {
 	value   *Value
 	missing *missing
-	literal bool // written in the rule
+	literal bool   // written in the rule
+	perhaps string // why it is unknown whether it is selected, or ""
 }
 
 // missing is where a query could not go on.
@@ -139,6 +140,29 @@ func (e *evaluation) walk(s *scope, v *Value, parts []part, i int, out []result)
 	if err := e.step(); err != nil {
 		return nil, err
 	}
+	if v.unknown == nil {
+		return e.walkOn(s, v, parts, i, out)
+	}
+	if v.kind == kindUnknown {
+		return e.walkUnknown(s, v, parts, i, out)
+	}
+	before := len(out)
+	out, err := e.walkOn(s, v, parts, i, out)
+	doubt(out[min(before, len(out)):], v.unknown.Why)
+	return out, err
+}
+
+// doubt makes what was selected be selected perhaps.
+func doubt(selected []result, why string) {
+	for i := range selected {
+		if selected[i].perhaps == "" {
+			selected[i].perhaps = why
+		}
+	}
+}
+
+// walkOn follows parts[i:] from a value that is known.
+func (e *evaluation) walkOn(s *scope, v *Value, parts []part, i int, out []result) ([]result, error) {
 	if i == len(parts) {
 		return append(out, result{value: v}), nil
 	}
@@ -241,8 +265,12 @@ func (e *evaluation) walkVariable(s *scope, parts []part, out []result) ([]resul
 			out = append(out, r)
 			continue
 		}
+		before := len(out)
 		if out, err = e.walk(s.within(r.value), r.value, parts, next, out); err != nil {
 			return nil, err
+		}
+		if r.perhaps != "" {
+			doubt(out[before:], r.perhaps)
 		}
 	}
 	return out, nil
@@ -270,6 +298,10 @@ func (e *evaluation) walkKeys(s *scope, v *Value, parts []part, i int, out []res
 			continue
 		}
 		for _, n := range flat([]*Value{name.value}) {
+			if n.kind == kindUnknown {
+				out = append(out, result{value: unknownWithin(n)})
+				continue
+			}
 			if n.kind != kindString {
 				return nil, fmt.Errorf("%%%s is used as a name, but it is %v", p.name, n.kind)
 			}
@@ -349,14 +381,20 @@ func (e *evaluation) walkFilter(s *scope, v *Value, parts []part, i int, out []r
 		if p.wantType != "" && !typed(x, p.wantType) {
 			return
 		}
-		var pass bool
-		if pass, err = e.filter(s.within(x), p.filter); !pass || err != nil {
+		var met Status
+		if met, err = e.filter(s.within(x), p.filter); met != Pass && met != Unsure || err != nil {
 			return
+		}
+		before, why := len(out), x.perhaps()
+		if met == Unsure {
+			why = e.reason
 		}
 		if p.capture != "" && key != nil {
 			s.holder().capture(p.capture, key)
 		}
-		out, err = e.walk(s, x, parts, i+1, out)
+		if out, err = e.walk(s, x, parts, i+1, out); why != "" && err == nil {
+			doubt(out[before:], why)
+		}
 	}
 	named := parts[i-1].step == stepKey || parts[i-1].step == stepIndex // a single value that is no collection
 	switch {
@@ -368,7 +406,7 @@ func (e *evaluation) walkFilter(s *scope, v *Value, parts []part, i int, out []r
 		for _, f := range v.fields {
 			try(f.key, f.value)
 		}
-	case v.kind == kindMap || !named:
+	case v.kind == kindMap || v.kind == kindUnknown || !named:
 		try(nil, v)
 	default:
 		out = append(out, miss(v, parts, i))
@@ -376,12 +414,12 @@ func (e *evaluation) walkFilter(s *scope, v *Value, parts []part, i int, out []r
 	return out, err
 }
 
-// filter tells whether all clauses hold for the root of s.
-func (e *evaluation) filter(s *scope, clauses [][]clause) (bool, error) {
+// filter is the status of clauses for the root of s.
+func (e *evaluation) filter(s *scope, clauses [][]clause) (Status, error) {
 	e.silent++
 	status, err := e.clauses(s, clauses)
 	e.silent--
-	return status == Pass, err
+	return status, err
 }
 
 // walkKeyFilter goes on with the members of a map whose keys hold.
@@ -395,39 +433,46 @@ func (e *evaluation) walkKeyFilter(s *scope, v *Value, parts []part, i int, out 
 		return nil, err
 	}
 	for _, f := range v.fields {
-		if !keyHolds(f.key, p.op, p.index == 1, right) {
+		held := keyHolds(f.key, p.op, p.index == 1, right)
+		if held == no {
 			continue
 		}
 		if p.capture != "" {
 			s.holder().capture(p.capture, f.key)
 		}
+		before := len(out)
 		if out, err = e.walk(s, f.value, parts, i+1, out); err != nil {
 			return nil, err
+		}
+		if held == maybe {
+			doubt(out[before:], "the name that is looked for is unknown")
 		}
 	}
 	return out, nil
 }
 
 // keyHolds compares a key with any of the right-hand side; in with a text asks for a part of it.
-func keyHolds(key *Value, op operator, negated bool, right []result) bool {
+func keyHolds(key *Value, op operator, negated bool, right []result) tri {
 	for _, r := range right {
 		if r.missing != nil {
-			return false
+			return no
 		}
 	}
+	found := no
 	for _, r := range right {
-		held := false
+		held := no
 		switch {
 		case op == opIn && r.value.kind == kindString:
-			held = strings.Contains(r.value.text, key.text)
+			held = triOf(strings.Contains(r.value.text, key.text))
 		case r.value.kind == kindList:
 			held = within(key, r.value.items)
 		default:
 			held, _ = equal(key, r.value)
 		}
-		if held {
-			return !negated
-		}
+		found = max(found, held)
 	}
-	return negated
+	if negated {
+		return found.not()
+	}
+	return found
 }

@@ -40,6 +40,9 @@ func (e *evaluation) function(s *scope, c *call) ([]result, error) {
 			return nil, err
 		}
 	}
+	if why := dependsOn(c.name, args); why != "" {
+		return []result{{value: computed(&Value{kind: kindUnknown, unknown: &Unknown{Why: why, Present: true}}, placed(args))}}, nil
+	}
 	switch c.name {
 	case "now":
 		return []result{{value: &Value{kind: kindInt, number: e.now.Unix()}}}, nil
@@ -57,15 +60,50 @@ func (e *evaluation) function(s *scope, c *call) ([]result, error) {
 		if err := e.step(); err != nil {
 			return nil, err
 		}
+		if why := r.value.why(); why != "" {
+			out = append(out, result{value: computed(&Value{kind: kindUnknown, unknown: &Unknown{Why: why, Present: true}}, r.value), perhaps: r.perhaps})
+			continue
+		}
 		v, err := convert(r.value)
 		if err != nil {
 			return nil, fmt.Errorf("%s of %s: %w", c.name, r.value.show(60), err)
 		}
 		if v != nil {
-			out = append(out, result{value: computed(v, r.value)})
+			out = append(out, result{value: computed(v, r.value), perhaps: r.perhaps})
 		}
 	}
 	return out, nil
+}
+
+// dependsOn is why the result of a function as a whole is unknown, or "".
+func dependsOn(name string, args [][]result) string {
+	for i, arg := range args {
+		for _, r := range arg {
+			switch {
+			case r.value == nil:
+			case name == "count" && r.perhaps != "":
+				return r.perhaps
+			case name == "count" && r.value.kind == kindUnknown && !r.value.unknown.Present:
+				return r.value.unknown.Why
+			case name == "join" || i > 0:
+				if why := r.value.why(); why != "" {
+					return why
+				}
+			}
+		}
+	}
+	return ""
+}
+
+func placed(args [][]result) *Value {
+	for _, arg := range args {
+		for _, r := range arg {
+			if r.value != nil {
+				return r.value
+			}
+		}
+	}
+	return nil
 }
 
 func count(values []result) []result {
