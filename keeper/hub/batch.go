@@ -76,6 +76,12 @@ func (h *Hub) change(ctx context.Context, work func(*batch) error) error {
 		if err := work(b); err != nil {
 			return err
 		}
+		tx.AfterCommit(func() {
+			select {
+			case h.changed <- struct{}{}:
+			default: // the follower knows already
+			}
+		})
 		return b.flush()
 	})
 }

@@ -12,6 +12,7 @@ import (
 	"cmp"
 	"context"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/haechi-dev/haechi/base/db"
@@ -24,6 +25,7 @@ type Hub struct {
 	db       *db.DB
 	bus      *bus.Bus
 	index    *index
+	changed  chan struct{} // has something in it after a change that the index has not followed
 	warming  chan struct{} // held by whoever reads the findings into the index for the first time
 	rules    ruleCache
 	products map[string]Product // by company/product
@@ -56,19 +58,19 @@ func New(ctx context.Context, c Config) (*Hub, error) {
 	if err := checkStandards(c.Standards); err != nil {
 		return nil, err
 	}
-	h := &Hub{config: c, db: c.DB, bus: c.Bus, index: newIndex(), warming: make(chan struct{}, 1), products: map[string]Product{}}
+	h := &Hub{config: c, db: c.DB, bus: c.Bus, index: newIndex(), changed: make(chan struct{}, 1), warming: make(chan struct{}, 1), products: map[string]Product{}}
 	for _, p := range append(knownProducts(), c.Products...) {
 		h.products[p.Company+"/"+p.Product] = p
 	}
 	return h, h.prepare(ctx)
 }
 
-// Run does what must happen on time, until ctx ends: it makes ready for
-// queries, and ends suppressions that are over.
+// Run does what must happen on time, until ctx ends: it has the index follow
+// what is committed, and ends suppressions that are over.
 func (h *Hub) Run(ctx context.Context) error {
-	if err := h.Warm(ctx); err != nil && ctx.Err() == nil {
-		h.config.Log.Warn("hub: reading the findings for queries", "err", err)
-	}
+	var both sync.WaitGroup
+	defer both.Wait()
+	both.Go(func() { h.follow(ctx) })
 	for ctx.Err() == nil {
 		next, err := h.Expire(ctx)
 		if err != nil && ctx.Err() == nil {
@@ -79,12 +81,34 @@ func (h *Hub) Run(ctx context.Context) error {
 		if !next.IsZero() {
 			wait = min(often, max(next.Sub(h.config.Now()), time.Millisecond))
 		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(wait):
-		}
+		sleep(ctx, wait, nil)
 	}
 	return nil
+}
+
+// follow reads into the index what was committed, here or on another node, so
+// that whoever asks after a large import does not have to.
+func (h *Hub) follow(ctx context.Context) {
+	for ctx.Err() == nil {
+		wait := time.Second
+		if err := h.look(ctx, func(*db.Tx) error { return nil }); err != nil && ctx.Err() == nil {
+			h.config.Log.Warn("hub: reading the findings for queries", "err", err)
+			wait = 10 * time.Second
+		}
+		sleep(ctx, wait, h.changed)
+		sleep(ctx, 50*time.Millisecond, nil) // what comes in many parts is read in few
+	}
+}
+
+// sleep waits until it is time, ctx ends, or something comes.
+func sleep(ctx context.Context, wait time.Duration, come <-chan struct{}) {
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-come:
+	case <-timer.C:
+	}
 }
 
 // Warm reads what queries look at, so that the first one does not have to.

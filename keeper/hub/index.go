@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"hash/fnv"
 	"math"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -21,26 +22,30 @@ import (
 // It follows the database by rev, and so on every node: whoever is about to
 // ask reads, in the same transaction, what was changed since.
 type index struct {
-	loading sync.Mutex  // one loads at a time; taken before mu
-	warm    atomic.Bool // it was brought up to date once; from then on that is quick
+	loading sync.Mutex   // one loads at a time; taken before mu
+	warm    atomic.Bool  // it was brought up to date once; from then on that is quick
+	seen    atomic.Int64 // the rev up to which it knows everything
 
 	mu        sync.RWMutex
-	rev       int64
 	class     []uint32 // by seq-1; 0 is no finding
 	generator []uint32
 	types     []uint32
 	resources []uint32
-	created   []int64 // microseconds; unknown is the least
-	updated   []int64
-	first     []int64
-	last      []int64
-	id        []uint64 // hash of the Id
+	id        []uint64                     // hash of the Id
+	times     [len(timeAttributes)][]int64 // microseconds; unknown is the least
 
+	classRows  []int // how many rows each class has
 	classes    dictionary
 	generators dictionary
 	typeLists  dictionary
 	resLists   dictionary
+
+	rankings [len(timeAttributes)]ranking
+	ids      resourceIDs
 }
+
+// timeAttributes are the times that the index keeps, in the order in which they are written.
+var timeAttributes = [...]string{"CreatedAt", "UpdatedAt", "FirstObservedAt", "LastObservedAt"}
 
 // dictionary keeps each text once, under a number. 0 is the empty text.
 type dictionary struct {
@@ -64,7 +69,9 @@ func (d *dictionary) number(text []byte) uint32 {
 }
 
 func newIndex() *index {
-	return &index{classes: newDictionary(), generators: newDictionary(), typeLists: newDictionary(), resLists: newDictionary()}
+	ix := &index{classes: newDictionary(), generators: newDictionary(), typeLists: newDictionary(), resLists: newDictionary()}
+	ix.rankings[slices.Index(timeAttributes[:], "UpdatedAt")].wanted.Store(true) // as pages of people and of GetFindings ask
+	return ix
 }
 
 // classAttributes are what a class stands for, in the order in which it is written.
@@ -113,7 +120,7 @@ func facetsOf(f *finding.Finding) []byte {
 		resources = append(resources, r.Type, r.ID)
 	}
 	out := pack(string(classOf(f)), f.GeneratorID, string(pack(f.Types...)), string(pack(resources...)))
-	for _, t := range []string{f.CreatedAt, f.UpdatedAt, f.FirstObservedAt, f.LastObservedAt} {
+	for _, t := range [len(timeAttributes)]string{f.CreatedAt, f.UpdatedAt, f.FirstObservedAt, f.LastObservedAt} {
 		out = binary.BigEndian.AppendUint64(out, uint64(micros(t)))
 	}
 	return binary.BigEndian.AppendUint64(out, hashID(f.ID))
@@ -147,16 +154,19 @@ func (ix *index) sync(tx *db.Tx) error {
 	if err != nil {
 		return err
 	}
+	if ix.seen.Load() >= rev {
+		return nil
+	}
 	ix.loading.Lock()
 	defer ix.loading.Unlock()
-	at, seq := ix.rev, int64(math.MaxInt64) // only a loader changes rev
+	at, seq := ix.seen.Load(), int64(math.MaxInt64) // only a loader changes it
 	if at < rev {
 		if err := ix.reserve(tx); err != nil {
 			return err
 		}
 	}
 	for at < rev {
-		const part = 5000
+		const part = 1000 // a query waits while one is put in
 		rows, err := db.All(tx, func(scan db.Scan) (r indexRow, err error) {
 			return r, scan(&r.seq, &r.rev, &r.facets)
 		}, "SELECT seq, rev, facets FROM hub_findings WHERE rev > ? OR (rev = ? AND seq > ?) ORDER BY rev, seq LIMIT ?", at, at, seq, part)
@@ -171,9 +181,8 @@ func (ix *index) sync(tx *db.Tx) error {
 		}
 		at, seq = rows[len(rows)-1].rev, rows[len(rows)-1].seq
 	}
-	ix.mu.Lock()
-	ix.rev = max(ix.rev, rev)
-	ix.mu.Unlock()
+	ix.absorb()
+	ix.seen.Store(max(ix.seen.Load(), rev))
 	ix.warm.Store(true)
 	return nil
 }
@@ -185,10 +194,12 @@ func (ix *index) apply(rows []indexRow) error {
 		if r.seq < 1 || r.seq > math.MaxInt32 {
 			return fault.Internal.Errorf("finding number %d", r.seq)
 		}
+		i := int(r.seq - 1)
+		isNew := i >= len(ix.class) || ix.class[i] == 0
 		if n := int(r.seq) - len(ix.class); n > 0 {
 			ix.grow(n)
 		}
-		if !ix.set(int(r.seq-1), string(r.facets)) {
+		if !ix.set(i, string(r.facets), isNew) {
 			return fault.Internal.Errorf("facets of finding %d are broken", r.seq)
 		}
 	}
@@ -198,7 +209,9 @@ func (ix *index) apply(rows []indexRow) error {
 // grow makes room for n more rows, and for some to come.
 func (ix *index) grow(n int) {
 	ix.class, ix.generator, ix.types, ix.resources = longer(ix.class, n, 0), longer(ix.generator, n, 0), longer(ix.types, n, 0), longer(ix.resources, n, 0)
-	ix.created, ix.updated, ix.first, ix.last = longer(ix.created, n, never), longer(ix.updated, n, never), longer(ix.first, n, never), longer(ix.last, n, never)
+	for c := range ix.times {
+		ix.times[c] = longer(ix.times[c], n, never)
+	}
 	ix.id = longer(ix.id, n, 0)
 }
 
@@ -226,7 +239,8 @@ func (ix *index) reserve(tx *db.Tx) error {
 	return nil
 }
 
-func (ix *index) set(i int, facets string) bool {
+func (ix *index) set(i int, facets string, isNew bool) bool {
+	was := ix.class[i]
 	for _, c := range []struct {
 		d  *dictionary
 		to []uint32
@@ -237,12 +251,21 @@ func (ix *index) set(i int, facets string) bool {
 		}
 		c.to[i], facets = c.d.number([]byte(text)), rest
 	}
+	for len(ix.classRows) < len(ix.classes.texts) {
+		ix.classRows = append(ix.classRows, 0)
+	}
+	ix.classRows[was]--
+	ix.classRows[ix.class[i]]++
 	if len(facets) != 40 {
 		return false
 	}
 	n := []byte(facets)
-	for k, to := range [][]int64{ix.created, ix.updated, ix.first, ix.last} {
-		to[i] = int64(binary.BigEndian.Uint64(n[8*k:]))
+	for c := range ix.times {
+		at := int64(binary.BigEndian.Uint64(n[8*c:]))
+		if isNew || at != ix.times[c][i] {
+			ix.times[c][i] = at
+			ix.rankings[c].touch(i)
+		}
 	}
 	ix.id[i] = binary.BigEndian.Uint64(n[32:])
 	return true

@@ -19,6 +19,7 @@ type look struct {
 	byRes    []numbered // number: 0 type, 1 id of a resource
 	byTime   []timed
 	ids      map[uint64]bool // hashes of the Ids that are wanted, if any are
+	few      int             // one of how many rows is meant, or fewer; 0 if none is
 	complete bool            // the index knows all that is asked for
 }
 
@@ -34,15 +35,14 @@ type timed struct {
 
 func (ix *index) look(p *predicate) *look {
 	l := &look{ix: ix, complete: true}
-	columns := map[string][]int64{"CreatedAt": ix.created, "UpdatedAt": ix.updated, "FirstObservedAt": ix.first, "LastObservedAt": ix.last}
 	for _, t := range p.tests {
 		name := t.attribute.name
 		if n := slices.Index(classAttributes[:], name); n >= 0 {
 			l.byClass = append(l.byClass, numbered{t, n})
 			continue
 		}
-		if column, ok := columns[name]; ok {
-			l.byTime = append(l.byTime, timed{t, column})
+		if n := slices.Index(timeAttributes[:], name); n >= 0 {
+			l.byTime = append(l.byTime, timed{t, ix.times[n]})
 			continue
 		}
 		switch name {
@@ -71,7 +71,37 @@ func (ix *index) look(p *predicate) *look {
 	if l.byRes != nil {
 		l.resOK = make([]int8, len(ix.resLists.texts))
 	}
+	l.few = l.narrow()
 	return l
+}
+
+// narrow rules out what can be ruled out without looking at rows, and guesses
+// of how many rows one is then still meant: 0 if none can be.
+func (l *look) narrow() int {
+	const most = 2000 // classes, beyond which it is quicker to ask those that are met
+	ix, one := l.ix, 1
+	if l.byClass != nil && len(ix.classes.texts) <= most {
+		rows := 0
+		for n := 1; n < len(ix.classes.texts); n++ {
+			if ix.classRows[n] > 0 && l.askClass(uint32(n)) {
+				rows += ix.classRows[n]
+			}
+		}
+		if rows == 0 {
+			return 0
+		}
+		one = len(ix.class) / rows
+	}
+	for _, t := range l.byRes {
+		if t.number == 1 {
+			left := ix.ids.narrow(t.texts, l.resOK)
+			if left == 0 {
+				return 0
+			}
+			one *= max(1, len(l.resOK)/left)
+		}
+	}
+	return max(1, one)
 }
 
 // may tells whether row i may be meant, and is sure where complete.
@@ -80,7 +110,7 @@ func (l *look) may(i int) bool {
 	if ok := l.classOK[ix.class[i]]; ok < 0 || ok == 0 && !l.askClass(ix.class[i]) {
 		return false
 	}
-	if l.ids != nil && !l.ids[ix.id[i]] {
+	if l.ids != nil && !l.ids[ix.id[i]] || l.byRes != nil && l.resOK[ix.resources[i]] < 0 {
 		return false
 	}
 	for _, t := range l.byTime {
@@ -98,12 +128,7 @@ func (l *look) may(i int) bool {
 			return false
 		}
 	}
-	if l.byRes != nil {
-		if ok := l.resOK[ix.resources[i]]; ok < 0 || ok == 0 && !l.askResources(ix.resources[i]) {
-			return false
-		}
-	}
-	return true
+	return l.byRes == nil || l.resOK[ix.resources[i]] > 0 || l.resOK[ix.resources[i]] == 0 && l.askResources(ix.resources[i])
 }
 
 func remember(in []int8, n uint32, holds bool) bool {
@@ -157,8 +182,9 @@ func (x *texts) holdsEvery(packed string, n int) bool {
 
 // order is one the index can sort by by itself: a number a row, ties by seq.
 type order struct {
-	key  func(i int) int64
-	desc bool
+	key    func(i int) int64
+	desc   bool
+	ranked *ranking // the rows in this order, where that is kept
 }
 
 // place is where a row stands in an order.
@@ -178,58 +204,138 @@ func (o order) before(a, b place) bool {
 	return a.Row != b.Row && a.Row < b.Row != o.desc
 }
 
+func (o order) compare(a, b place) int {
+	switch {
+	case o.before(a, b):
+		return -1
+	case o.before(b, a):
+		return 1
+	}
+	return 0
+}
+
 // top are the first n rows in order that may be meant, after the place after
-// (nil: from the beginning). It looks at every row once and keeps the best in
-// a heap whose root is the worst: a row that cannot be among them is passed
-// over before its resources are looked at.
+// (nil: from the beginning). Where the rows are kept in order it walks along
+// them until it has enough; where few are meant that would be a long walk, and
+// it looks at every row once instead.
 func (l *look) top(o order, n int, after *place) []place {
-	var heap []place
-	worse := func(a, b int) bool { return o.before(heap[b], heap[a]) }
-	for i := len(l.ix.class) - 1; i >= 0; i-- { // the newest first, as most ask
-		if ok := l.classOK[l.ix.class[i]]; ok < 0 {
-			continue
-		}
-		p := place{o.key(i), i}
-		if len(heap) == n && !o.before(p, heap[0]) || after != nil && !o.before(*after, p) || !l.may(i) {
-			continue
-		}
-		if len(heap) < n {
-			heap = append(heap, p)
-			for c := len(heap) - 1; c > 0 && worse(c, (c-1)/2); c = (c - 1) / 2 {
-				heap[c], heap[(c-1)/2] = heap[(c-1)/2], heap[c]
-			}
-			continue
-		}
-		heap[0] = p
-		for c := 0; ; {
-			worst := c
-			for _, child := range [...]int{2*c + 1, 2*c + 2} {
-				if child < n && worse(child, worst) {
-					worst = child
-				}
-			}
-			if worst == c {
-				break
-			}
-			heap[c], heap[worst] = heap[worst], heap[c]
-			c = worst
+	if l.few == 0 {
+		return nil
+	}
+	if o.ranked != nil && l.few*n < 8*walkable { // conditions that go together leave more than is guessed
+		if list, ok := l.walk(o, n, after); ok {
+			return list
 		}
 	}
-	slices.SortFunc(heap, func(a, b place) int {
-		switch {
-		case o.before(a, b):
-			return -1
-		case o.before(b, a):
-			return 1
+	return l.all(o, n, after)
+}
+
+// all is top by a look at every row.
+func (l *look) all(o order, n int, after *place) []place {
+	best := best{look: l, order: o, n: n, after: after}
+	for i := len(l.ix.class) - 1; i >= 0; i-- { // the newest first, as most ask
+		best.offer(i)
+	}
+	return best.sorted()
+}
+
+// topOf is top of only these rows.
+func (l *look) topOf(rows []int, o order, n int, after *place) []place {
+	best := best{look: l, order: o, n: n, after: after}
+	for _, i := range rows {
+		if i < len(l.ix.class) {
+			best.offer(i)
 		}
-		return 0
-	})
-	return heap
+	}
+	return best.sorted()
+}
+
+// walkable is how many steps along the order are quicker than a look at each of a million rows.
+const walkable = 50_000
+
+// walk is top along the rows that are kept in order, beside those that have
+// changed since; not ok where it got long.
+func (l *look) walk(o order, n int, after *place) (list []place, ok bool) {
+	steps := 0
+	for p := range o.ranked.from(o, after) {
+		if steps++; steps > walkable {
+			return nil, false
+		}
+		if (after == nil || o.before(*after, p)) && l.may(p.Row) {
+			if list = append(list, p); len(list) == n {
+				break
+			}
+		}
+	}
+	changed := best{look: l, order: o, n: n, after: after}
+	for _, i := range o.ranked.changed {
+		changed.offer(int(i))
+	}
+	if len(changed.heap) == 0 {
+		return list, true
+	}
+	list = append(list, changed.heap...)
+	slices.SortFunc(list, o.compare)
+	return list[:min(n, len(list))], true
+}
+
+// best keeps the first n of the rows it is offered, in a heap whose root is
+// the last of them: a row that cannot be among them is passed over before its
+// resources are looked at.
+type best struct {
+	look  *look
+	order order
+	n     int
+	after *place
+	heap  []place
+}
+
+func (b *best) offer(i int) {
+	if ok := b.look.classOK[b.look.ix.class[i]]; ok < 0 {
+		return
+	}
+	p := place{b.order.key(i), i}
+	if len(b.heap) == b.n && !b.order.before(p, b.heap[0]) || b.after != nil && !b.order.before(*b.after, p) || !b.look.may(i) {
+		return
+	}
+	if len(b.heap) < b.n {
+		b.heap = append(b.heap, p)
+		for c := len(b.heap) - 1; c > 0 && b.worse(c, (c-1)/2); c = (c - 1) / 2 {
+			b.heap[c], b.heap[(c-1)/2] = b.heap[(c-1)/2], b.heap[c]
+		}
+		return
+	}
+	b.heap[0] = p
+	for c := 0; ; {
+		worst := c
+		for _, child := range [...]int{2*c + 1, 2*c + 2} {
+			if child < b.n && b.worse(child, worst) {
+				worst = child
+			}
+		}
+		if worst == c {
+			return
+		}
+		b.heap[c], b.heap[worst] = b.heap[worst], b.heap[c]
+		c = worst
+	}
+}
+
+func (b *best) worse(x, y int) bool { return b.order.before(b.heap[y], b.heap[x]) }
+
+func (b *best) sorted() []place {
+	slices.SortFunc(b.heap, b.order.compare)
+	return b.heap
 }
 
 // orderBy is the order by an attribute, or not ok where the index does not know it.
 func (ix *index) orderBy(attribute string, desc bool) (o order, ok bool) {
-	column := func(c []int64) func(int) int64 { return func(i int) int64 { return c[i] } }
+	for c, name := range timeAttributes {
+		if name == attribute {
+			column := ix.times[c]
+			return order{key: func(i int) int64 { return column[i] }, desc: desc, ranked: ix.rankings[c].ready()}, true
+		}
+	}
 	ofClass := func(number func(class string) int64) func(int) int64 {
 		known := make([]int64, len(ix.classes.texts))
 		for n, text := range ix.classes.texts {
@@ -241,19 +347,11 @@ func (ix *index) orderBy(attribute string, desc bool) (o order, ok bool) {
 	}
 	switch attribute {
 	case "":
-		return order{func(int) int64 { return 0 }, true}, true
-	case "CreatedAt":
-		return order{column(ix.created), desc}, true
-	case "UpdatedAt":
-		return order{column(ix.updated), desc}, true
-	case "FirstObservedAt":
-		return order{column(ix.first), desc}, true
-	case "LastObservedAt":
-		return order{column(ix.last), desc}, true
+		return order{key: func(int) int64 { return 0 }, desc: true, ranked: &ranking{natural: len(ix.class)}}, true
 	case "SeverityNormalized":
-		return order{ofClass(func(c string) int64 { return int64(math.Round(classValue(c, 1).number)) }), desc}, true
+		return order{key: ofClass(func(c string) int64 { return int64(math.Round(classValue(c, 1).number)) }), desc: desc}, true
 	case "SeverityLabel":
-		return order{ofClass(func(c string) int64 { return int64(severityRank(classValue(c, 0).text)) }), desc}, true
+		return order{key: ofClass(func(c string) int64 { return int64(severityRank(classValue(c, 0).text)) }), desc: desc}, true
 	}
 	return o, false
 }

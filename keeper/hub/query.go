@@ -130,20 +130,54 @@ func (h *Hub) FindJSON(ctx context.Context, q Query) (docs []jsontext.Value, tok
 	return docs, token, err
 }
 
-// candidates are the first n rows in order after a place.
-func (h *Hub) candidates(p *predicate, field string, desc bool, n int, after *place) []place {
+// candidates are the first n rows in order after a place, of these rows if
+// there are any.
+func (h *Hub) candidates(p *predicate, rows []int, field string, desc bool, n int, after *place) []place {
 	h.index.mu.RLock()
 	defer h.index.mu.RUnlock()
 	o, _ := h.index.orderBy(field, desc)
+	if rows != nil {
+		return h.index.look(p).topOf(rows, o, n, after)
+	}
 	return h.index.look(p).top(o, n, after)
+}
+
+// byID are the rows that can be meant where the question names their Ids; nil where it does not.
+func byID(tx *db.Tx, p *predicate) (rows []int, err error) {
+	for _, t := range p.tests {
+		if x := t.texts; t.attribute.name != "Id" || len(x.equals) == 0 || len(x.equals) > chunk || len(x.prefixes) > 0 {
+			continue
+		}
+		var ids []any
+		for _, id := range t.texts.equals {
+			if storable(id) {
+				ids = append(ids, id)
+			}
+		}
+		rows = []int{}
+		if len(ids) == 0 {
+			return rows, nil
+		}
+		return rows, tx.Each(func(scan db.Scan) error {
+			var seq int
+			err := scan(&seq)
+			rows = append(rows, seq-1)
+			return err
+		}, "SELECT seq FROM hub_findings WHERE id IN ("+marks(len(ids))+")", ids...)
+	}
+	return nil, nil
 }
 
 // findIndexed answers from the index, and asks the findings themselves
 // whether they are meant: they say what the index does not know.
 func (h *Hub) findIndexed(tx *db.Tx, p *predicate, field string, desc bool, at cursor, limit int) (found []jsontext.Value, token string, err error) {
 	after, n := at.Place, limit+1
+	rows, err := byID(tx, p)
+	if err != nil {
+		return nil, "", err
+	}
 	for {
-		places := h.candidates(p, field, desc, n, after)
+		places := h.candidates(p, rows, field, desc, n, after)
 		for part := range slices.Chunk(places, max(limit+1, chunk)) {
 			docs, err := readDocs(tx, part)
 			if err != nil {
