@@ -202,3 +202,47 @@ func FuzzOpen(f *testing.F) {
 		}
 	})
 }
+
+// A signature holds for its text, its purpose and its key alone, and stays good when a newer key is added.
+func TestSign(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "root.key")
+	s := opened(t, file)
+	signature, err := s.Sign("audit", []byte("text"))
+	if err != nil || s.Signed("audit", []byte("text"), signature) != nil {
+		t.Fatalf("got %q, %v", signature, err)
+	}
+	other := opened(t, filepath.Join(t.TempDir(), "root.key"))
+	for _, c := range []struct {
+		sealer                   *seal.Sealer
+		purpose, text, signature string
+		want                     seal.Failure
+	}{
+		{s, "audit", "texts", signature, seal.Changed},
+		{s, "other", "text", signature, seal.Changed},
+		{s, "audit", "text", signature[:len(signature)-1], seal.Changed},
+		{s, "audit", "text", "", seal.Malformed},
+		{s, "audit", "text", "h1.x", seal.Malformed},
+		{other, "audit", "text", signature, seal.UnknownKey},
+	} {
+		if err := c.sealer.Signed(c.purpose, []byte(c.text), c.signature); !errors.Is(err, c.want) {
+			t.Errorf("%s %s %s: got %v, want %v", c.purpose, c.text, c.signature, err, c.want)
+		}
+	}
+	old, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fresh := filepath.Join(t.TempDir(), "root.key")
+	opened(t, fresh)
+	added, err := os.ReadFile(fresh)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, append(old, added...), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	both := opened(t, file)
+	if err := both.Signed("audit", []byte("text"), signature); err != nil {
+		t.Errorf("after a newer key: %v", err)
+	}
+}

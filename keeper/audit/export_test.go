@@ -1,0 +1,6 @@
+package audit
+
+import "context"
+
+// Tidy is what Run does once an hour.
+func Tidy(t *Trail, ctx context.Context) error { return t.tidy(ctx) }
