@@ -14,6 +14,8 @@ import (
 	"runtime/debug"
 	"strings"
 
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/haechi-dev/haechi/base/sigv4"
 	"github.com/haechi-dev/haechi/lang/iam"
 	"github.com/haechi-dev/haechi/word/fault"
@@ -62,6 +64,11 @@ type exchange struct {
 	key      string // access key id, as claimed
 	service  *Service
 	protocol Protocol // guessed until the service is known
+
+	asked   []iam.Request // of the gate
+	refused bool
+	input   []byte // checked
+	output  any
 }
 
 // ServeHTTP authenticates a call, finds its operation, reads its input, asks
@@ -70,23 +77,45 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := &exchange{Handler: h, r: r, protocol: guess(r)}
 	x.call = Call{RequestID: newID(), Time: h.cfg.Now(), SourceIP: h.cfg.SourceIP(r), UserAgent: r.UserAgent(), TLS: r.TLS != nil}
 	a, failed := x.answer(r.Context())
-	heard := Heard{Key: x.key}
 	if failed != nil {
-		var m *Model
-		if x.service != nil {
-			m = x.service.Model
-		}
-		a = failure(x.protocol, m, failed, x.call.RequestID)
-		heard.Code, heard.Reason = failed.Code, failed.Message
-		if x.protocol == Query && failed.query != "" {
-			heard.Code = failed.query
+		a = x.failure(failed)
+	}
+	if h.cfg.Heard != nil {
+		if err := h.cfg.Heard(r.Context(), x.heard(a, failed)); err != nil {
+			a = x.failure(x.broken("keeping a record of a call", fault.Unavailable.Wrap(err)))
 		}
 	}
 	a.send(w, r, x.call.RequestID)
-	if h.cfg.Heard != nil {
-		heard.Call, heard.Status = x.call, a.status
-		h.cfg.Heard(r.Context(), heard)
+}
+
+func (x *exchange) failure(failed *Error) *answer {
+	var m *Model
+	if x.service != nil {
+		m = x.service.Model
 	}
+	return failure(x.protocol, m, failed, x.call.RequestID)
+}
+
+// heard is what is told of the call, and of what comes of it.
+func (x *exchange) heard(a *answer, failed *Error) Heard {
+	told := Heard{Call: x.call, Key: x.key, Asked: x.asked, Status: a.status, Refused: x.refused, Input: x.input, Action: x.call.prefix + ":" + x.call.Operation}
+	if x.call.prefix == "" {
+		told.Action = x.call.Service + ":" + x.call.Operation
+	}
+	if failed != nil {
+		told.Code, told.Reason = failed.Code, failed.Message
+		if x.protocol == Query && failed.query != "" {
+			told.Code = failed.query
+		}
+	}
+	told.Output = func() jsontext.Value {
+		text, err := json.Marshal(x.output, json.Deterministic(true), jsontext.AllowInvalidUTF8(true))
+		if x.output == nil || err != nil {
+			return nil
+		}
+		return text
+	}
+	return told
 }
 
 func (x *exchange) answer(ctx context.Context) (*answer, *Error) {
@@ -102,6 +131,7 @@ func (x *exchange) answer(ctx context.Context) (*answer, *Error) {
 		failed = refused(err)
 	}
 	if failed != nil {
+		x.refused = failed.status == http.StatusUnauthorized || failed.status == http.StatusForbidden
 		return nil, failed
 	}
 	if x.service == nil {
@@ -115,6 +145,7 @@ func (x *exchange) answer(ctx context.Context) (*answer, *Error) {
 		return nil, failed
 	}
 	if claim == nil && !x.service.Model.Operations[x.call.Operation].Open {
+		x.refused = true
 		return nil, missing()
 	}
 	return x.perform(ctx, input)
@@ -280,6 +311,7 @@ func (x *exchange) perform(ctx context.Context, input []byte) (a *answer, failed
 		}
 		return nil, failed
 	}
+	x.output = out
 	if a, err = success(s.Model, name, out, x.call.RequestID, x.cfg.Limits); err != nil {
 		return nil, x.broken("writing the answer", err)
 	}
@@ -301,6 +333,7 @@ func (x *exchange) read(o Operation, input []byte) (any, *Error) {
 		return nil, x.service.translate(x.call.Operation,
 			fault.Invalid.Errorf("%d validation error%s detected: %s", n, plural, strings.Join(w.problems, "; ")))
 	}
+	x.input = checked
 	in, err := o.decode(checked)
 	if err != nil {
 		return nil, unreadable(err.Error())
@@ -327,11 +360,13 @@ func (x *exchange) allowed(ctx context.Context, o Operation, in any) *Error {
 			return x.broken("asking the gate", errors.New("the operation asks for another principal"))
 		}
 	}
+	x.asked = asked
 	err := x.cfg.Gate.Allow(ctx, x.call.known(asked)...)
 	switch {
 	case err == nil:
 		return nil
 	case errors.Is(err, fault.Denied):
+		x.refused = true
 		return denied(err.Error())
 	}
 	return x.broken("asking the gate", err)

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/haechi-dev/haechi/base/seal"
 	"github.com/haechi-dev/haechi/base/sigv4"
 	"github.com/haechi-dev/haechi/lang/iam"
@@ -50,17 +51,23 @@ type Config struct {
 	// SourceIP is the address a call comes from, or nil for the connection's:
 	// whoever trusts proxies knows better.
 	SourceIP func(*http.Request) string
-	// Heard, if not nil, is told of every call after it was answered.
-	Heard func(context.Context, Heard)
+	// Heard, if not nil, is told of every call before the caller gets the
+	// answer. Where it fails, the caller is told that the service is unavailable.
+	Heard func(context.Context, Heard) error
 }
 
 // Heard is one call and what came of it.
 type Heard struct {
-	Call   Call   // as far as it was understood
-	Key    string // access key id, as claimed
-	Status int
-	Code   string // of the error, or ""
-	Reason string // the error's message, as the caller got it
+	Call    Call   // as far as it was understood
+	Key     string // access key id, as claimed
+	Action  string // prefix:Operation, as IAM would say it
+	Asked   []iam.Request
+	Status  int
+	Code    string         // of the error, or ""
+	Reason  string         // the error's message, as the caller got it
+	Refused bool           // the caller is not known, or may not
+	Input   jsontext.Value // secrets and all: whoever keeps it hides them
+	Output  func() jsontext.Value
 }
 
 // A Handler answers calls of AWS's protocols.

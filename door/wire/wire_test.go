@@ -258,7 +258,7 @@ func problem(t testing.TB, response *http.Response, body []byte) (code, message 
 func TestRefusals(t *testing.T) {
 	var got string
 	var heard []wire.Heard
-	s := wiretest.Serve(t, wiretest.Options{Deny: func(r iam.Request) bool { return r.Context["aws:useragent"][0] == "denied" }, Heard: func(_ context.Context, h wire.Heard) { heard = append(heard, h) }},
+	s := wiretest.Serve(t, wiretest.Options{Deny: func(r iam.Request) bool { return r.Context["aws:useragent"][0] == "denied" }, Heard: func(_ context.Context, h wire.Heard) error { heard = append(heard, h); return nil }},
 		service(t, "securityhub", map[string]wire.Operation{"GetFindings": echo(&got)}),
 		service(t, "events", map[string]wire.Operation{"ListRules": echo(&got)}),
 		service(t, "sts", map[string]wire.Operation{"AssumeRole": echo(&got)}))

@@ -281,7 +281,7 @@ func TestRecordedCalls(t *testing.T) {
 			t.Fatal(err)
 		}
 		var heard wire.Heard
-		handler, err := wire.New(wire.Config{Keys: recordedKeys{}, Gate: everybody{}, Services: []wire.Service{s}, Now: func() time.Time { return at }, Heard: func(_ context.Context, h wire.Heard) { heard = h }})
+		handler, err := wire.New(wire.Config{Keys: recordedKeys{}, Gate: everybody{}, Services: []wire.Service{s}, Now: func() time.Time { return at }, Heard: func(_ context.Context, h wire.Heard) error { heard = h; return nil }})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -89,7 +89,7 @@ type Options struct {
 	Now    func() time.Time
 	Deny   func(iam.Request) bool
 	Limits wire.Limits
-	Heard  func(context.Context, wire.Heard)
+	Heard  func(context.Context, wire.Heard) error
 }
 
 // Serve starts a server for the length of the test.
