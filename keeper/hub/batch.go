@@ -61,6 +61,9 @@ type batch struct {
 	events   []event.Event
 	trend    map[trendKey]*trendCount
 	presence []presenceRow
+
+	claims    []*row        // what they say is new, or said in another way; see tieClaims
+	unclaimed map[*row]bool // of these, those that said something before
 }
 
 type historyRow struct {
@@ -186,6 +189,7 @@ func (b *batch) put(r *row, f finding.Finding, doc []byte, c cause, quiet bool) 
 		}
 		b.events = append(b.events, imported(&f, doc))
 	}
+	b.claimed(r, &f)
 	if r.isNew() {
 		r.born = b.at.UnixMicro()
 	}
@@ -230,6 +234,9 @@ func (b *batch) flush() error {
 		}
 	}
 	if err := b.storePresence(); err != nil {
+		return err
+	}
+	if err := b.tieClaims(); err != nil {
 		return err
 	}
 	return b.hub.bus.Publish(b.tx, b.events...)

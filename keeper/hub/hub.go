@@ -71,6 +71,7 @@ func (h *Hub) Run(ctx context.Context) error {
 	var both sync.WaitGroup
 	defer both.Wait()
 	both.Go(func() { h.follow(ctx) })
+	both.Go(func() { h.tieStored(ctx) })
 	for ctx.Err() == nil {
 		next, err := h.Expire(ctx)
 		if err != nil && ctx.Err() == nil {

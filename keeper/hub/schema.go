@@ -37,5 +37,13 @@ CREATE TABLE hub_products (arn TEXT PRIMARY KEY, at BIGINT NOT NULL);
 CREATE TABLE hub_standards (arn TEXT PRIMARY KEY, at BIGINT NOT NULL);
 CREATE TABLE hub_controls (standard TEXT NOT NULL, control TEXT NOT NULL, status TEXT NOT NULL, reason TEXT NOT NULL, at BIGINT NOT NULL, PRIMARY KEY (standard, control));
 CREATE TABLE hub_parameters (control TEXT PRIMARY KEY, doc TEXT NOT NULL, reason TEXT NOT NULL, at BIGINT NOT NULL);
-CREATE TABLE hub_tags (arn TEXT NOT NULL, name TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY (arn, name))`}}
+CREATE TABLE hub_tags (arn TEXT NOT NULL, name TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY (arn, name))`, `
+CREATE TABLE hub_marks (mark BIGINT NOT NULL, finding BIGINT NOT NULL, claim TEXT NOT NULL, PRIMARY KEY (mark, finding, claim));
+CREATE INDEX hub_marks_by_finding ON hub_marks (finding);
+CREATE TABLE hub_ties (finding BIGINT NOT NULL, claim TEXT NOT NULL, problem BIGINT NOT NULL, kind TEXT NOT NULL, reason TEXT NOT NULL, other BIGINT NOT NULL, who TEXT NOT NULL, at BIGINT NOT NULL,
+	PRIMARY KEY (finding, claim));
+CREATE INDEX hub_ties_by_problem ON hub_ties (problem);
+CREATE TABLE hub_untied (finding BIGINT NOT NULL, claim TEXT NOT NULL, who TEXT NOT NULL, why TEXT NOT NULL, at BIGINT NOT NULL, PRIMARY KEY (finding, claim));
+INSERT INTO hub_counters (name, value) SELECT 'unclaimed', value FROM hub_counters WHERE name = 'seq';
+INSERT INTO hub_counters (name, value) VALUES ('problem', 0)`}}
 }
