@@ -49,11 +49,14 @@ type Config struct {
 	Secrets Secrets
 	// Keep keeps what a push leaves behind: the findings of an override. A push
 	// whose findings cannot be kept is refused.
-	Keep  func(ctx context.Context, scan finding.Scan, findings ...finding.Finding) error
-	Maker finding.Maker
-	Hooks string // a folder for the hooks, written anew by New; nobody else may write there
-	Log   *slog.Logger
-	Now   func() time.Time
+	Keep func(ctx context.Context, scan finding.Scan, findings ...finding.Finding) error
+	// Pushed, if not nil, is told of every push before its refs move, and of every
+	// one that was refused. Where it fails, the push is refused.
+	Pushed func(ctx context.Context, p Pushed) error
+	Maker  finding.Maker
+	Hooks  string // a folder for the hooks, written anew by New; nobody else may write there
+	Log    *slog.Logger
+	Now    func() time.Time
 
 	CreateOnPush bool          // a push to a repository that is not there makes it, if the caller may
 	MaxPush      int64         // bytes of one push; 2 GiB
@@ -61,6 +64,13 @@ type Config struct {
 	MaxTime      time.Duration // of one request; 1 hour
 	MaxAtOnce    int           // requests that run git; 64
 	Override     time.Duration // how long an override is good for; 30 days
+}
+
+// Pushed is a push that is about to be taken, or was refused.
+type Pushed struct {
+	Repository string
+	Updates    []source.Update
+	Refused    error // why, or nil
 }
 
 // Door answers below Prefix. It is safe for concurrent use.

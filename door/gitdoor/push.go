@@ -104,7 +104,15 @@ func guard(do func() error) (err error) {
 func (t *talk) decide(ctx context.Context, q question, say func(string) error) error {
 	switch q.hook {
 	case preReceive:
-		return t.before(ctx, q, say)
+		err := t.before(ctx, q, say)
+		if t.door.config.Pushed == nil {
+			return err
+		}
+		kept := t.door.config.Pushed(ctx, Pushed{Repository: t.call.repository, Updates: q.updates, Refused: err})
+		if err == nil && kept != nil {
+			return fmt.Errorf("keeping a record of the push: %w", kept)
+		}
+		return err
 	case postReceive:
 		var moved []string
 		for _, u := range q.updates {
