@@ -1,8 +1,10 @@
 // Package access knows who is asking, and is the one place that says whether they may.
 //
-// Its users are IAM users: they have access keys (sealed, since SigV4 needs the
-// secret back), a console password, tokens for git and for log senders (kept as
-// hashes), and policies. Every door asks here twice: who is it, and may they.
+// Its users, groups, roles and policies are IAM's. Users have access keys (sealed,
+// since SigV4 needs the secret back), a console password and a second factor, and
+// tokens for git and for log senders (kept as hashes); roles are assumed for a
+// while, by those whom their trust policy names. Every door asks here twice: who
+// is it, and may they.
 package access
 
 import (
@@ -10,9 +12,10 @@ import (
 	"crypto/rand"
 	"encoding/base32"
 	"encoding/base64"
-	"fmt"
 	"log/slog"
+	"net/http"
 	"regexp"
+	"strings"
 	"sync"
 	"time"
 
@@ -27,6 +30,7 @@ type Config struct {
 	DB      *db.DB // its tables must include Schema
 	Sealer  *seal.Sealer
 	Account string           // 12 digits
+	HTTP    *http.Client     // fetches the keys of OpenID Connect providers; nil: only those that were given are used
 	Folder  string           // the data folder, where FirstFile lies; or ""
 	Now     func() time.Time // time.Now
 	Log     *slog.Logger     // slog.Default
@@ -36,10 +40,20 @@ type Config struct {
 type Access struct {
 	config Config
 
-	mu     sync.Mutex
-	known  *people              // as of the last look at the database
-	looked time.Time            // when that was
-	used   map[string]time.Time // access keys, since the last flush
+	compiled compiled
+
+	mu       sync.Mutex
+	have     *Directory           // as of the last look at the database
+	looked   time.Time            // when that was
+	used     map[string]use       // access keys and roles (by ARN), since the last flush
+	sessions map[string]*Session  // by token: opening one again would take longer
+	fetches  map[string]time.Time // providers' keys, when they were last asked for
+}
+
+// use is when, for which service and where something was used last.
+type use struct {
+	at              time.Time
+	service, region string
 }
 
 // New is the access of one installation.
@@ -50,7 +64,7 @@ func New(c Config) *Access {
 	if c.Log == nil {
 		c.Log = slog.Default()
 	}
-	return &Access{config: c, used: map[string]time.Time{}}
+	return &Access{config: c, used: map[string]use{}, sessions: map[string]*Session{}, fetches: map[string]time.Time{}}
 }
 
 // Schema is access's tables.
@@ -64,104 +78,17 @@ CREATE TABLE access_keys (id TEXT PRIMARY KEY, user_name TEXT NOT NULL, secret T
 CREATE INDEX access_keys_by_user ON access_keys (user_name);
 CREATE TABLE access_tokens (hash TEXT PRIMARY KEY, id TEXT NOT NULL, user_name TEXT NOT NULL, purpose TEXT NOT NULL, created BIGINT NOT NULL);
 CREATE TABLE access_sessions (hash TEXT PRIMARY KEY, user_name TEXT NOT NULL, created BIGINT NOT NULL, seen BIGINT NOT NULL);
-CREATE TABLE access_links (hash TEXT PRIMARY KEY, user_name TEXT NOT NULL, until BIGINT NOT NULL)`}}
+CREATE TABLE access_links (hash TEXT PRIMARY KEY, user_name TEXT NOT NULL, until BIGINT NOT NULL)`, `
+CREATE TABLE access_things (kind TEXT NOT NULL, folded TEXT NOT NULL, name TEXT NOT NULL, doc TEXT NOT NULL, PRIMARY KEY (kind, folded));
+ALTER TABLE access_users ADD COLUMN doc TEXT NOT NULL DEFAULT '';
+ALTER TABLE access_keys ADD COLUMN used_service TEXT NOT NULL DEFAULT '';
+ALTER TABLE access_keys ADD COLUMN used_region TEXT NOT NULL DEFAULT '';
+ALTER TABLE access_sessions ADD COLUMN held TEXT NOT NULL DEFAULT '';
+CREATE TABLE access_challenges (hash TEXT PRIMARY KEY, user_name TEXT NOT NULL, until BIGINT NOT NULL);
+CREATE TABLE access_uses (arn TEXT PRIMARY KEY, used BIGINT NOT NULL, region TEXT NOT NULL)`}}
 }
 
 var userName = regexp.MustCompile(`^[\w+=,.@-]{1,64}$`) // IAM's
-
-// people is everybody, and what they may do.
-type people struct {
-	rev   int64
-	users map[string]*person
-	keys  map[string]key
-}
-
-type person struct {
-	principal iam.Principal
-	policies  []*iam.Policy
-}
-
-type key struct {
-	user   string
-	sealed string
-	active bool
-}
-
-// fresh is how long what another node changed may go unnoticed here.
-const fresh = time.Second
-
-// people is everybody as the database has them, at most fresh ago.
-func (a *Access) people(ctx context.Context) (*people, error) {
-	a.mu.Lock()
-	known, looked := a.known, a.looked
-	a.mu.Unlock()
-	now := a.config.Now()
-	if known != nil && now.Sub(looked) < fresh && now.Sub(looked) >= 0 {
-		return known, nil
-	}
-	var got *people
-	err := a.config.DB.Read(ctx, func(tx *db.Tx) error {
-		rev, err := db.One(tx, db.Value[int64], "SELECT rev FROM access_clock WHERE id = 1")
-		if err != nil {
-			return err
-		}
-		if got = known; known != nil && known.rev == rev {
-			return nil
-		}
-		got, err = a.load(tx, rev)
-		return err
-	})
-	if err != nil {
-		return nil, fmt.Errorf("looking up who is who: %w", err)
-	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.known == nil || a.known.rev <= got.rev {
-		a.known, a.looked = got, now
-	}
-	return got, nil
-}
-
-func (a *Access) load(tx *db.Tx, rev int64) (*people, error) {
-	p := &people{rev: rev, users: map[string]*person{}, keys: map[string]key{}}
-	err := tx.Each(func(scan db.Scan) error {
-		var name, id string
-		if err := scan(&name, &id); err != nil {
-			return err
-		}
-		p.users[name] = &person{principal: iam.Principal{ARN: a.UserARN(name), Account: a.config.Account, ID: id, Type: "User", Name: name}}
-		return nil
-	}, "SELECT name, id FROM access_users")
-	if err != nil {
-		return nil, err
-	}
-	managed, err := managedPolicies()
-	if err != nil {
-		return nil, err
-	}
-	err = tx.Each(func(scan db.Scan) error {
-		var user, policy string
-		if err := scan(&user, &policy); err != nil {
-			return err
-		}
-		if who, m := p.users[user], managed[policy]; who != nil && m != nil {
-			who.policies = append(who.policies, m)
-		}
-		return nil
-	}, "SELECT user_name, policy FROM access_policies ORDER BY user_name, policy")
-	if err != nil {
-		return nil, err
-	}
-	return p, tx.Each(func(scan db.Scan) error {
-		var id string
-		var k key
-		var active int64
-		err := scan(&id, &k.user, &k.sealed, &active)
-		k.active = active == 1
-		p.keys[id] = k
-		return err
-	}, "SELECT id, user_name, secret, active FROM access_keys")
-}
 
 // change is a write after which everybody is looked up anew.
 func (a *Access) change(ctx context.Context, f func(*db.Tx) error) error {
@@ -179,70 +106,76 @@ func (a *Access) change(ctx context.Context, f func(*db.Tx) error) error {
 	})
 }
 
-// UserARN is the ARN of a user of this account.
+// UserARN is the ARN of a user of this account, as it would be if there is none of that name.
 func (a *Access) UserARN(name string) string {
-	return "arn:aws:iam::" + a.config.Account + ":user/" + name
+	d, err := a.known(context.Background())
+	if err != nil {
+		return "arn:aws:iam::" + a.config.Account + ":user/" + name
+	}
+	return d.OwnerARN(UserNamed(name))
 }
 
-// Secret is the secret of an access key and who has it; a key that is unknown
-// or off is fault.NotFound. There are no session tokens yet.
+// Secret is the secret of an access key and who has it. A key that is unknown
+// or off, one that temporary credentials do not go with, and those of a role
+// that is gone are fault.NotFound; those that have expired fault.Unauthenticated.
 func (a *Access) Secret(ctx context.Context, id, token string) (seal.Secret, iam.Principal, error) {
-	p, err := a.people(ctx)
+	d, err := a.known(ctx)
 	if err != nil {
 		return "", iam.Principal{}, err
 	}
-	k, ok := p.keys[id]
-	who := p.users[k.user]
-	if !ok || !k.active || who == nil || token != "" {
+	if token != "" {
+		s, err := a.open(id, token)
+		if err != nil {
+			return "", iam.Principal{}, err
+		}
+		who, err := d.principal(s)
+		if err == nil && a.config.Now().After(s.Expires) {
+			err = fault.Unauthenticated.Errorf("the session is over")
+		}
+		return s.Secret, who, err
+	}
+	k, ok := d.keys[id]
+	if !ok || !k.active || d.users[k.user] == nil {
 		return "", iam.Principal{}, fault.NotFound.Errorf("no such access key")
 	}
 	secret, err := a.config.Sealer.Open(keyRow(id), k.sealed)
 	if err != nil {
 		return "", iam.Principal{}, err
 	}
+	a.Used(id, "", "")
+	return secret, d.user(k.user), nil
+}
+
+// Used notes that an access key or a role (by its ARN) was used now; service
+// and region where they are known.
+func (a *Access) Used(id, service, region string) {
 	a.mu.Lock()
-	a.used[id] = a.config.Now()
-	a.mu.Unlock()
-	return secret, who.principal, nil
+	defer a.mu.Unlock()
+	u := a.used[id]
+	u.at = a.config.Now()
+	if service != "" {
+		u.service, u.region = service, region
+	}
+	a.used[id] = u
 }
 
 func keyRow(id string) seal.Row { return seal.Row{Table: "access_keys", ID: id, Column: "secret"} }
 
+func (d *Directory) user(name string) iam.Principal {
+	u := d.users[name]
+	return iam.Principal{ARN: u.ARN, Account: d.Account, ID: u.ID, Type: "User", Name: name}
+}
+
 // Principal is a user by name.
 func (a *Access) Principal(ctx context.Context, user string) (iam.Principal, error) {
-	p, err := a.people(ctx)
+	d, err := a.known(ctx)
 	if err != nil {
 		return iam.Principal{}, err
 	}
-	if who := p.users[user]; who != nil {
-		return who.principal, nil
+	if d.users[user] != nil {
+		return d.user(user), nil
 	}
 	return iam.Principal{}, fault.NotFound.Errorf("no user %q", user)
-}
-
-// Allow is nil if the policies of whoever asks allow every request, and
-// fault.Denied in AWS's words if they do not allow one.
-func (a *Access) Allow(ctx context.Context, requests ...iam.Request) error {
-	p, err := a.people(ctx)
-	if err != nil {
-		return err
-	}
-	if len(requests) == 0 {
-		return fault.Denied.Errorf("nothing was asked, so nothing is allowed")
-	}
-	for _, r := range requests {
-		var policies []*iam.Policy
-		if who := p.users[r.Principal.Name]; who != nil && who.principal.ARN == r.Principal.ARN && r.Principal.ARN != "" {
-			policies = who.policies
-		}
-		if r.Principal.ARN == "" {
-			r.Principal.ARN = "anonymous"
-		}
-		if err := iam.Decide(r.Known(), policies...).Err(r); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // Run writes down when keys were last used and forgets what is over, once a
@@ -267,14 +200,17 @@ func (a *Access) Run(ctx context.Context) error {
 func (a *Access) tidy(ctx context.Context) error {
 	a.mu.Lock()
 	used := a.used
-	a.used = map[string]time.Time{}
+	a.used = map[string]use{}
 	a.mu.Unlock()
 	now := a.config.Now()
 	err := a.config.DB.Write(ctx, func(tx *db.Tx) error {
-		for id, at := range used {
-			if _, err := tx.Exec("UPDATE access_keys SET used = ? WHERE id = ? AND used < ?", at.UnixMicro(), id, at.UnixMicro()); err != nil {
+		for id, u := range used {
+			if err := u.write(tx, id); err != nil {
 				return err
 			}
+		}
+		if _, err := tx.Exec("DELETE FROM access_challenges WHERE until < ?", now.UnixMicro()); err != nil {
+			return err
 		}
 		if _, err := tx.Exec("DELETE FROM access_sessions WHERE seen < ? OR created < ?", now.Add(-idle).UnixMicro(), now.Add(-absolute).UnixMicro()); err != nil {
 			return err
@@ -286,6 +222,19 @@ func (a *Access) tidy(ctx context.Context) error {
 		return err
 	}
 	return a.dropFirst(ctx)
+}
+
+func (u use) write(tx *db.Tx, id string) error {
+	at := u.at.UnixMicro()
+	if strings.HasPrefix(id, "arn:") {
+		_, err := tx.Exec("INSERT INTO access_uses (arn, used, region) VALUES (?, ?, ?) ON CONFLICT (arn) DO UPDATE SET used = excluded.used, region = excluded.region", id, at, u.region)
+		return err
+	}
+	if _, err := tx.Exec("UPDATE access_keys SET used = ? WHERE id = ? AND used < ?", at, id, at); err != nil || u.service == "" {
+		return err
+	}
+	_, err := tx.Exec("UPDATE access_keys SET used_service = ?, used_region = ? WHERE id = ?", u.service, u.region, id)
+	return err
 }
 
 // newID is an identifier as IAM makes them: a prefix and 16 letters and digits.

@@ -166,7 +166,8 @@ func TestAllow(t *testing.T) {
 			{"dev", update, status("NOTIFIED"), true},
 			{"dev", update, status("SUPPRESSED"), false},
 			{"dev", update, nil, true},
-			{"new", "sts:GetCallerIdentity", nil, false},
+			{"new", "sts:GetCallerIdentity", nil, true}, // as AWS has it: who one is, everybody may ask
+			{"new", "securityhub:GetFindings", nil, false},
 		} {
 			who, err := h.Principal(ctx, c.user)
 			must(t, err)
@@ -184,9 +185,9 @@ func TestAllow(t *testing.T) {
 		kind(t, "one of two", h.Allow(ctx, read, iam.Request{Action: "x:y", Resource: "*"}), fault.Denied)
 		must(t, h.Attach(ctx, "new", access.SecurityAudit))
 		who, _ := h.Principal(ctx, "new")
-		must(t, h.Allow(ctx, iam.Request{Principal: who, Action: "sts:GetCallerIdentity", Resource: "*"}))
+		must(t, h.Allow(ctx, iam.Request{Principal: who, Action: "securityhub:GetFindings", Resource: "*"}))
 		must(t, h.Detach(ctx, "new", access.SecurityAudit))
-		kind(t, "taken away", h.Allow(ctx, iam.Request{Principal: who, Action: "sts:GetCallerIdentity", Resource: "*"}), fault.Denied)
+		kind(t, "taken away", h.Allow(ctx, iam.Request{Principal: who, Action: "securityhub:GetFindings", Resource: "*"}), fault.Denied)
 	})
 }
 

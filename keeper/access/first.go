@@ -118,13 +118,7 @@ func (a *Access) Reset(ctx context.Context, folder string) (Credentials, error) 
 				return err
 			}
 		}
-		for _, table := range []string{"access_keys", "access_tokens", "access_sessions", "access_links", "access_policies"} {
-			if _, err := tx.Exec("DELETE FROM "+table+" WHERE user_name = ?", AdminUser); err != nil {
-				return err
-			}
-		}
-		_, err := tx.Exec("DELETE FROM access_users WHERE name = ?", AdminUser)
-		return err
+		return dropUser(tx, AdminUser)
 	})
 	if err != nil {
 		return c, err
@@ -134,11 +128,11 @@ func (a *Access) Reset(ctx context.Context, folder string) (Credentials, error) 
 
 // lost are the access keys that the root key does not open.
 func (a *Access) lost(ctx context.Context) (ids []string, err error) {
-	p, err := a.people(ctx)
+	d, err := a.Directory(ctx)
 	if err != nil {
 		return nil, err
 	}
-	for id, k := range p.keys {
+	for id, k := range d.keys {
 		if _, err := a.config.Sealer.Open(keyRow(id), k.sealed); err != nil {
 			ids = append(ids, id)
 		}

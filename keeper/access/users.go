@@ -2,15 +2,12 @@ package access
 
 import (
 	"context"
-	"crypto/subtle"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/haechi-dev/haechi/base/db"
-	"github.com/haechi-dev/haechi/base/seal"
-	"github.com/haechi-dev/haechi/lang/iam"
 	"github.com/haechi-dev/haechi/word/diag"
 	"github.com/haechi-dev/haechi/word/fault"
 )
@@ -21,11 +18,19 @@ type User struct {
 	ID       string // AIDA…
 	ARN      string
 	Created  time.Time
-	Policies []string // names of managed policies
+	Policies []string // managed policies: names of those that come with Haechi, ARNs of others
+	Groups   []string // by name
 	Password bool     // may sign in to the console
 	Locked   time.Time
+	SignedIn time.Time // last, with a password; zero if never
+	Device   string    // serial number of the MFA device that is enabled, or ""
 	Keys     []Key
 	Tokens   []Token
+	Holder
+
+	PasswordSet time.Time // zero if it was before this was noted, or never
+	MustChange  bool      // the password, at the next sign-in
+	Recovery    int       // codes that are left, each good once
 }
 
 // Key is an access key without its secret.
@@ -35,6 +40,8 @@ type Key struct {
 	Active  bool
 	Created time.Time
 	Used    time.Time // zero if never
+	Service string    // it was used for last, or ""
+	Region  string
 }
 
 // Token is a credential for one purpose, without its value.
@@ -55,198 +62,234 @@ const (
 
 // CreateUser makes a user with the managed policies named.
 func (a *Access) CreateUser(ctx context.Context, name string, policies ...string) error {
-	if !userName.MatchString(name) {
-		return fault.Invalid.Errorf("a user's name is 1 to 64 letters, digits and _+=,.@-, not %q", name)
+	return a.AddUser(ctx, name, Holder{Attached: policies})
+}
+
+// AddUser is CreateUser for one who holds more than policies.
+func (a *Access) AddUser(ctx context.Context, name string, h Holder) error {
+	if err := named("user", name, &h.Path); err != nil {
+		return err
 	}
 	return a.change(ctx, func(tx *db.Tx) error {
-		n, err := tx.Exec("INSERT INTO access_users (name, id, created, password, failures, locked_until, signed_in) VALUES (?, ?, ?, '', 0, 0, 0) ON CONFLICT (name) DO NOTHING", name, newID("AIDA"), a.config.Now().UnixMicro())
-		if err != nil {
+		if err := unlike(tx, "", name); err != nil {
 			return err
 		}
-		if n == 0 {
-			return fault.Exists.Errorf("user %q exists already", name)
+		if _, err := tx.Exec("INSERT INTO access_users (name, id, created, password, failures, locked_until, signed_in, doc) VALUES (?, ?, ?, '', 0, 0, 0, '')", name, newID("AIDA"), a.now().UnixMicro()); err != nil {
+			return err
 		}
-		for _, p := range policies {
-			if err := attach(tx, name, p); err != nil {
-				return err
-			}
-		}
-		return nil
+		return editUser(tx, name, func(d *userDoc) error { return a.begins(tx, &d.Holder, h) })
 	})
 }
 
-func attach(tx *db.Tx, user, policy string) error {
-	policy = policyName(policy)
-	if !slices.Contains(Managed(), policy) {
-		return fault.NotFound.Errorf("no policy %q; there are %s", policy, strings.Join(Managed(), ", "))
+// unlike refuses a name that another than user has, but for case.
+func unlike(tx *db.Tx, user, name string) error {
+	names, err := db.All(tx, db.Value[string], "SELECT name FROM access_users ORDER BY name")
+	if err == nil && slices.ContainsFunc(names, func(n string) bool { return n != user && strings.EqualFold(n, name) }) {
+		return fault.Exists.Errorf("User with name %s already exists.", name)
 	}
-	_, err := tx.Exec("INSERT INTO access_policies (user_name, policy) VALUES (?, ?) ON CONFLICT (user_name, policy) DO NOTHING", user, policy)
 	return err
 }
 
-// policyName takes a name or the ARN of a managed policy.
-func policyName(text string) string { return text[strings.LastIndexByte(text, '/')+1:] }
+// begins is what somebody new holds, checked.
+func (a *Access) begins(tx *db.Tx, h *Holder, want Holder) (err error) {
+	h.Path = want.Path
+	if h.Tags, err = tagged(nil, want.Tags, nil); err != nil {
+		return err
+	}
+	if want.Boundary != "" {
+		if _, err := a.policyIn(tx, want.Boundary); err != nil {
+			return err
+		}
+		h.Boundary = policyARN(want.Boundary)
+	}
+	for _, p := range want.Attached {
+		if err := a.attach(tx, h, p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
 // Attach gives a user a managed policy, by name or ARN.
 func (a *Access) Attach(ctx context.Context, user, policy string) error {
-	return a.change(ctx, func(tx *db.Tx) error {
-		if err := a.must(tx, user); err != nil {
-			return err
-		}
-		return attach(tx, user, policy)
-	})
+	return a.AttachTo(ctx, UserNamed(user), policy)
 }
 
 // Detach takes a managed policy from a user. The last administrator stays one.
 func (a *Access) Detach(ctx context.Context, user, policy string) error {
+	return a.DetachFrom(ctx, UserNamed(user), policy)
+}
+
+// DeleteUser removes a user with all that is theirs. The last administrator stays.
+func (a *Access) DeleteUser(ctx context.Context, user string) error {
 	return a.change(ctx, func(tx *db.Tx) error {
-		n, err := tx.Exec("DELETE FROM access_policies WHERE user_name = ? AND policy = ?", user, policyName(policy))
+		if err := userIn(tx, user); err != nil {
+			return err
+		}
+		if err := dropUser(tx, user); err != nil {
+			return err
+		}
+		return somebodyIsLeft(tx)
+	})
+}
+
+// DeleteBareUser removes a user who has nothing any more, as IAM does; else it is fault.Conflict.
+func (a *Access) DeleteBareUser(ctx context.Context, user string) error {
+	return a.change(ctx, func(tx *db.Tx) error {
+		users, err := a.users(tx)
 		if err != nil {
 			return err
 		}
-		if n == 0 {
-			return fault.NotFound.Errorf("user %q has no policy %q", user, policy)
+		i := slices.IndexFunc(users, func(u User) bool { return u.Name == user })
+		if i < 0 {
+			return missing("user", user)
 		}
-		return somebodyIsLeft(tx)
-	})
-}
-
-// DeleteUser removes a user and all credentials. The last administrator stays.
-func (a *Access) DeleteUser(ctx context.Context, user string) error {
-	return a.change(ctx, func(tx *db.Tx) error {
-		if err := a.must(tx, user); err != nil {
+		groups, err := groupsOf(tx, user)
+		if err != nil {
 			return err
 		}
-		for _, table := range []string{"access_policies", "access_keys", "access_tokens", "access_sessions", "access_links"} {
-			if _, err := tx.Exec("DELETE FROM "+table+" WHERE user_name = ?", user); err != nil {
-				return err
+		devices, err := devicesOf(tx, user)
+		if err != nil {
+			return err
+		}
+		for _, c := range []struct {
+			has  bool
+			what string
+		}{
+			{len(users[i].Policies) > 0, "detach all policies"}, {len(users[i].Inline) > 0, "delete policies"}, {len(groups) > 0, "remove users from group"},
+			{users[i].Password, "delete login profile"}, {len(users[i].Keys) > 0, "delete access keys"}, {len(devices) > 0, "delete MFA device"},
+			{len(users[i].Tokens) > 0, "delete service specific credentials"},
+		} {
+			if c.has {
+				return fault.Conflict.Errorf("Cannot delete entity, must %s first.", c.what)
 			}
 		}
-		if _, err := tx.Exec("DELETE FROM access_users WHERE name = ?", user); err != nil {
-			return err
-		}
-		return somebodyIsLeft(tx)
+		return dropUser(tx, user)
 	})
 }
 
-func somebodyIsLeft(tx *db.Tx) error {
-	n, err := db.One(tx, db.Value[int64], "SELECT COUNT(*) FROM access_policies WHERE policy = ?", Administrator)
-	if err == nil && n == 0 {
-		return fault.Conflict.Errorf("nobody would be left with %s: give it to somebody else first", Administrator)
+func dropUser(tx *db.Tx, user string) error {
+	err := editGroups(tx, user, func(g *Group) { g.Members, _ = without(g.Members, user) })
+	if err != nil {
+		return err
+	}
+	if err := editDevices(tx, user, func(m *Device) { m.User, m.Enabled = "", time.Time{} }); err != nil {
+		return err
+	}
+	for _, table := range []string{"access_policies", "access_keys", "access_tokens", "access_sessions", "access_links", "access_challenges"} {
+		if _, err := tx.Exec("DELETE FROM "+table+" WHERE user_name = ?", user); err != nil {
+			return err
+		}
+	}
+	_, err = tx.Exec("DELETE FROM access_users WHERE name = ?", user)
+	return err
+}
+
+func groupsOf(tx *db.Tx, user string) (names []string, err error) {
+	groups, err := list[Group](tx, aGroup)
+	for _, g := range groups {
+		if slices.Contains(g.Members, user) {
+			names = append(names, g.Name)
+		}
+	}
+	return names, err
+}
+
+// editGroups changes the groups that a user is in.
+func editGroups(tx *db.Tx, user string, f func(*Group)) error {
+	groups, err := groupsOf(tx, user)
+	for _, g := range groups {
+		if err := edit(tx, aGroup, g, func(g *Group) error { f(g); return nil }); err != nil {
+			return err
+		}
 	}
 	return err
 }
 
-func (a *Access) must(tx *db.Tx, user string) error {
+// RenameUser gives a user another name, another path, or both; "" leaves it.
+// Sessions and temporary credentials of the old name end.
+func (a *Access) RenameUser(ctx context.Context, user, name, path string) error {
+	if name == "" {
+		name = user
+	}
+	return a.change(ctx, func(tx *db.Tx) error {
+		d, err := findUser(tx, user)
+		if err != nil {
+			return err
+		}
+		if path != "" {
+			d.Path = path
+		}
+		if err := named("user", name, &d.Path); err != nil {
+			return err
+		}
+		if err := unlike(tx, user, name); err != nil {
+			return err
+		}
+		if err := keepUser(tx, user, d); err != nil || name == user {
+			return err
+		}
+		return moveUser(tx, user, name)
+	})
+}
+
+func moveUser(tx *db.Tx, user, name string) error {
+	if _, err := tx.Exec("UPDATE access_users SET name = ? WHERE name = ?", name, user); err != nil {
+		return err
+	}
+	for _, table := range []string{"access_policies", "access_keys", "access_tokens"} {
+		if _, err := tx.Exec("UPDATE "+table+" SET user_name = ? WHERE user_name = ?", name, user); err != nil {
+			return err
+		}
+	}
+	for _, table := range []string{"access_sessions", "access_links", "access_challenges"} {
+		if _, err := tx.Exec("DELETE FROM "+table+" WHERE user_name = ?", user); err != nil {
+			return err
+		}
+	}
+	err := editGroups(tx, user, func(g *Group) { g.Members[slices.Index(g.Members, user)] = name })
+	if err != nil {
+		return err
+	}
+	return editDevices(tx, user, func(m *Device) { m.User = name })
+}
+
+// somebodyIsLeft refuses a change after which no user is an administrator, of
+// itself or by a group.
+func somebodyIsLeft(tx *db.Tx) error {
+	n, err := db.One(tx, db.Value[int64], "SELECT COUNT(*) FROM access_policies WHERE policy = ?", Administrator)
+	if err != nil || n > 0 {
+		return err
+	}
+	groups, err := list[Group](tx, aGroup)
+	if err != nil {
+		return err
+	}
+	for _, g := range groups {
+		if len(g.Members) > 0 && slices.Contains(g.Attached, policyARN(Administrator)) {
+			return nil
+		}
+	}
+	return fault.Conflict.Errorf("nobody would be left with %s: give it to somebody else first", Administrator)
+}
+
+func userIn(tx *db.Tx, user string) error {
 	names, err := db.All(tx, db.Value[string], "SELECT name FROM access_users ORDER BY name")
 	if err != nil || slices.Contains(names, user) {
 		return err
 	}
 	if hint := diag.DidYouMean(user, names); hint != "" {
-		return fault.NotFound.Errorf("no user %q: %s", user, hint)
+		return fault.NotFound.Errorf("The user with name %s cannot be found: %s", user, hint)
 	}
-	return fault.NotFound.Errorf("no user %q", user)
+	return missing("user", user)
 }
 
-// CreateKey makes an access key. Its secret is told this once.
-func (a *Access) CreateKey(ctx context.Context, user string) (id string, secret seal.Secret, err error) {
-	id, secret = newID("AKIA"), seal.Secret(newSecret())
-	return id, secret, a.PutKey(ctx, user, id, secret)
-}
-
-// PutKey gives a user an access key that was made elsewhere. A user has at most two.
-func (a *Access) PutKey(ctx context.Context, user, id string, secret seal.Secret) error {
-	if len(id) < 16 || len(id) > 128 || len(secret.Reveal()) < 16 || strings.ContainsFunc(id, func(r rune) bool { return r <= ' ' || r > '~' || r == '/' }) {
-		return fault.Invalid.Errorf("an access key has an id of 16 to 128 characters without slash and a secret of at least 16")
-	}
-	sealed, err := a.config.Sealer.Seal(keyRow(id), secret)
-	if err != nil {
-		return err
-	}
-	return a.change(ctx, func(tx *db.Tx) error {
-		if err := a.must(tx, user); err != nil {
-			return err
-		}
-		n, err := db.One(tx, db.Value[int64], "SELECT COUNT(*) FROM access_keys WHERE user_name = ?", user)
-		if err == nil && n >= 2 {
-			return fault.Limit.Errorf("user %q has two access keys: delete one first", user)
-		}
-		if err != nil {
-			return err
-		}
-		_, err = tx.Exec("INSERT INTO access_keys (id, user_name, secret, active, created, used) VALUES (?, ?, ?, 1, ?, 0)", id, user, sealed, a.config.Now().UnixMicro())
-		return err
-	})
-}
-
-// SetKey turns an access key on or off.
-func (a *Access) SetKey(ctx context.Context, user, id string, active bool) error {
-	on := 0
-	if active {
-		on = 1
-	}
-	return a.change(ctx, func(tx *db.Tx) error {
-		return one(tx, "access key", id, "UPDATE access_keys SET active = ? WHERE id = ? AND user_name = ?", on, id, user)
-	})
-}
-
-// DeleteKey removes an access key.
-func (a *Access) DeleteKey(ctx context.Context, user, id string) error {
-	return a.change(ctx, func(tx *db.Tx) error {
-		return one(tx, "access key", id, "DELETE FROM access_keys WHERE id = ? AND user_name = ?", id, user)
-	})
-}
-
-func one(tx *db.Tx, what, id, query string, args ...any) error {
-	n, err := tx.Exec(query, args...)
-	if err == nil && n == 0 {
-		return fault.NotFound.Errorf("no %s %q", what, id)
-	}
-	return err
-}
-
-// CreateToken makes a token for one purpose. Its value is told this once.
-func (a *Access) CreateToken(ctx context.Context, user string, purpose Purpose) (Token, seal.Secret, error) {
-	if purpose != Git && purpose != Intake {
-		return Token{}, "", fault.Invalid.Errorf("a token is for %s or %s, not for %q", Git, Intake, purpose)
-	}
-	t := Token{ID: newID("ACCA"), User: user, Purpose: purpose, Created: a.config.Now()}
-	value := newToken()
-	return t, seal.Secret(value), a.change(ctx, func(tx *db.Tx) error {
-		if err := a.must(tx, user); err != nil {
-			return err
-		}
-		_, err := tx.Exec("INSERT INTO access_tokens (hash, id, user_name, purpose, created) VALUES (?, ?, ?, ?, ?)", hash(value), t.ID, user, string(purpose), t.Created.UnixMicro())
-		return err
-	})
-}
-
-// DeleteToken removes a token by its id.
-func (a *Access) DeleteToken(ctx context.Context, user, id string) error {
-	return a.change(ctx, func(tx *db.Tx) error {
-		return one(tx, "token", id, "DELETE FROM access_tokens WHERE id = ? AND user_name = ?", id, user)
-	})
-}
-
-// Token is who has the token of that value for that purpose, else
-// fault.Unauthenticated. user, where it is not "", must be the one who has it.
-func (a *Access) Token(ctx context.Context, purpose Purpose, user string, value seal.Secret) (iam.Principal, error) {
-	var name string
-	err := a.config.DB.Read(ctx, func(tx *db.Tx) (err error) {
-		name, err = db.One(tx, db.Value[string], "SELECT user_name FROM access_tokens WHERE hash = ? AND purpose = ?", hash(value.Reveal()), string(purpose))
-		return err
-	})
-	switch {
-	case fault.Of(err) == fault.NotFound, err == nil && user != "" && subtle.ConstantTimeCompare([]byte(user), []byte(name)) == 0:
-		return iam.Principal{}, fault.Unauthenticated.Errorf("the token is wrong")
-	case err != nil:
-		return iam.Principal{}, err
-	}
-	return a.Principal(ctx, name)
-}
-
-// Users lists everybody, by name.
+// Users lists everybody, by name, with when they and their keys were seen last.
 func (a *Access) Users(ctx context.Context) (users []User, err error) {
+	d, err := a.Directory(ctx)
+	if err != nil {
+		return nil, err
+	}
 	err = a.config.DB.Read(ctx, func(tx *db.Tx) error {
 		users, err = a.users(tx)
 		return err
@@ -254,20 +297,32 @@ func (a *Access) Users(ctx context.Context) (users []User, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("listing users: %w", err)
 	}
+	for i := range users {
+		if u := d.users[users[i].Name]; u != nil {
+			users[i].Groups, users[i].Device = u.Groups, u.Device
+		}
+	}
 	return users, nil
 }
 
 func (a *Access) users(tx *db.Tx) ([]User, error) {
 	users, err := db.All(tx, func(scan db.Scan) (u User, err error) {
-		var created, locked int64
-		var password string
-		err = scan(&u.Name, &u.ID, &created, &password, &locked)
-		u.ARN, u.Created, u.Password = a.UserARN(u.Name), time.UnixMicro(created), password != ""
+		var created, locked, signed int64
+		var password, doc string
+		if err = scan(&u.Name, &u.ID, &created, &password, &locked, &signed, &doc); err != nil {
+			return u, err
+		}
+		d, err := readUser(doc)
+		u.Holder, u.PasswordSet, u.MustChange, u.Recovery = d.Holder, d.PasswordSet, d.MustChange, len(d.Recovery)
+		u.ARN, u.Created, u.Password = a.ownARN("user"+u.Path+u.Name), time.UnixMicro(created), password != ""
 		if locked > a.config.Now().UnixMicro() {
 			u.Locked = time.UnixMicro(locked)
 		}
+		if signed > 0 {
+			u.SignedIn = time.UnixMicro(signed)
+		}
 		return u, err
-	}, "SELECT name, id, created, password, locked_until FROM access_users ORDER BY name")
+	}, "SELECT name, id, created, password, locked_until, signed_in, doc FROM access_users ORDER BY name")
 	if err != nil {
 		return nil, err
 	}
@@ -280,26 +335,14 @@ func (a *Access) users(tx *db.Tx) ([]User, error) {
 		err := scan(&user, &policy)
 		if u := of[user]; u != nil {
 			u.Policies = append(u.Policies, policy)
+			u.Attached = append(u.Attached, policyARN(policy))
 		}
 		return err
 	}, "SELECT user_name, policy FROM access_policies ORDER BY user_name, policy")
 	if err != nil {
 		return nil, err
 	}
-	err = tx.Each(func(scan db.Scan) error {
-		var k Key
-		var active, created, used int64
-		err := scan(&k.ID, &k.User, &active, &created, &used)
-		k.Active, k.Created = active == 1, time.UnixMicro(created)
-		if used > 0 {
-			k.Used = time.UnixMicro(used)
-		}
-		if u := of[k.User]; u != nil {
-			u.Keys = append(u.Keys, k)
-		}
-		return err
-	}, "SELECT id, user_name, active, created, used FROM access_keys ORDER BY created, id")
-	if err != nil {
+	if err := a.keysOf(tx, of); err != nil {
 		return nil, err
 	}
 	return users, tx.Each(func(scan db.Scan) error {
@@ -312,4 +355,28 @@ func (a *Access) users(tx *db.Tx) ([]User, error) {
 		}
 		return err
 	}, "SELECT id, user_name, purpose, created FROM access_tokens ORDER BY created, id")
+}
+
+func (a *Access) keysOf(tx *db.Tx, of map[string]*User) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return tx.Each(func(scan db.Scan) error {
+		var k Key
+		var active, created, used int64
+		err := scan(&k.ID, &k.User, &active, &created, &used, &k.Service, &k.Region)
+		k.Active, k.Created = active == 1, time.UnixMicro(created)
+		if used > 0 {
+			k.Used = time.UnixMicro(used)
+		}
+		if u, ok := a.used[k.ID]; ok { // not written down yet
+			k.Used = u.at
+			if u.service != "" {
+				k.Service, k.Region = u.service, u.region
+			}
+		}
+		if u := of[k.User]; u != nil {
+			u.Keys = append(u.Keys, k)
+		}
+		return err
+	}, "SELECT id, user_name, active, created, used, used_service, used_region FROM access_keys ORDER BY created, id")
 }

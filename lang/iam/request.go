@@ -14,6 +14,10 @@ type Principal struct {
 	Service   string `json:"invokedBy,omitzero"`        // lambda.amazonaws.com: a service that asks for itself
 	Provider  string `json:"identityProvider,omitzero"` // who vouches for a caller without an account: ARN of an OIDC or SAML provider
 	Canonical string `json:"canonicalId,omitzero"`      // S3's name for the account
+
+	// Session is what whoever let the principal in knows of its session and
+	// wants to be handed back with every question: a pointer. Policies never see it.
+	Session any `json:"-"`
 }
 
 // A Request is one question: may this principal do this to that? Resource is

@@ -1,0 +1,159 @@
+package access
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/haechi-dev/haechi/lang/iam"
+	"github.com/haechi-dev/haechi/word/fault"
+)
+
+// Allow is nil if everything that applies to whoever asks allows every request
+// (the policies of the user and its groups or of the role, the boundary, those
+// of the session, the trust policy of a role that is to be assumed), and
+// fault.Denied in AWS's words if one is not allowed, or cannot be decided.
+func (a *Access) Allow(ctx context.Context, requests ...iam.Request) error {
+	if len(requests) == 0 {
+		return fault.Denied.Errorf("nothing was asked, so nothing is allowed")
+	}
+	d, err := a.known(ctx)
+	if err != nil {
+		return err
+	}
+	for _, r := range requests {
+		if err := a.decide(d, r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (a *Access) decide(d *Directory, r iam.Request) error {
+	if r.Principal == (iam.Principal{}) {
+		r.Principal = iam.Principal{Type: "Anonymous"}
+	}
+	p, r, err := a.question(d, r)
+	if err != nil {
+		return fault.Denied.Errorf("User: %s is not authorized to perform: %s on resource: %s because it cannot be decided: %w", r.Principal.ARN, r.Action, r.Resource, err)
+	}
+	return p.Decide(r).Err(r)
+}
+
+// Explain is a decision with its reasons: what Allow would say, layer by layer.
+func (a *Access) Explain(ctx context.Context, r iam.Request) (iam.Explanation, error) {
+	d, err := a.Directory(ctx)
+	if err != nil {
+		return iam.Explanation{}, err
+	}
+	p, r, err := a.question(d, r)
+	if err != nil {
+		return iam.Explanation{}, err
+	}
+	return p.Explain(r), nil
+}
+
+// errUnknown is of principals that are not, or no longer, of this account.
+var errUnknown = errors.New("whoever asks is not known here any more")
+
+var errBarred = errors.New("temporary credentials of a user are not good for it, or not without a second factor")
+
+// question is a request with its whole context, and the policies that apply to it.
+func (a *Access) question(d *Directory, r iam.Request) (*iam.Policies, iam.Request, error) {
+	asked := r.Known()
+	context := asked.Context
+	now := a.config.Now()
+	put(context, "aws:currenttime", now.UTC().Format(time.RFC3339))
+	put(context, "aws:epochtime", strconv.FormatInt(now.Unix(), 10))
+	service, action, _ := strings.Cut(r.Action, ":")
+	if held, _ := r.Principal.Session.(*Session); held.barred(service, action) {
+		return nil, asked, errBarred
+	}
+	ours := strings.EqualFold(service, "iam") || strings.EqualFold(service, "sts")
+	if ours {
+		for key, value := range d.tagsOf(r.Resource) {
+			put(context, "aws:resourcetag/"+strings.ToLower(key), value)
+			put(context, "iam:resourcetag/"+strings.ToLower(key), value)
+		}
+	}
+	p, err := d.policiesOf(r.Principal, context, now)
+	if err != nil {
+		return nil, asked, err
+	}
+	if ours && strings.HasPrefix(r.Resource, d.arn("role/")) && !strings.EqualFold(service, "iam") {
+		role := d.roles[r.Resource[strings.LastIndexByte(r.Resource, '/')+1:]]
+		if role == nil || d.RoleARN(role) != r.Resource {
+			return p, asked, nil // what is not there nobody trusts: sts answers that it may not be assumed
+		}
+		s := d.subject(RoleNamed(role.Name))
+		if s.trust == nil {
+			return nil, asked, s.broken
+		}
+		with := *p
+		with.Resource = s.trust
+		p = &with
+	}
+	return p, asked, nil
+}
+
+func put(context map[string][]string, key, value string) {
+	if _, said := context[key]; !said {
+		context[key] = []string{value}
+	}
+}
+
+var nothing = &iam.Policies{}
+
+// policiesOf are the policies of whoever asks; what is known of the session goes into context.
+func (d *Directory) policiesOf(who iam.Principal, context map[string][]string, now time.Time) (*iam.Policies, error) {
+	held, _ := who.Session.(*Session)
+	var o Owner
+	switch {
+	case who.Type == "Anonymous":
+		return nil, errors.New("nobody signed it")
+	case who.Provider != "":
+		return nothing, nil // but a role's trust policy may name them
+	case held != nil:
+		o = held.owner()
+		if now.After(held.Expires) && !held.Expires.IsZero() {
+			return nil, errors.New("the session is over")
+		}
+	case who.Type == "User" && who.Name != "":
+		o = UserNamed(who.Name)
+	default:
+		return nil, errUnknown
+	}
+	s := d.subject(o)
+	switch {
+	case s == nil, held == nil && s.arn != who.ARN, held != nil && s.id != held.ID:
+		return nil, errUnknown
+	case s.broken != nil:
+		return nil, s.broken
+	}
+	for key, value := range s.tags {
+		put(context, "aws:principaltag/"+strings.ToLower(key), value)
+	}
+	if held == nil {
+		return &s.policies, nil
+	}
+	held.tell(context, now)
+	return held.policies(d, s)
+}
+
+// barred tells of what temporary credentials of a user are not good for,
+// whatever policies say: IAM without a second factor, and all of STS but to ask
+// who one is and to become a role.
+func (s *Session) barred(service, action string) bool {
+	if s == nil || s.Of != OfUser || s.Expires.IsZero() {
+		return false
+	}
+	switch {
+	case strings.EqualFold(service, "iam"):
+		return s.Federated || s.MFA.IsZero()
+	case strings.EqualFold(service, "sts"):
+		return s.Federated || !strings.EqualFold(action, "AssumeRole") && !strings.EqualFold(action, "TagSession") && !strings.EqualFold(action, "SetSourceIdentity")
+	}
+	return false
+}
