@@ -11,7 +11,7 @@ type engine struct {
 	lengths []int      // of the words
 	actions [][]action // by word
 	lexed   map[string]*Rule
-	named   []*Rule // rules over names and values
+	named   named // rules over names and values
 	names   *vocabulary
 	base64  [256]bool
 }
@@ -48,7 +48,7 @@ func newEngine(rules []*Rule) (*engine, error) {
 			}
 			e.lexed[r.lexer] = r
 		case len(r.names) > 0:
-			e.named = append(e.named, r)
+			e.named.add(r)
 			b.add((*search).pair, r.keywords...)
 		default:
 			for _, k := range r.keywords {
@@ -57,6 +57,7 @@ func newEngine(rules []*Rule) (*engine, error) {
 		}
 	}
 	e.addLexers(&b)
+	e.named.build()
 	e.words, e.lengths, e.actions = build(b.words), make([]int, len(b.words)), b.actions
 	for i, w := range b.words {
 		e.lengths[i] = len(w)

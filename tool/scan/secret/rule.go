@@ -33,6 +33,7 @@ type Rule struct {
 	before   int // how far the secret may begin before the keyword
 	after    int // how far it may reach from there
 	names    []string
+	says     bool // the name must say besides that it is of a secret
 	check    check
 	entropy  float64 // least, in bits a character
 	rank     int     // of two rules for one place, the higher counts
@@ -53,6 +54,8 @@ type spec struct {
 	Before   int           `yaml:"before"`
 	After    int           `yaml:"after"`
 	Names    []string      `yaml:"names"`
+	Says     string        `yaml:"says"`
+	Sure     bool          `yaml:"sure"`
 	Check    string        `yaml:"check"`
 	Entropy  float64       `yaml:"entropy"`
 	Lexer    string        `yaml:"lexer"`
@@ -65,6 +68,7 @@ const (
 	rankGeneric = iota
 	rankNamed   // the name and the shape of the value
 	rankShape   // a shape of its own
+	rankSure    // the name, and a shape that is nobody else's with it
 )
 
 // ParseRules reads every *.txtar of files, sorted by id.
@@ -167,6 +171,8 @@ func (r *Rule) compile(s spec) error {
 		return fmt.Errorf("severity is %q, want one of %v", s.Severity, finding.Labels)
 	case r.Fix == "":
 		return fmt.Errorf("fix is empty: say where the secret is made worthless")
+	case s.Says != "" && s.Says != "secret", s.Says != "" && len(r.names) == 0:
+		return fmt.Errorf("says is %q, want secret, beside names", s.Says)
 	case r.before < 0, r.before > 256, r.after < 0, r.after > 1<<16:
 		return fmt.Errorf("before is at most 256 and after at most 65536 bytes")
 	}
@@ -182,13 +188,15 @@ func (r *Rule) compile(s spec) error {
 		}
 		return nil
 	}
-	return r.compilePattern(s.Pattern)
+	r.says = s.Says != ""
+	return r.compilePattern(s)
 }
 
 // compilePattern checks the pattern now and compiles it when it is first needed:
 // most rules are never needed in a scan.
-func (r *Rule) compilePattern(pattern string) error {
-	if pattern == "" || len(r.keywords) == 0 {
+func (r *Rule) compilePattern(s spec) error {
+	pattern := s.Pattern
+	if pattern == "" || len(r.keywords) == 0 && !r.says { // key, token, secret and password are looked for as they are
 		return fmt.Errorf("a rule needs keywords and a pattern, or a lexer")
 	}
 	if slices.ContainsFunc(r.keywords, func(k string) bool { return len(k) < 3 }) {
@@ -203,6 +211,9 @@ func (r *Rule) compilePattern(pattern string) error {
 	if len(r.names) > 0 {
 		r.rank = rankNamed
 		anchored += `\z`
+	}
+	if s.Sure {
+		r.rank = rankSure
 	}
 	if r.before > 0 {
 		anchored = pattern

@@ -2,7 +2,6 @@ package secret
 
 import (
 	"bytes"
-	"slices"
 	"strings"
 )
 
@@ -26,24 +25,15 @@ func (s *search) pair(start, end int) {
 
 // assigned tries the rules over names.
 func (s *search) assigned(p pair) {
-	for _, r := range s.named {
-		if nameOf(p.name, r.names) && r.pattern().MatchString(p.value) && !isReference(p.value) && !isPlaceholder(p.value) {
-			s.judge(r, span{p.start, p.end}, p.value)
+	if rules := s.named.of(p.name); len(rules) > 0 && !isReference(p.value) && !isPlaceholder(p.value) {
+		meant := s.names.purposeOf(p.name)
+		for _, r := range rules {
+			if (!r.says || meant != nothing) && r.pattern().MatchString(p.value) {
+				s.judge(r, span{p.start, p.end}, p.value)
+			}
 		}
 	}
 	s.generic(p)
-}
-
-// nameOf tells whether the letters and digits of name hold one of names.
-func nameOf(name string, names []string) bool {
-	var b strings.Builder
-	for i := range len(name) {
-		if c := name[i]; isAlnum(c) {
-			b.WriteByte(c | 0x20) // digits have that bit already
-		}
-	}
-	plain := b.String()
-	return slices.ContainsFunc(names, func(n string) bool { return strings.Contains(plain, n) })
 }
 
 func (s *search) generic(p pair) {
