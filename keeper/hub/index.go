@@ -42,6 +42,7 @@ type index struct {
 
 	rankings [len(timeAttributes)]ranking
 	ids      resourceIDs
+	spare    sync.Pool // of looks' notes
 }
 
 // timeAttributes are the times that the index keeps, in the order in which they are written.

@@ -154,13 +154,12 @@ func (r *resourceIDs) narrow(x *texts, ok []int8) (left int) {
 	if !x.positive || len(x.contains) > 0 {
 		return len(ok)
 	}
-	var about []resourceID
+	type stretch struct{ from, to int } // of sorted
+	var about []stretch
 	add := func(text string, end func(id string) bool) {
 		from := sort.Search(len(r.sorted), func(i int) bool { return r.sorted[i].text >= text })
 		n := sort.Search(len(r.sorted)-from, func(i int) bool { return end(r.sorted[from+i].text) })
-		if len(about) <= len(ok)/8 {
-			about = append(about, r.sorted[from:from+n]...)
-		}
+		about, left = append(about, stretch{from, from + n}), left+n
 	}
 	for _, text := range x.equals {
 		add(text, func(id string) bool { return id > text })
@@ -168,16 +167,18 @@ func (r *resourceIDs) narrow(x *texts, ok []int8) (left int) {
 	for _, text := range x.prefixes {
 		add(text, func(id string) bool { return id > text && !strings.HasPrefix(id, text) })
 	}
-	if len(about) > len(ok)/8 {
+	if left > len(ok)/8 {
 		return len(ok)
 	}
 	for n := range min(r.lists, len(ok)) {
 		ok[n] = -1
 	}
-	for _, id := range about {
-		ok[id.list] = 0
+	for _, s := range about {
+		for _, id := range r.sorted[s.from:s.to] {
+			ok[id.list] = 0
+		}
 	}
-	return len(about) + len(ok) - min(r.lists, len(ok))
+	return left + len(ok) - min(r.lists, len(ok))
 }
 
 // absorbed is what there is of all these lists.

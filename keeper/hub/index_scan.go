@@ -69,10 +69,26 @@ func (ix *index) look(p *predicate) *look {
 	l.classOK, l.genOK, l.typesOK = make([]int8, len(ix.classes.texts)), make([]int8, len(ix.generators.texts)), make([]int8, len(ix.typeLists.texts))
 	l.classOK[0] = -1
 	if l.byRes != nil {
-		l.resOK = make([]int8, len(ix.resLists.texts))
+		l.resOK = ix.notes(len(ix.resLists.texts))
 	}
 	l.few = l.narrow()
 	return l
+}
+
+// notes is a list of n zeros, if possible one that is no longer needed: there is a byte for each of a million resources.
+func (ix *index) notes(n int) []int8 {
+	if old, ok := ix.spare.Get().(*[]int8); ok && cap(*old) >= n {
+		clear((*old)[:n])
+		return (*old)[:n]
+	}
+	return make([]int8, n, n+n/8)
+}
+
+// done gives back what the look needed. It must not be asked afterwards.
+func (l *look) done() {
+	if l.resOK != nil {
+		l.ix.spare.Put(&l.resOK)
+	}
 }
 
 // narrow rules out what can be ruled out without looking at rows, and guesses
@@ -233,8 +249,11 @@ func (l *look) top(o order, n int, after *place) []place {
 // all is top by a look at every row.
 func (l *look) all(o order, n int, after *place) []place {
 	best := best{look: l, order: o, n: n, after: after}
-	for i := len(l.ix.class) - 1; i >= 0; i-- { // the newest first, as most ask
-		best.offer(i)
+	classes, resources := l.ix.class, l.ix.resources
+	for i := len(classes) - 1; i >= 0; i-- { // the newest first, as most ask
+		if l.classOK[classes[i]] >= 0 && (l.byRes == nil || l.resOK[resources[i]] >= 0) {
+			best.offer(i)
+		}
 	}
 	return best.sorted()
 }
@@ -291,9 +310,6 @@ type best struct {
 }
 
 func (b *best) offer(i int) {
-	if ok := b.look.classOK[b.look.ix.class[i]]; ok < 0 {
-		return
-	}
 	p := place{b.order.key(i), i}
 	if len(b.heap) == b.n && !b.order.before(p, b.heap[0]) || b.after != nil && !b.order.before(*b.after, p) || !b.look.may(i) {
 		return

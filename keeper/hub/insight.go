@@ -261,6 +261,7 @@ func (ix *index) group(p *predicate, a *attribute) map[string]int {
 	ix.mu.RLock()
 	defer ix.mu.RUnlock()
 	l := ix.look(p)
+	defer l.done()
 	column, texts, values := ix.column(a)
 	if !l.complete || values == nil {
 		return nil

@@ -136,10 +136,12 @@ func (h *Hub) candidates(p *predicate, rows []int, field string, desc bool, n in
 	h.index.mu.RLock()
 	defer h.index.mu.RUnlock()
 	o, _ := h.index.orderBy(field, desc)
+	l := h.index.look(p)
+	defer l.done()
 	if rows != nil {
-		return h.index.look(p).topOf(rows, o, n, after)
+		return l.topOf(rows, o, n, after)
 	}
-	return h.index.look(p).top(o, n, after)
+	return l.top(o, n, after)
 }
 
 // byID are the rows that can be meant where the question names their Ids; nil where it does not.
@@ -363,6 +365,7 @@ func (h *Hub) eachMeant(tx *db.Tx, p *predicate, visit func(seq int64, doc []byt
 			places = append(places, place{Row: i})
 		}
 	}
+	l.done()
 	h.index.mu.RUnlock()
 	for part := range slices.Chunk(places, chunk) {
 		docs, err := readDocs(tx, part)
