@@ -18,12 +18,13 @@ type Builder struct {
 	claims     map[string][]claim
 	seen       map[string]int // id: its advisory
 	ecosystems map[string]int
+	latest     map[string]string
 	withdrawn  int
 }
 
 // NewBuilder is an empty one.
 func NewBuilder() *Builder {
-	return &Builder{claims: map[string][]claim{}, seen: map[string]int{}, ecosystems: map[string]int{}}
+	return &Builder{claims: map[string][]claim{}, seen: map[string]int{}, ecosystems: map[string]int{}, latest: map[string]string{}}
 }
 
 // Add reads one OSV document. A document that was withdrawn is counted and left
@@ -62,6 +63,7 @@ func (b *Builder) Add(text []byte) error {
 		if base, _, _ := strings.Cut(a.Package.Ecosystem, ":"); !counted[base] {
 			counted[base] = true
 			b.ecosystems[base]++
+			b.latest[base] = max(b.latest[base], d.Modified)
 		}
 	}
 	return nil
@@ -79,12 +81,14 @@ type About struct {
 	Advisories int            `json:"advisories"`
 	Packages   int            `json:"packages"`
 	Newest     string         `json:"newest"` // the latest change of an advisory
-	Withdrawn  int            `json:"withdrawn"`
+
+	Latest    map[string]string `json:"latest,omitzero"` // the same of each ecosystem
+	Withdrawn int               `json:"withdrawn"`
 }
 
 // Bytes is the index as its file holds it.
 func (b *Builder) Bytes(built time.Time, sources ...string) ([]byte, error) {
-	about := About{Built: built.UTC(), Sources: sources, Ecosystems: b.ecosystems, Advisories: len(b.advisories), Packages: len(b.claims), Withdrawn: b.withdrawn}
+	about := About{Built: built.UTC(), Sources: sources, Ecosystems: b.ecosystems, Advisories: len(b.advisories), Packages: len(b.claims), Withdrawn: b.withdrawn, Latest: b.latest}
 	for _, a := range b.advisories {
 		about.Newest = max(about.Newest, a.Modified)
 	}

@@ -43,6 +43,9 @@ func TestConformance(t *testing.T) {
 	found := map[string]bool{} // manifest, package, version, name of the bug
 	all := map[string]bool{}   // the same with one name for each bug
 	for _, f := range result.Runs[0].Findings {
+		if len(f.Vulnerabilities) == 0 {
+			continue
+		}
 		v := f.Vulnerabilities[0]
 		for _, p := range v.Packages {
 			key := p.FilePath + "\t" + p.Name + "\t" + p.Version + "\t"
@@ -96,6 +99,9 @@ func TestConformance(t *testing.T) {
 
 // sameBug tells whether f is the bug of key, and one of its other names was answered.
 func sameBug(f finding.Finding, key string, answered map[string]bool) bool {
+	if len(f.Vulnerabilities) == 0 {
+		return false
+	}
 	v := f.Vulnerabilities[0]
 	for _, p := range v.Packages {
 		at := p.FilePath + "\t" + p.Name + "\t" + p.Version + "\t"

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/haechi-dev/haechi/base/advisory"
 	"github.com/haechi-dev/haechi/tool/scan"
@@ -16,18 +17,71 @@ import (
 	"github.com/haechi-dev/haechi/word/diag"
 )
 
-// Scanner reads package-lock.json, go.mod, requirements.txt and pom.xml. It is
-// safe for use by any number of goroutines.
-type Scanner struct{ advisories *advisory.Index }
+// Scanner lists components and matches them. It is safe for use by any number of goroutines.
+type Scanner struct {
+	advisories *advisory.Index
+	formats    []format
+	named      map[string]*format // by the base name of a file
+	local      Local
+	now        time.Time
+}
 
-// New matches what it lists against advisories.
-func New(advisories *advisory.Index) *Scanner { return &Scanner{advisories} }
+// Local is what package managers keep on this machine, where it may be looked
+// at: it says what manifests leave to be looked up elsewhere. Either may be nil.
+type Local struct {
+	Maven fs.FS // a repository as ~/.m2/repository is laid out
+	Go    fs.FS // a module cache as GOMODCACHE is
+}
+
+// New matches what it lists against advisories; nil only lists.
+func New(advisories *advisory.Index) *Scanner {
+	s := &Scanner{advisories: advisories, formats: formats(), named: map[string]*format{}}
+	for i := range s.formats {
+		for _, name := range s.formats[i].names {
+			s.named[name] = &s.formats[i]
+		}
+	}
+	return s
+}
+
+// Beside is s that looks up in local what manifests do not say.
+func (s *Scanner) Beside(local Local) *Scanner {
+	other := *s
+	other.local = local
+	return &other
+}
+
+// At is s that says NO DATA where the newest advisory on an ecosystem is older
+// than OldData at that time.
+func (s *Scanner) At(now time.Time) *Scanner {
+	other := *s
+	other.now = now
+	return &other
+}
+
+// OldData is the age from which advisories say too little about what is used today.
+const OldData = 90 * 24 * time.Hour
+
+// old tells whether the advisories on an ecosystem are too old, and how old they are.
+func (s *Scanner) old(ecosystem string) (why string, old bool) {
+	if s.now.IsZero() {
+		return "", false
+	}
+	newest, err := time.Parse(time.RFC3339, s.advisories.About().Latest[ecosystem])
+	if err != nil || s.now.Sub(newest) < OldData {
+		return "", false
+	}
+	return "the newest advisory is of " + newest.Format("2006-01-02"), true
+}
 
 // Name is "deps".
 func (s *Scanner) Name() string { return "deps" }
 
 // Version tells how new the advisories are.
 func (s *Scanner) Version() string {
+	if s.advisories == nil {
+		return ""
+	}
 	about := s.advisories.About()
 	return "advisories " + cmp.Or(about.Newest, about.Built.Format("2006-01-02"))
 }
@@ -35,34 +89,75 @@ func (s *Scanner) Version() string {
 // parser reads one manifest. What is wrong with it as a whole is its error.
 type parser func(ctx context.Context, f manifest, out func(component.Component)) error
 
-// manifest is a file that names components, and the tree for what it refers to.
+// manifest is a file that names components, and where to look for what it refers to.
 type manifest struct {
 	path    string
 	content []byte
 	tree    fs.FS
+	local   Local
 }
 
-// parserOf is the parser for a path, or nil.
-func parserOf(name string) parser {
-	switch base := path.Base(name); {
-	case base == "package-lock.json", base == "npm-shrinkwrap.json":
-		return npmLock
-	case base == "go.mod":
-		return goMod
-	case base == "pom.xml", strings.HasSuffix(base, ".pom"):
-		return pom
-	case isRequirements(name):
-		return requirements
+// format is one kind of file that names components.
+type format struct {
+	names  []string               // what such files are called, or
+	match  func(name string) bool // tells by the whole path
+	binary bool                   // such files are no text
+	parse  parser
+}
+
+// formatOf is the format for a path, or nil.
+func (s *Scanner) formatOf(name string) *format {
+	if f := s.named[path.Base(name)]; f != nil {
+		return f
+	}
+	for i := range s.formats {
+		if f := &s.formats[i]; f.match != nil && f.match(name) {
+			return f
+		}
 	}
 	return nil
 }
 
 // Wants the manifests that there are parsers for.
-func (s *Scanner) Wants(name string) bool { return parserOf(name) != nil }
+func (s *Scanner) Wants(name string) bool { return s.formatOf(name) != nil }
+
+// LargestManifest bounds what a text is read of: far above what people have.
+const LargestManifest = 32 << 20
+
+// MostComponents is how many one file may list.
+const MostComponents = 500_000
+
+// List hands out what one file of a tree lists: all of it, or nothing and an
+// error that says where and why. tree is for what it refers to.
+func (s *Scanner) List(ctx context.Context, tree fs.FS, file scan.File) ([]component.Component, error) {
+	f := s.formatOf(file.Path)
+	switch {
+	case f == nil:
+		return nil, nil
+	case file.Binary && !f.binary:
+		return nil, diag.Errorf(diag.Place{File: file.Path}, "this is no text")
+	case !f.binary && len(file.Content) > LargestManifest:
+		return nil, diag.Errorf(diag.Place{File: file.Path}, "%d MB is more than the %d that a manifest may have", len(file.Content)>>20, LargestManifest>>20)
+	}
+	var listed []component.Component
+	over := false
+	err := f.parse(ctx, manifest{file.Path, file.Content, tree, s.local}, func(c component.Component) {
+		if over = len(listed) >= MostComponents; !over {
+			listed = append(listed, c)
+		}
+	})
+	if err == nil && over {
+		err = diag.Errorf(diag.Place{File: file.Path}, "it lists more than %d components", MostComponents)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return listed, nil
+}
 
 // Begin starts on a tree.
 func (s *Scanner) Begin(ctx context.Context, tree fs.FS, out scan.Out) scan.Pass {
-	return &pass{scanner: s, ctx: ctx, tree: tree, out: out, noData: map[string]diag.Place{}}
+	return &pass{scanner: s, ctx: ctx, tree: tree, out: out, noData: map[string]diag.Place{}, seen: map[string]diag.Place{}}
 }
 
 type pass struct {
@@ -73,20 +168,22 @@ type pass struct {
 
 	mu     sync.Mutex
 	noData map[string]diag.Place // ecosystems without advisories: where one was met first
+	seen   map[string]diag.Place // those with
 }
 
 func (p *pass) File(f scan.File) error {
-	parse := parserOf(f.Path)
-	if f.Binary {
-		return diag.Errorf(diag.Place{File: f.Path}, "this is no text")
-	}
-	var listed []component.Component
-	err := parse(p.ctx, manifest{f.Path, f.Content, p.tree}, func(c component.Component) { listed = append(listed, c) })
+	listed, err := p.scanner.List(p.ctx, p.tree, f)
 	if err != nil {
 		return err
 	}
 	for _, c := range listed {
 		p.out.Component(c)
+	}
+	if p.scanner.advisories == nil {
+		return nil
+	}
+	if f, ok := unresolved(f.Path, listed); ok {
+		p.out.Finding(f)
 	}
 	return p.match(f.Path, listed)
 }
@@ -99,10 +196,12 @@ func (p *pass) match(file string, listed []component.Component) error {
 			continue
 		}
 		if !p.scanner.advisories.Knows(c.Ecosystem) {
-			p.without(c)
+			p.met(p.noData, c)
 			continue
 		}
-		matches, err := p.scanner.advisories.Match(c.Ecosystem, c.Name, c.Version)
+		p.met(p.seen, c)
+		name, version := advised(c)
+		matches, err := p.scanner.advisories.Match(c.Ecosystem, name, version)
 		if err != nil {
 			return err
 		}
@@ -120,50 +219,40 @@ func (p *pass) match(file string, listed []component.Component) error {
 	return nil
 }
 
-func (p *pass) without(c component.Component) {
+// advised is what advisories call c: a distribution's speak of its source packages.
+func advised(c component.Component) (name, version string) {
+	return cmp.Or(c.Source, c.Name), cmp.Or(c.SourceVersion, c.Version)
+}
+
+// met keeps where an ecosystem was met first.
+func (p *pass) met(kept map[string]diag.Place, c component.Component) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	first, ok := p.noData[c.Ecosystem]
+	base, _, _ := strings.Cut(c.Ecosystem, ":")
+	first, ok := kept[base]
 	if !ok || c.Place.File < first.File {
-		p.noData[c.Ecosystem] = diag.Place{File: c.Place.File}
+		kept[base] = diag.Place{File: c.Place.File}
 	}
 }
 
-// End says on which ecosystems there are no advisories: no finding there is no good news.
+// End says on which ecosystems there are no advisories, or old ones: no finding there is no good news.
 func (p *pass) End() error {
 	for ecosystem, place := range p.noData {
+		if ecosystem == Images {
+			continue // what is inside them has its own
+		}
 		place.Why = "NO DATA: the advisories hold nothing on " + ecosystem
-		p.out.Unread(place)
+		p.out.Finding(noData(ecosystem, "the advisories hold nothing on it", place))
+		if !listedOnly(ecosystem) {
+			p.out.Unread(place)
+		}
+	}
+	for ecosystem, place := range p.seen {
+		if why, old := p.scanner.old(ecosystem); old {
+			p.out.Finding(noData(ecosystem, why, place))
+		}
 	}
 	return nil
-}
-
-// purl is a package URL without version.
-func purl(kind, namespace, name string) string {
-	var b strings.Builder
-	b.WriteString("pkg:" + kind + "/")
-	if namespace != "" {
-		for part := range strings.SplitSeq(namespace, "/") {
-			b.WriteString(escape(part) + "/")
-		}
-	}
-	return b.String() + escape(name)
-}
-
-// escape percent-encodes what the specification of package URLs says: all but
-// letters, digits and a few marks.
-func escape(s string) string {
-	var b strings.Builder
-	for i := range len(s) {
-		switch c := s[i]; {
-		case c >= '0' && c <= '9', c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c == '.', c == '-', c == '_', c == '~':
-			b.WriteByte(c)
-		default:
-			const hex = "0123456789ABCDEF"
-			b.Write([]byte{'%', hex[c>>4], hex[c&15]})
-		}
-	}
-	return b.String()
 }
 
 // lineIndex tells the line of an offset.

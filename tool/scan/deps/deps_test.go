@@ -122,15 +122,15 @@ replace example.com/local => ./local
 // A go.mod is read with its replacements; a version of the language is none of the library.
 func TestGoMod(t *testing.T) {
 	want := []string{
-		"go.mod:3 pkg:golang/stdlib 1.26 UNRESOLVED runtime direct",
-		"go.mod:6 pkg:golang/golang.org/x/text 0.3.3 RESOLVED runtime direct",
+		"go.mod:3 pkg:golang/stdlib 1.26 UNRESOLVED runtime direct stdlib",
+		"go.mod:6 pkg:golang/golang.org/x/text 0.3.3 RESOLVED runtime direct golang.org/x/text",
 		"go.mod:7 pkg:golang/github.com/new/thing 1.2.3 RESOLVED runtime transitive",
-		"go.mod:8 pkg:golang/example.com/local => ./local UNRESOLVED runtime direct",
+		"go.mod:8 pkg:golang/example.com/local => ./local UNRESOLVED runtime direct example.com/local",
 	}
 	if diff := cmp.Diff(want, listed(run(t, tree(map[string]string{"go.mod": goModText})))); diff != "" {
 		t.Error(diff)
 	}
-	want = []string{"go.mod:3 pkg:golang/stdlib 1.26.3 RESOLVED runtime direct"}
+	want = []string{"go.mod:3 pkg:golang/stdlib 1.26.3 RESOLVED runtime direct stdlib"}
 	if diff := cmp.Diff(want, listed(run(t, tree(map[string]string{"go.mod": "module m\ngo 1.26\ntoolchain go1.26.3\n"})))); diff != "" {
 		t.Error(diff)
 	}

@@ -3,8 +3,10 @@ package deps
 import (
 	"context"
 	"errors"
+	"path"
 	"strings"
 
+	"github.com/haechi-dev/haechi/base/advisory"
 	"github.com/haechi-dev/haechi/word/component"
 	"github.com/haechi-dev/haechi/word/diag"
 	"golang.org/x/mod/modfile"
@@ -12,22 +14,96 @@ import (
 )
 
 // goMod lists what a go.mod requires, with replacements, and Go's own library.
-func goMod(_ context.Context, f manifest, out func(component.Component)) error {
+func goMod(ctx context.Context, f manifest, out func(component.Component)) error {
 	parsed, err := modfile.Parse(f.path, f.content, nil)
 	if err != nil {
 		return goModError(f, err)
 	}
 	if line, version := goVersion(parsed); version != "" {
-		c := component.Component{PURL: "pkg:golang/stdlib", Ecosystem: "Go", Name: "stdlib", Version: version, State: component.Resolved, Scope: component.Runtime, Direct: true, Place: diag.Place{File: f.path, Line: line}}
+		c := component.Component{PURL: "pkg:golang/stdlib", Ecosystem: "Go", Name: "stdlib", Version: version, State: component.Resolved, Scope: component.Runtime, Direct: true, Path: []string{"stdlib"}, Place: diag.Place{File: f.path, Line: line}}
 		if strings.Count(version, ".") < 2 { // go 1.26 names the language; which release builds it is not said
 			c.State = component.Unresolved
 		}
 		out(c)
 	}
+	g := newGraph()
+	var direct []string
 	for _, r := range parsed.Require {
-		out(goModule(f.path, parsed, r))
+		c := goModule(f.path, parsed, r)
+		g.add(r.Mod.Path, c)
+		if !r.Indirect {
+			direct = append(direct, r.Mod.Path)
+		}
 	}
-	return nil
+	if parsed.Go == nil || olderThan117(parsed.Go.Version) {
+		goSum(f, g, parsed)
+	}
+	goWays(f, g)
+	return g.emit(ctx, append(direct, "\x00"), nil, out)
+}
+
+// olderThan117 tells the versions of Go whose go.mod does not list everything that is built in.
+func olderThan117(version string) bool {
+	n, ok := advisory.Compare("Go", version, "1.17")
+	return ok && n < 0
+}
+
+// goSum adds the modules that only go.sum names: the newest of each whose content was used.
+func goSum(f manifest, g *graph, parsed *modfile.File) {
+	const file = "go.sum"
+	text, ok := readBeside(f.tree, path.Join(path.Dir(f.path), file))
+	if !ok {
+		return
+	}
+	newest := map[string]component.Component{}
+	number := 0
+	for line := range strings.Lines(string(text)) {
+		number++
+		parts := strings.Fields(line)
+		if len(parts) != 3 || strings.HasSuffix(parts[1], "/go.mod") || g.nodes[parts[0]] != nil {
+			continue
+		}
+		if parsed.Module != nil && parts[0] == parsed.Module.Mod.Path {
+			continue
+		}
+		c := goComponent(parts[0], parts[1])
+		c.Integrity = parts[2]
+		c.Place = diag.Place{File: path.Join(path.Dir(f.path), file), Line: number}
+		if had, ok := newest[parts[0]]; ok {
+			if n, ok := advisory.Compare("Go", c.Version, had.Version); ok && n < 0 {
+				continue
+			}
+		}
+		newest[parts[0]] = c
+	}
+	for _, name := range sortedKeys(newest) {
+		g.add(name, newest[name])
+	}
+}
+
+// goWays adds who asks for whom, from what the module cache of this machine holds of their go.mod files.
+func goWays(f manifest, g *graph) {
+	if f.local.Go == nil {
+		return
+	}
+	for _, n := range g.order {
+		escaped, err := module.EscapePath(n.component.Name)
+		version, err2 := module.EscapeVersion("v" + n.component.Version)
+		if err != nil || err2 != nil || n.component.State != component.Resolved {
+			continue
+		}
+		text, ok := readBeside(f.local.Go, "cache/download/"+escaped+"/@v/"+version+".mod")
+		if !ok {
+			continue
+		}
+		if parsed, err := modfile.ParseLax("go.mod", text, nil); err == nil {
+			for _, r := range parsed.Require {
+				if !r.Indirect {
+					n.needs = append(n.needs, r.Mod.Path)
+				}
+			}
+		}
+	}
 }
 
 func goVersion(parsed *modfile.File) (line int, version string) {
@@ -41,7 +117,7 @@ func goVersion(parsed *modfile.File) (line int, version string) {
 	return 0, ""
 }
 
-func goModule(path string, parsed *modfile.File, r *modfile.Require) component.Component {
+func goModule(file string, parsed *modfile.File, r *modfile.Require) component.Component {
 	mod, state := r.Mod, component.Resolved
 	for _, x := range parsed.Replace {
 		if x.Old.Path == mod.Path && (x.Old.Version == "" || x.Old.Version == mod.Version) {
@@ -53,12 +129,9 @@ func goModule(path string, parsed *modfile.File, r *modfile.Require) component.C
 			break
 		}
 	}
-	namespace, name := "", mod.Path
-	if i := strings.LastIndexByte(mod.Path, '/'); i >= 0 {
-		namespace, name = mod.Path[:i], mod.Path[i+1:]
-	}
-	return component.Component{PURL: purl("golang", namespace, name), Ecosystem: "Go", Name: mod.Path, Version: strings.TrimPrefix(mod.Version, "v"), State: state,
-		Scope: component.Runtime, Direct: !r.Indirect, Place: diag.Place{File: path, Line: r.Syntax.Start.Line}}
+	c := goComponent(mod.Path, mod.Version)
+	c.State, c.Place = state, diag.Place{File: file, Line: r.Syntax.Start.Line}
+	return c
 }
 
 // goModError is the first mistake that the parser names, at its place.

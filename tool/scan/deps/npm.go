@@ -11,7 +11,6 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
-	"github.com/haechi-dev/haechi/base/advisory"
 	"github.com/haechi-dev/haechi/word/component"
 	"github.com/haechi-dev/haechi/word/diag"
 )
@@ -64,7 +63,7 @@ func npmLock(ctx context.Context, f manifest, out func(component.Component)) err
 		if c.Name == "" {
 			return diag.Errorf(c.Place, "a package without a name").In(f.content)
 		}
-		c.Direct, c.Path = g.direct[p.path], g.way(p)
+		c.Direct, c.Path, c.Needs = g.direct[p.path], g.way(p), g.needs(p)
 		out(c)
 	}
 	return nil
@@ -201,30 +200,19 @@ func (p *npmPackage) component() component.Component {
 	if p.Name != "" {
 		name = p.Name
 	}
-	version, state := p.Version, component.Resolved
+	version := p.Version
 	if rest, ok := strings.CutPrefix(version, "npm:"); ok { // version 1 writes an alias as npm:name@version
 		if i := strings.LastIndexByte(rest, '@'); i > 0 {
 			name, version = rest[:i], rest[i+1:]
 		}
 	}
-	if _, ok := advisory.Compare("npm", version, version); !ok { // git+ssh://…, file:…, nothing
-		state = component.Unresolved
-		if version == "" {
-			version = p.Resolved
-		}
+	if version == "" {
+		version = p.Resolved
 	}
-	scope := component.Runtime
+	c := npmComponent(name, version) // git+ssh://…, file:… are no versions
+	c.Integrity, c.Licences = p.Integrity, licenceOf(p.License)
 	if p.Dev || p.DevOptional {
-		scope = component.Development
-	}
-	namespace, short := "", name
-	if i := strings.IndexByte(name, '/'); i >= 0 {
-		namespace, short = name[:i], name[i+1:]
-	}
-	c := component.Component{PURL: purl("npm", namespace, short), Ecosystem: "npm", Name: name, Version: version, State: state, Scope: scope, Integrity: p.Integrity}
-	var licence string
-	if json.Unmarshal(p.License, &licence) == nil && licence != "" {
-		c.Licences = []string{licence}
+		c.Scope = component.Development
 	}
 	return c
 }
@@ -316,6 +304,18 @@ func (g *npmGraph) resolve(from, name string) *npmPackage {
 			at = ""
 		}
 	}
+}
+
+// needs are the packages that p asks for, as they are installed.
+func (g *npmGraph) needs(p *npmPackage) []string {
+	var all []string
+	for _, name := range p.asks(false) {
+		if to := g.resolve(p.path, name); to != nil && to != p && strings.Contains(to.path, modules) {
+			all = append(all, to.component().Locator())
+		}
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
 }
 
 // way is the names from what the project asks for down to p.

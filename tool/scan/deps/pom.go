@@ -19,7 +19,26 @@ type element struct {
 	name     string
 	text     string
 	line     int
+	attrs    []xml.Attr
 	children []*element
+}
+
+// attr is an attribute, or "".
+func (e *element) attr(name string) string {
+	for _, a := range e.attrs {
+		if a.Name.Local == name {
+			return a.Value
+		}
+	}
+	return ""
+}
+
+// each calls visit for every element below e, the outer one first.
+func (e *element) each(visit func(*element)) {
+	for _, c := range e.children {
+		visit(c)
+		c.each(visit)
+	}
 }
 
 func (e *element) child(name string) *element {
@@ -80,7 +99,7 @@ func parseXML(name string, text []byte) (*element, error) {
 				return nil, wrong("too deep or too many elements")
 			}
 			line, _ := d.InputPos()
-			e := &element{name: t.Name.Local, line: line}
+			e := &element{name: t.Name.Local, line: line, attrs: t.Attr}
 			top.children = append(top.children, e)
 			stack = append(stack, e)
 		case xml.EndElement:
@@ -279,7 +298,7 @@ func (p *project) resolve(s string) string {
 		if i < 0 {
 			return s
 		}
-		replaced, changed := replaceAll(s, p.property)
+		replaced, changed := replaceProperties(s, "${", '}', p.property)
 		if !changed || len(replaced) > longest {
 			return s
 		}
@@ -288,29 +307,31 @@ func (p *project) resolve(s string) string {
 	return s
 }
 
-func replaceAll(s string, property func(string) (string, bool)) (string, bool) {
+// replaceProperties replaces what stands between open and end, as far as property knows it.
+func replaceProperties(s, open string, end byte, property func(string) (string, bool)) (string, bool) {
+	const longest = 1 << 14
 	var b strings.Builder
 	changed := false
-	for {
-		i := strings.Index(s, "${")
+	for b.Len() < longest {
+		i := strings.Index(s, open)
 		if i < 0 {
-			b.WriteString(s)
-			return b.String(), changed
+			break
 		}
-		end := strings.IndexByte(s[i:], '}')
-		if end < 0 {
-			b.WriteString(s)
-			return b.String(), changed
+		n := strings.IndexByte(s[i:], end)
+		if n < 0 {
+			break
 		}
 		b.WriteString(s[:i])
-		if v, ok := property(s[i+2 : i+end]); ok {
+		if v, ok := property(s[i+len(open) : i+n]); ok {
 			b.WriteString(v)
 			changed = true
 		} else {
-			b.WriteString(s[i : i+end+1])
+			b.WriteString(s[i : i+n+1])
 		}
-		s = s[i+end+1:]
+		s = s[i+n+1:]
 	}
+	b.WriteString(s)
+	return b.String(), changed
 }
 
 // manages is what dependencyManagement says of a dependency: the project's own, then its parents', then that of imported lists.
@@ -351,7 +372,7 @@ func (p *project) dependency(d *element) (component.Component, bool) {
 			}
 		}
 	}
-	c := component.Component{PURL: purl("maven", group, artifact), Ecosystem: "Maven", Name: group + ":" + artifact, Version: version, State: component.Resolved, Scope: component.Runtime, Direct: true, Place: diag.Place{File: p.path, Line: line}}
+	c := component.Component{PURL: component.PURL("maven", group, artifact), Ecosystem: "Maven", Name: group + ":" + artifact, Version: version, State: component.Resolved, Scope: component.Runtime, Direct: true, Place: diag.Place{File: p.path, Line: line}}
 	if scope == "test" {
 		c.Scope = component.Development
 	}

@@ -165,7 +165,7 @@ func fromAddress(line string) (component.Component, bool) {
 
 func pythonComponent(name string) component.Component {
 	normal := advisory.Normal("PyPI", name)
-	return component.Component{PURL: purl("pypi", "", normal), Ecosystem: "PyPI", Name: normal, State: component.Unresolved, Direct: true}
+	return component.Component{PURL: component.PURL("pypi", "", normal), Ecosystem: "PyPI", Name: normal, State: component.Unresolved, Direct: true}
 }
 
 func requirementScope(name string) component.Scope {

@@ -1,0 +1,43 @@
+package deps
+
+// formats are all kinds of files that are read, in the order in which they are asked.
+func formats() []format {
+	return []format{
+		{names: []string{"package-lock.json", "npm-shrinkwrap.json", ".package-lock.json"}, parse: npmLock},
+		{names: []string{"yarn.lock"}, parse: yarnLock},
+		{names: []string{"pnpm-lock.yaml"}, parse: pnpmLock},
+		{names: []string{"bun.lock"}, parse: bunLock},
+		{names: []string{"bun.lockb"}, binary: true, parse: bunBinary},
+		{names: []string{"package.json"}, parse: packageJSON},
+		{names: []string{"go.mod"}, parse: goMod},
+		{names: []string{"pom.xml"}, match: hasSuffix(".pom"), parse: pom},
+		{names: []string{"gradle.lockfile", "buildscript-gradle.lockfile"}, parse: gradleLock},
+		{match: hasSuffix(".versions.toml"), parse: gradleCatalog},
+		{match: isRequirements, parse: requirements},
+		{names: []string{"Pipfile.lock"}, parse: pipfileLock},
+		{names: []string{"poetry.lock"}, parse: poetryLock},
+		{names: []string{"uv.lock"}, parse: uvLock},
+		{names: []string{"pdm.lock"}, parse: pdmLock},
+		{match: isPylock, parse: pylock},
+		{names: []string{"pyproject.toml", "Pipfile"}, parse: pythonProject},
+		{names: []string{"Gemfile.lock", "gems.locked"}, parse: gemLock},
+		{names: []string{"Cargo.lock"}, parse: cargoLock},
+		{names: []string{"Cargo.toml"}, parse: cargoProject},
+		{names: []string{"composer.lock", "installed.json"}, parse: composerLock},
+		{names: []string{"composer.json"}, parse: composerProject},
+		{names: []string{"packages.lock.json"}, parse: nugetLock},
+		{match: hasSuffix(".deps.json"), parse: nugetDeps},
+		{names: []string{"packages.config"}, parse: nugetConfig},
+		{match: isMSBuild, parse: msbuild},
+		{match: isWorkflow, parse: workflow},
+		{match: isDockerfile, parse: dockerfile},
+		{match: isYAML, parse: images},
+		{match: isGradleScript, parse: gradleScript},
+		{match: isPythonMetadata, parse: pythonMetadata},
+		{match: isGemspec, parse: gemspec},
+		{match: isDpkg, parse: dpkg},
+		{match: isApk, parse: apk},
+		{match: isJar, binary: true, parse: jar},
+		{match: isBinary, binary: true, parse: binary},
+	}
+}

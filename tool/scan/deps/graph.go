@@ -1,0 +1,138 @@
+package deps
+
+import (
+	"context"
+	"slices"
+
+	"github.com/haechi-dev/haechi/word/component"
+)
+
+// graph is what a lock file lists, by the keys that the file itself uses, and who asks for whom.
+type graph struct {
+	nodes map[string]*node
+	order []*node // as they were added
+}
+
+type node struct {
+	component component.Component
+	needs     []string // keys; those that nobody added are passed over
+	scoped    bool     // the file says the scope itself
+
+	reached bool
+	from    *node // who brought it in; nil: the project
+}
+
+func newGraph() *graph { return &graph{nodes: map[string]*node{}} }
+
+// add is the node of key. A key that was there before keeps what it was.
+func (g *graph) add(key string, c component.Component, needs ...string) *node {
+	n := &node{component: c, needs: needs}
+	g.order = append(g.order, n)
+	if _, ok := g.nodes[key]; !ok {
+		g.nodes[key] = n
+	}
+	return n
+}
+
+// also lets another key lead to n.
+func (g *graph) also(key string, n *node) {
+	if _, ok := g.nodes[key]; !ok {
+		g.nodes[key] = n
+	}
+}
+
+// emit hands the components out, in the order in which they were added, with
+// what the graph knows: direct or not, the shortest way from the project, and
+// where the file does not say it, what they are used for: runtime if anything
+// leads there from what the project runs with.
+func (g *graph) emit(ctx context.Context, runtime, development []string, out func(component.Component)) error {
+	if len(runtime)+len(development) == 0 {
+		runtime = g.unasked()
+	}
+	g.reach(runtime, component.Runtime)
+	g.reach(development, component.Development)
+	for _, n := range g.order {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		n.component.Path = n.way()
+		n.component.Needs = g.locators(n)
+		out(n.component)
+	}
+	return nil
+}
+
+// unasked are the nodes that no other asks for: where nothing says what the project asks for itself.
+func (g *graph) unasked() []string {
+	asked := map[*node]bool{}
+	for _, n := range g.order {
+		for _, key := range n.needs {
+			if to := g.nodes[key]; to != nil && to != n {
+				asked[to] = true
+			}
+		}
+	}
+	var roots []string
+	for key, n := range g.nodes {
+		if !asked[n] {
+			roots = append(roots, key)
+		}
+	}
+	slices.Sort(roots)
+	return roots
+}
+
+func (g *graph) reach(roots []string, scope component.Scope) {
+	var queue []*node
+	for _, key := range roots {
+		if n := g.nodes[key]; n != nil {
+			n.component.Direct = true
+			if !n.reached {
+				n.reached, n.from = true, nil
+				n.take(scope)
+				queue = append(queue, n)
+			}
+		}
+	}
+	for len(queue) > 0 {
+		n := queue[0]
+		queue = queue[1:]
+		for _, key := range n.needs {
+			if to := g.nodes[key]; to != nil && !to.reached {
+				to.reached, to.from = true, n
+				to.take(scope)
+				queue = append(queue, to)
+			}
+		}
+	}
+}
+
+func (n *node) take(scope component.Scope) {
+	if !n.scoped {
+		n.component.Scope = scope
+	}
+}
+
+// way is the names from what the project asks for down to n.
+func (n *node) way() []string {
+	if !n.reached {
+		return nil
+	}
+	var names []string
+	for at := n; at != nil; at = at.from {
+		names = append(names, at.component.Name)
+	}
+	slices.Reverse(names)
+	return names
+}
+
+func (g *graph) locators(n *node) []string {
+	var all []string
+	for _, key := range n.needs {
+		if to := g.nodes[key]; to != nil && to != n {
+			all = append(all, to.component.Locator())
+		}
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
