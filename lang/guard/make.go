@@ -284,3 +284,43 @@ func (d *Document) Place(v *Value) diag.Place {
 	}
 	return diag.Place{File: d.name}
 }
+
+// Same tells whether a and b are equal; known is false where that depends on what is unknown.
+func Same(a, b *Value) (same, known bool) {
+	t, _ := equal(a, b)
+	return t == yes, t != maybe
+}
+
+// Why is the reason for which v, or something within it, is unknown, or "".
+func (v *Value) Why() string { return v.why() }
+
+// Doubt is why v, which is known, may not be there at all, or "".
+func (v *Value) Doubt() string { return v.perhaps() }
+
+// Line is where v begins, or 0.
+func (v *Value) Line() int { return int(v.line) }
+
+// InFile says which of the document's files v is in.
+func (v *Value) InFile(file int) *Value {
+	v.file = uint16(file)
+	return v
+}
+
+// InFileAll is InFile for v and all within it.
+func (v *Value) InFileAll(file int) *Value {
+	v.file = uint16(file)
+	for _, x := range v.items {
+		x.InFileAll(file)
+	}
+	for _, f := range v.fields {
+		f.key.InFileAll(file)
+		f.value.InFileAll(file)
+	}
+	return v
+}
+
+// OnLine moves v to another line of its file.
+func (v *Value) OnLine(line int) *Value {
+	v.line, v.column = int32(line), 1
+	return v
+}
