@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/haechi-dev/haechi/base/db"
-	"github.com/haechi-dev/haechi/base/shape"
 	"github.com/haechi-dev/haechi/door/wire/haechi"
 	"github.com/haechi-dev/haechi/lang/guard"
 	"github.com/haechi-dev/haechi/lang/sigma"
@@ -19,6 +18,7 @@ import (
 	"github.com/haechi-dev/haechi/room/route"
 	rules "github.com/haechi-dev/haechi/rules/detect"
 	"github.com/haechi-dev/haechi/tool/gate"
+	"github.com/haechi-dev/haechi/tool/scan/iac"
 	"github.com/haechi-dev/haechi/word/fault"
 	"go.yaml.in/yaml/v4"
 	"golang.org/x/tools/txtar"
@@ -123,7 +123,7 @@ func (f *Files) readRules() error {
 	if f.Policies, err = guard.ParsePolicies(policies); err != nil {
 		return err
 	}
-	_, err = guard.Prove(policies, shape.New().Documents)
+	_, err = guard.Prove(policies, iac.Documents)
 	return err
 }
 

@@ -10,9 +10,9 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/haechi-dev/haechi/base/shape"
 	"github.com/haechi-dev/haechi/lang/guard"
 	"github.com/haechi-dev/haechi/lang/sigma"
+	"github.com/haechi-dev/haechi/tool/scan/iac"
 	"github.com/haechi-dev/haechi/tool/scan/secret"
 	"github.com/haechi-dev/haechi/word/diag"
 	"github.com/haechi-dev/haechi/word/fault"
@@ -170,7 +170,7 @@ func (p *proof) sigma(one fs.FS) {
 }
 
 func (p *proof) guard(one fs.FS) {
-	found, err := guard.Prove(one, shape.New().Documents)
+	found, err := guard.Prove(one, iac.Documents)
 	p.Count = found.Examples
 	if err != nil {
 		p.Unmet = append(p.Unmet, diag.Detail(err))
