@@ -64,7 +64,7 @@ func (a *App) open(ctx context.Context) error {
 
 // services are AWS's, and our own, as far as they are answered.
 func (a *App) services() []wire.Service {
-	return []wire.Service{sts.Service(), iam.Service(), accessanalyzer.Service(), securityhub.Service(a.Hub), events.Service(a.Route), haechi.Service(a, a.Pipeline, a.Access)}
+	return []wire.Service{sts.Service(), iam.Service(), accessanalyzer.Service(), securityhub.Service(a.Hub), events.Service(a.Route), haechi.Service(a, a.Pipeline, a.Access, a.Hub)}
 }
 
 func (a *App) gitDoor(ctx context.Context) (http.Handler, error) {

@@ -21,7 +21,7 @@ import (
 )
 
 func findingsVerb() verb {
-	return verb{name: "findings", args: "[list|get|suppress|resolve|reopen|assign] [WORDS…]", summary: "what is wrong, and what is decided about it", help: `
+	return verb{name: "findings", args: "[list|get|suppress|resolve|reopen|assign|ties|tie|untie] [WORDS…]", summary: "what is wrong, and what is decided about it", help: `
   haechi findings                                 all that is open, the worst first
   haechi findings severity:critical,high tool:deps
   haechi findings -severity HIGH -format json     the same as ASFF, for programs
@@ -31,6 +31,9 @@ func findingsVerb() verb {
   haechi findings resolve -reason "rotated" ID
   haechi findings suppress -reason "a test key" rule:secret/npm-token file:test/app.env
   haechi findings assign -to kim -reason "her service" -all package:lodash
+  haechi findings ties severity:critical          what several tools say of one thing
+  haechi findings tie -reason "one query" ID ID   two findings are one problem
+  haechi findings untie -reason "a fork" ID       a finding is not what it is tied to
 
 Words are those of the console's filter: key:value, key:value,other, key:value*
 for what begins so, and other words for what is said anywhere. What must not be
@@ -59,6 +62,7 @@ func findings(ctx context.Context, c call, flags *flag.FlagSet) error {
 	most := flags.Int("n", 100, "how many at most; 0 is all")
 	reason := flags.String("reason", "", "why it is so decided")
 	to := flags.String("to", "", "who is to mend it")
+	problem := flags.Int64("problem", 0, "which problem to untie from, where a finding is tied to several")
 	all := flags.Bool("all", false, "change all that the words mean, not one alone")
 	format := formatFlag(flags, "table", "json", "ids", "jsonl", "csv", "sarif", "ocsf", "html")
 	rest, err := parse(c, flags, 0, -1)
@@ -66,7 +70,7 @@ func findings(ctx context.Context, c call, flags *flag.FlagSet) error {
 		return err
 	}
 	do := "list"
-	if len(rest) > 0 && slices.Contains(append([]string{"list", "get"}, decisions...), rest[0]) {
+	if len(rest) > 0 && slices.Contains(append([]string{"list", "get", "ties", "tie", "untie"}, decisions...), rest[0]) {
 		do, rest = rest[0], rest[1:]
 	}
 	shape, err := format()
@@ -82,7 +86,7 @@ func findings(ctx context.Context, c call, flags *flag.FlagSet) error {
 	}
 	allowed := []string{"format", "severity", "status", "sort", "n"}
 	if do != "list" {
-		allowed = map[string][]string{"get": {"format"}, "assign": {"reason", "to", "all"}}[do]
+		allowed = map[string][]string{"get": {"format"}, "assign": {"reason", "to", "all"}, "ties": {"format", "n"}, "tie": {"reason"}, "untie": {"reason", "problem"}}[do]
 		if allowed == nil {
 			allowed = []string{"reason", "all"}
 		}
@@ -90,19 +94,29 @@ func findings(ctx context.Context, c call, flags *flag.FlagSet) error {
 	if err := only(flags, do, allowed...); err != nil {
 		return err
 	}
-	if do != "list" && len(rest) == 0 {
+	if want := map[string]int{"tie": 2, "untie": 1}[do]; want > 0 && len(rest) != want {
+		return usagef("%s takes %s", do, counted(want, "ID"))
+	}
+	if do != "list" && do != "ties" && len(rest) == 0 {
 		return usagef("%s what? give an ID, or words that mean it", do)
 	}
 	var filters hub.Filters
-	if do == "list" {
+	switch do {
+	case "tie", "untie":
+	case "ties":
+		if shape != "table" && shape != "json" {
+			return usagef("-format of ties is table or json, not %q", shape)
+		}
+		filters, err = console.ParseFilter(strings.Join(quotedAll(rest), " "))
+	case "list":
 		filters, err = listFilters(rest, *severity, *status)
-	} else {
+	default:
 		filters, err = namedFilters(rest)
 	}
 	if err != nil {
 		return usagef("%w", err)
 	}
-	if slices.Contains(decisions, do) && strings.TrimSpace(*reason) == "" {
+	if slices.Contains(append([]string{"tie", "untie"}, decisions...), do) && strings.TrimSpace(*reason) == "" {
 		return usagef("say why with -reason: those who come after want to know")
 	}
 	if do == "assign" && *to == "" {
@@ -121,6 +135,10 @@ func findings(ctx context.Context, c call, flags *flag.FlagSet) error {
 		return showFindings(c, found, more, shape)
 	case "get":
 		return getOne(ctx, c, client, filters, shape)
+	case "ties":
+		return listTies(ctx, c, client, filters, *most, shape)
+	case "tie", "untie":
+		return retie(ctx, c, client, do, rest, *reason, *problem)
 	}
 	return decide(ctx, c, client, filters, do, *reason, *to, *all)
 }
@@ -141,6 +159,13 @@ func listFilters(words []string, severity, status string) (hub.Filters, error) {
 		words = append(words, "state:active", "status:new,notified")
 	}
 	return console.ParseFilter(strings.Join(words, " "))
+}
+
+func quotedAll(words []string) (all []string) {
+	for _, w := range words {
+		all = append(all, quoted(w))
+	}
+	return all
 }
 
 // namedFilters are those of words and, where a word is no filter, of Ids.
@@ -310,6 +335,14 @@ func getOne(ctx context.Context, c call, client *remote.Client, filters hub.Filt
 			fmt.Fprintln(c.stdout)
 		}
 		showOne(c.stdout, &parsed[i])
+		problems, _, err := getProblems(ctx, client, hub.Filters{"Id": hub.Is(parsed[i].ID)}, 0)
+		if err != nil {
+			return err
+		}
+		for _, p := range problems {
+			fmt.Fprintf(c.stdout, "\n  one problem, as several tools say:\n")
+			showProblem(c.stdout, &p)
+		}
 	}
 	return nil
 }

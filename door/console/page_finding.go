@@ -43,7 +43,9 @@ type findingView struct {
 	Resources   []thing
 	History     []hub.Change
 	Acceptance  *hub.Acceptance
-	Tied        []findingRow
+	Problems    []problemRow
+	Untied      []hub.Untied
+	Beside      []findingRow
 	At          string // the past time shown, or ""
 	JSON        string
 	Choose      bool
@@ -103,7 +105,10 @@ func (o *Console) findingView(r *request) (any, error) {
 	case !errors.Is(err, fault.NotFound):
 		return nil, err
 	}
-	if v.Tied, err = o.tied(r, f); err != nil {
+	if v.Problems, v.Untied, err = o.problemsOf(r, ref); err != nil {
+		return nil, err
+	}
+	if v.Beside, err = o.beside(r, f); err != nil {
 		return nil, err
 	}
 	text := jsontext.Value(f.JSON())
@@ -170,8 +175,8 @@ func fieldsOf(f *finding.Finding) (pairs []pair) {
 	return pairs
 }
 
-// tied are the other open findings about the same resource.
-func (o *Console) tied(r *request, f *finding.Finding) (rows []findingRow, err error) {
+// beside are the other open findings about the same resource.
+func (o *Console) beside(r *request, f *finding.Finding) (rows []findingRow, err error) {
 	if len(f.Resources) == 0 {
 		return nil, nil
 	}

@@ -115,6 +115,9 @@ type findingsView struct {
 	Value    string // of the group that is shown alone
 	Delete   bool   // the insight may be deleted
 	GroupBys []string
+	Shows    []chip // findings, or problems
+	Grouped  bool   // problems are shown
+	Problems []problemRow
 }
 
 var sorts = []struct{ key, title, field, order string }{
@@ -130,6 +133,8 @@ func (o *Console) findings() page {
 		name: "findings", path: "/findings", nav: "Findings", asks: asks, view: o.findingsView,
 		actions: map[string]action{
 			"/findings/update":   {asks: update, do: o.updateFindings},
+			"/findings/tie":      {asks: o.asksTie, do: o.tie},
+			"/findings/untie":    {asks: o.asksTie, do: o.untie},
 			"/findings/insights": {asks: func(r *request) []iam.Request { return r.ask("securityhub:CreateInsight", "") }, do: o.saveInsight},
 			"/findings/insights/delete": {asks: func(r *request) []iam.Request { return r.ask("securityhub:DeleteInsight", r.PostFormValue("insight")) }, do: func(r *request) (string, error) {
 				if err := o.config.Hub.DeleteInsight(r.Context(), r.PostFormValue("insight")); err != nil {
@@ -165,9 +170,15 @@ func (o *Console) findingsView(r *request) (any, error) {
 	for _, i := range insights {
 		v.Insights = append(v.Insights, chip{i.Name, "/findings?insight=" + url.QueryEscape(i.ARN), i.ARN == q.Get("insight")})
 	}
+	v.Shows = shows(q)
 	if err != nil {
 		v.Problem = err.Error()
 		return v, nil
+	}
+	if v.Shows[1].Here {
+		v.Grouped = true
+		err := o.grouped(r, filters, &v)
+		return v, err
 	}
 	query := hub.Query{Filters: filters, Limit: 50, Token: q.Get("token")}
 	for _, s := range sorts {

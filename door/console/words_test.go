@@ -155,9 +155,12 @@ func codes(t *testing.T) (all []string) {
 			all = append(all, f.Name, f.Help)
 		}
 	}
-	all = append(all, "BATCH_IMPORT_FINDINGS", "BATCH_UPDATE_FINDINGS", "UPDATE_FINDINGS", "SCAN", "EXPIRY", "SUPPRESSOR") // hub.Change.Kind
+	all = append(all, "BATCH_IMPORT_FINDINGS", "BATCH_UPDATE_FINDINGS", "UPDATE_FINDINGS", "SCAN", "EXPIRY", "SUPPRESSOR", "TIE") // hub.Change.Kind
 	all = append(all, groupBys...)
 	for _, c := range chips("") {
+		all = append(all, c.Title)
+	}
+	for _, c := range shows(nil) {
 		all = append(all, c.Title)
 	}
 	for _, e := range examples {

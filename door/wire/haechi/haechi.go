@@ -1,4 +1,4 @@
-// Package haechi answers what no AWS service has an operation for: configuration as files, runs with their logs, tokens.
+// Package haechi answers what no AWS service has an operation for: configuration as files, runs with their logs, tokens, problems that several tools name.
 package haechi
 
 import (
@@ -37,20 +37,23 @@ type Settings interface {
 	PipelineARN(name string) string
 }
 
-// Service answers haechi, for the settings, the runs and the users there are.
-func Service(settings Settings, runs *pipeline.Pipelines, people People) wire.Service {
-	s := &service{settings, runs, people}
+// Service answers haechi, for the settings, the runs, the users and the problems there are.
+func Service(settings Settings, runs *pipeline.Pipelines, people People, problems Problems) wire.Service {
+	s := &service{settings, runs, people, problems}
 	return wire.Service{
 		Model: wire.MustModel(table),
 		Operations: map[string]wire.Operation{
-			"ApplyConfig": wire.Op(wire.AskAll, s.applyConfig),
-			"CreateToken": wire.Op(s.askToken, s.createToken),
-			"ListRuns":    wire.Op(asks[listInput]("ListPipelineExecutions"), s.listRuns),
-			"GetRun":      wire.Op(asks[runInput]("GetPipelineExecution"), s.getRun),
-			"GetRunLog":   wire.Op(asks[logInput]("GetPipelineExecution"), s.getLog),
-			"StartRun":    wire.Op(s.askStart, s.startRun),
-			"RetryRun":    wire.Op(s.askChange("RetryStageExecution"), s.retryRun),
-			"StopRun":     wire.Op(s.askChange("StopPipelineExecution"), s.stopRun),
+			"ApplyConfig":  wire.Op(wire.AskAll, s.applyConfig),
+			"CreateToken":  wire.Op(s.askToken, s.createToken),
+			"ListRuns":     wire.Op(asks[listInput]("ListPipelineExecutions"), s.listRuns),
+			"GetRun":       wire.Op(asks[runInput]("GetPipelineExecution"), s.getRun),
+			"GetRunLog":    wire.Op(asks[logInput]("GetPipelineExecution"), s.getLog),
+			"StartRun":     wire.Op(s.askStart, s.startRun),
+			"RetryRun":     wire.Op(s.askChange("RetryStageExecution"), s.retryRun),
+			"StopRun":      wire.Op(s.askChange("StopPipelineExecution"), s.stopRun),
+			"ListProblems": wire.Op(asksFindings[problemsInput]("GetFindings"), s.listProblems),
+			"TieFindings":  wire.Op(asksFindings[tieInput]("BatchUpdateFindings"), s.tie),
+			"UntieFinding": wire.Op(asksFindings[untieInput]("BatchUpdateFindings"), s.untie),
 		},
 		Faults: wire.Faults{
 			fault.Invalid:     {"ValidationException"},
@@ -67,6 +70,7 @@ type service struct {
 	settings Settings
 	runs     *pipeline.Pipelines
 	people   People
+	problems Problems
 }
 
 type applyInput struct {
