@@ -17,6 +17,8 @@ type Unknown struct {
 	// Plain: where it is unknown, stands a name, number or address that the cloud
 	// gives: it is not empty and is neither a wildcard nor a truth value.
 	Plain bool
+	// Filled: if it is a list, something is in it.
+	Filled bool
 	// Parts are the texts around what is unknown of a text, first and last
 	// included: ["arn:aws:s3:::", "/*"]; nil where nothing is known of it.
 	Parts []string

@@ -86,7 +86,7 @@ func (u *Unknown) holds(op operator) tri {
 			return yes
 		}
 	case opEmpty:
-		if u.Present && (u.Plain || strings.Join(u.Parts, "") != "") {
+		if u.Present && (u.Plain || u.Filled || strings.Join(u.Parts, "") != "") {
 			return no
 		}
 	case opIsString:

@@ -95,9 +95,9 @@ func (s *stack) intrinsic(name string, arg, v *value) (r *value, ok bool) {
 		}
 		return s.at(text(string(inner.JSON())), v), true
 	case "Fn::GetAZs":
-		return s.unknown(v, guard.Unknown{Why: "the availability zones are known when the stack is made", Present: true}), true
+		return s.unknown(v, guard.Unknown{Why: "the availability zones are known when the stack is made", Present: true, Filled: true}), true
 	case "Fn::Cidr":
-		return s.unknown(v, guard.Unknown{Why: "Fn::Cidr is not computed", Present: true}), true
+		return s.unknown(v, guard.Unknown{Why: "Fn::Cidr is not computed", Present: true, Filled: true}), true
 	case "Fn::ImportValue":
 		return s.unknown(v, guard.Unknown{Why: "it is exported by another stack", Present: true, Plain: true}), true
 	case "Fn::Transform", "Fn::GetStackOutput", "Fn::RefAll", "Fn::ValueOf", "Fn::ValueOfAll":
@@ -141,7 +141,7 @@ func (s *stack) ref(arg, v *value) *value {
 	if s.resources.Get(name) != nil {
 		return s.reference(v, name, "Ref", nil)
 	}
-	return s.unknown(v, guard.Unknown{Why: "there is no " + name + " in the template", Present: true})
+	return s.unknown(v, guard.Unknown{Why: "there is no " + name + " in the template", Present: true, Plain: true})
 }
 
 // reference is what another resource of the stack gives, when it is made.
@@ -169,7 +169,7 @@ func (s *stack) parameter(name string, p, v *value) *value {
 	case strings.HasPrefix(kind, "AWS::SSM::Parameter::"):
 		return s.unknown(v, guard.Unknown{Why: "parameter " + name + " is read from the parameter store", Present: true})
 	case fallback == nil && list:
-		return s.unknown(v, guard.Unknown{Why: "parameter " + name + " has no default", Present: true})
+		return s.unknown(v, guard.Unknown{Why: "parameter " + name + " has no default", Present: true, Filled: strings.HasPrefix(kind, "List<AWS::")})
 	case fallback == nil || !scalar && !fallback.IsList():
 		return s.unknown(v, guard.Unknown{Why: "parameter " + name + " has no default", Present: true, Plain: plain})
 	case list && scalar:
@@ -217,7 +217,7 @@ func (s *stack) attribute(arg, v *value) *value {
 	name, known := parts[1].Text()
 	resource := s.resources.Get(id)
 	if resource == nil || !known {
-		return s.unknown(v, guard.Unknown{Why: "there is no " + id + " in the template", Present: true})
+		return s.unknown(v, guard.Unknown{Why: "there is no " + id + " in the template", Present: true, Plain: true})
 	}
 	if output, ok := strings.CutPrefix(name, "Outputs."); ok {
 		if o, ok := s.outputs[id][output]; ok {
@@ -393,7 +393,7 @@ func (s *stack) split(arg, v *value) *value {
 			return s.at(guard.NewList(all...), v)
 		}
 	}
-	return s.unknown(v, guard.Unknown{Why: "what Fn::Split splits is unknown", Present: true})
+	return s.unknown(v, guard.Unknown{Why: "what Fn::Split splits is unknown", Present: true, Filled: true})
 }
 
 // find is Fn::FindInMap. Where the keys are unknown and all that the map has is
