@@ -3,6 +3,7 @@ package guard
 import (
 	"bytes"
 	"strings"
+	"sync"
 
 	"github.com/haechi-dev/haechi/word/diag"
 	"github.com/haechi-dev/haechi/word/fault"
@@ -24,6 +25,9 @@ type Document struct {
 	name  string
 	root  *Value
 	files []string // that its values are in, where they are several
+
+	once  sync.Once
+	index *index
 }
 
 // Name is what Load was told the file is called.

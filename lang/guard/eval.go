@@ -90,12 +90,17 @@ type evaluation struct {
 	omitted  int
 	message  string // of the innermost call of a parameterised rule
 	reason   string // why something was unknown last
+
+	index      *index   // of the document's resources
+	focus      []field  // the one resource of focusTypes that is seen, or nil
+	focusType  string   //
+	focusTypes []string //
+	visible    []field  // all resources that are seen, once somebody asked
 }
 
 // Check holds the rules against a document. now is what the function now() answers.
 func (r *Rules) Check(doc *Document, now time.Time) Report {
-	e := &evaluation{rules: r, doc: doc, now: now, status: map[string]Status{}}
-	e.top = &scope{root: doc.root, lets: r.lets, binds: true}
+	e := r.evaluation(doc, now)
 	var report Report
 	for _, name := range r.Names() {
 		v := e.verdict(r.byName[name])
@@ -103,6 +108,12 @@ func (r *Rules) Check(doc *Document, now time.Time) Report {
 		report.Status = max(report.Status, v.Status)
 	}
 	return report
+}
+
+func (r *Rules) evaluation(doc *Document, now time.Time) *evaluation {
+	e := &evaluation{rules: r, doc: doc, now: now, status: map[string]Status{}, index: doc.indexed()}
+	e.top = &scope{root: doc.root, lets: r.lets, binds: true}
+	return e
 }
 
 // verdict evaluates the rules of one name.

@@ -351,7 +351,7 @@ func (e *evaluation) typeClause(s *scope, c *typeClause) (Status, error) {
 		return Skip, nil
 	}
 	var count [Fail + 1]int
-	for _, f := range resources.fields {
+	for _, f := range e.members(resources, c.typeName) {
 		if err := e.step(); err != nil {
 			return Fail, err
 		}

@@ -340,7 +340,11 @@ func (e *evaluation) walkAll(s *scope, v *Value, parts []part, i int, out []resu
 		}
 		return out, nil
 	case v.kind == kindMap && p.step == stepAllValues:
-		for _, f := range v.fields {
+		want := ""
+		if i+1 < len(parts) && p.capture == "" {
+			want = parts[i+1].wantType
+		}
+		for _, f := range e.members(v, want) {
 			if p.capture != "" {
 				s.holder().capture(p.capture, f.key)
 			}
@@ -403,7 +407,7 @@ func (e *evaluation) walkFilter(s *scope, v *Value, parts []part, i int, out []r
 			try(nil, x)
 		}
 	case v.kind == kindMap && parts[i-1].step == stepKey:
-		for _, f := range v.fields {
+		for _, f := range e.members(v, p.wantType) {
 			try(f.key, f.value)
 		}
 	case v.kind == kindMap || v.kind == kindUnknown || !named:
@@ -432,7 +436,7 @@ func (e *evaluation) walkKeyFilter(s *scope, v *Value, parts []part, i int, out 
 	if err != nil {
 		return nil, err
 	}
-	for _, f := range v.fields {
+	for _, f := range e.members(v, "") {
 		held := keyHolds(f.key, p.op, p.index == 1, right)
 		if held == no {
 			continue

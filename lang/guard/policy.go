@@ -54,6 +54,11 @@ func (p *Policy) Check(doc *Document, now time.Time) Verdict {
 	panic("guard: a policy without its rule") // ParsePolicy sees to it
 }
 
+// CheckResource is what the policy says about one resource of a document.
+func (p *Policy) CheckResource(doc *Document, id string, now time.Time) Verdict {
+	return p.Rules.CheckResource(doc, Focus{Resource: id, Types: p.Types, Rule: p.ID}, now)
+}
+
 // ParsePolicy reads the txtar file of one policy.
 func ParsePolicy(name string, text []byte) (*Policy, error) {
 	sum := sha256.Sum256(text)

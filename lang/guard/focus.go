@@ -1,0 +1,150 @@
+package guard
+
+import (
+	"slices"
+	"time"
+)
+
+// Focus holds rules against one resource of a document: of Types they see that one
+// alone, of all others every one. So a verdict is about the resource, and what it
+// belongs to can still be looked up.
+type Focus struct {
+	Resource string   // its ID
+	Types    []string // that the rules are about
+	Rule     string   // the only rule to evaluate, with those that it asks for
+}
+
+// Resource is one of a document.
+type Resource struct {
+	ID   string
+	Type string
+	Name *Value // where it begins
+	Body *Value
+}
+
+// index is the resources of a document by their types.
+type index struct {
+	resources *Value
+	byType    map[string][]field
+	untyped   bool // one has no type that is a text
+}
+
+func (d *Document) indexed() *index {
+	d.once.Do(func() {
+		x := &index{byType: map[string][]field{}}
+		d.index = x
+		if d.root.kind != kindMap {
+			return
+		}
+		x.resources = d.root.get("Resources")
+		if x.resources == nil || x.resources.kind != kindMap {
+			x.resources = nil
+			return
+		}
+		for _, f := range x.resources.fields {
+			if t := typeOf(f.value); t != "" {
+				x.byType[t] = append(x.byType[t], f)
+			} else {
+				x.untyped = true
+			}
+		}
+	})
+	return d.index
+}
+
+func typeOf(v *Value) string {
+	if v.kind != kindMap {
+		return ""
+	}
+	if t := v.get("Type"); t != nil && t.kind == kindString {
+		return t.text
+	}
+	return ""
+}
+
+// Resources are those of one of types, in the order of the types; all without one.
+func (d *Document) Resources(types ...string) (all []Resource) {
+	x := d.indexed()
+	if x.resources == nil {
+		return nil
+	}
+	if len(types) == 0 {
+		for _, f := range x.resources.fields {
+			all = append(all, Resource{f.key.text, typeOf(f.value), f.key, f.value})
+		}
+		return all
+	}
+	for _, t := range types {
+		for _, f := range x.byType[t] {
+			all = append(all, Resource{f.key.text, t, f.key, f.value})
+		}
+	}
+	return all
+}
+
+// CheckResource is what the rule of f says about the resource of f.
+func (r *Rules) CheckResource(doc *Document, f Focus, now time.Time) Verdict {
+	e := r.evaluation(doc, now)
+	if x := doc.indexed(); x.resources != nil {
+		if v := x.resources.get(f.Resource); v != nil {
+			e.focus = []field{{v.parent.key(f.Resource), v}}
+			e.focusTypes, e.focusType = f.Types, typeOf(v)
+		}
+	}
+	rules := r.byName[f.Rule]
+	if len(rules) == 0 {
+		return Verdict{Rule: f.Rule}
+	}
+	return e.verdict(rules)
+}
+
+// key is the name of a member, at its place.
+func (v *Value) key(name string) *Value {
+	if v.byName != nil {
+		return v.fields[v.byName[name]].key
+	}
+	for i := range v.fields {
+		if v.fields[i].key.text == name {
+			return v.fields[i].key
+		}
+	}
+	return newString(name)
+}
+
+// members are those of a map that a query sees; of the document's resources
+// without those of other types than wantType, where that is not "".
+func (e *evaluation) members(v *Value, wantType string) []field {
+	x := e.index
+	if x == nil || v != x.resources {
+		return v.fields
+	}
+	switch {
+	case x.untyped || wantType == "" && e.focus == nil:
+		return e.seen(v.fields)
+	case wantType == "":
+		if e.visible == nil {
+			e.visible = e.seen(v.fields)
+		}
+		return e.visible
+	case e.focus != nil && slices.Contains(e.focusTypes, wantType):
+		if e.focusType == wantType {
+			return e.focus
+		}
+		return nil
+	}
+	return x.byType[wantType]
+}
+
+// seen leaves out the resources that stand beside the one in focus.
+func (e *evaluation) seen(fields []field) []field {
+	if e.focus == nil {
+		return fields
+	}
+	all := make([]field, 0, len(fields))
+	for _, f := range fields {
+		if f.value == e.focus[0].value || !slices.Contains(e.focusTypes, typeOf(f.value)) {
+			all = append(all, f)
+		}
+	}
+	return all
+}
