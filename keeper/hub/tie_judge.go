@@ -115,7 +115,10 @@ func judgeRoute(n, o *node, said []string) judgement {
 	if code.Place().File == "" || site.Place().File != "" {
 		return judgement{} // two of one kind
 	}
-	file := code.Place().String()
+	file := code.Place().File
+	if line := code.ProductFields[finding.FieldLine]; line != "" {
+		file += ":" + line
+	}
 	reason := said[0] + " at " + said[2] + " of " + said[1] + ": the route stands in the code at " + file
 	if pageOf(code.Place().File) == said[2] {
 		reason = said[0] + " at " + said[2] + " of " + said[1] + ", which is the page " + file
