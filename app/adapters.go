@@ -17,7 +17,7 @@ import (
 
 // gitAccess is access as the git door asks for it.
 type gitAccess struct {
-	access  *access.Access
+	access  watchedAccess
 	regions []string // that signatures may be made for
 }
 

@@ -19,6 +19,7 @@ import (
 	"github.com/haechi-dev/haechi/base/seal"
 	"github.com/haechi-dev/haechi/door/console"
 	"github.com/haechi-dev/haechi/keeper/access"
+	"github.com/haechi-dev/haechi/keeper/audit"
 	"github.com/haechi-dev/haechi/keeper/hub"
 	"github.com/haechi-dev/haechi/keeper/inventory"
 	"github.com/haechi-dev/haechi/keeper/source"
@@ -39,6 +40,7 @@ type App struct {
 	DB     *db.DB
 	Bus    *bus.Bus
 	Access *access.Access
+	Audit  *audit.Trail
 	Hub    *hub.Hub
 
 	Source    *source.Source
@@ -143,7 +145,7 @@ func (a *App) ground(ctx context.Context, env Env) (err error) {
 // Schemas are the tables of every room there is.
 func Schemas() []db.Schema {
 	return []db.Schema{
-		Schema(), bus.Schema(), access.Schema(), hub.Schema(), inventory.Schema(), source.Schema(),
+		Schema(), bus.Schema(), access.Schema(), audit.Schema(), hub.Schema(), inventory.Schema(), source.Schema(),
 		route.Schema(), detect.Schema(), comply.Schema(), pipeline.Schema(),
 	}
 }
@@ -192,6 +194,11 @@ func Unused(folder string) error {
 // Close lets go of everything. Serve must have returned.
 func (a *App) Close() error {
 	var errs []error
+	if a.Audit != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		errs = append(errs, a.Audit.Flush(ctx)) // what came while the rooms ended
+	}
 	if a.Journal != nil {
 		errs = append(errs, a.Journal.Close())
 	}

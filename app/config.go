@@ -67,7 +67,9 @@ type Sandbox struct {
 // Retention says how long things are kept.
 type Retention struct {
 	Events, Deliveries, Logs, Records time.Duration
-	RecordBytes                       int64 `yaml:"record-bytes"`
+	RecordBytes                       int64         `yaml:"record-bytes"`
+	Audit                             time.Duration // records of the audit trail
+	AuditBytes                        int64         `yaml:"audit-bytes"` // of each node: reads go first
 }
 
 // Default is what holds where nothing else is said.

@@ -28,7 +28,7 @@ import (
 // open opens the doors: what the listener hands every request to.
 func (a *App) open(ctx context.Context) error {
 	spoken, err := wire.New(wire.Config{
-		Keys: a.Access, Gate: a.Access, Log: a.log, Now: a.now, SourceIP: a.sourceIP,
+		Keys: a.Access, Gate: a.Access, Log: a.log, Now: a.now, SourceIP: a.sourceIP, Heard: a.heard,
 		Services: a.services(),
 	})
 	if err != nil {
@@ -41,7 +41,7 @@ func (a *App) open(ctx context.Context) error {
 	a.pages, err = console.New(console.Config{
 		Access: a.Access, People: a.Access, Kept: a.kept, DB: a.DB, Hub: a.Hub, Bus: a.Bus, Log: a.log, Now: a.now,
 		Account: a.Config.Account, Region: a.Config.Region, Version: a.version, Secure: a.overTLS, SourceIP: a.sourceIP,
-		Runs: a.Pipeline, Assets: a.Inventory, Comply: a.Comply, Routes: a.Route, Loop: a.loop,
+		Runs: a.Pipeline, Assets: a.Inventory, Comply: a.Comply, Routes: a.Route, Loop: a.loop, Trail: a.Audit, Records: a.Audit, Known: a.Access.Principal,
 	})
 	if err != nil {
 		return err
@@ -50,15 +50,16 @@ func (a *App) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	mux.Handle(gitdoor.Prefix, git)
-	mux.Handle(intake.Prefix, intake.Handler(intake.Config{Journal: a.Journal, Access: a.Access, Items: a.Inventory, Now: a.now, Log: a.log}))
+	watched := watchedAccess{a.Access}
+	mux.Handle(gitdoor.Prefix, a.watch(git))
+	mux.Handle(intake.Prefix, a.watch(intake.Handler(intake.Config{Journal: a.Journal, Access: watched, Items: a.Inventory, Now: a.now, Log: a.log})))
 	mux.Handle("/", a.pages)
 	salt, err := a.once(ctx, "scan.salt")
 	if err != nil {
 		return err
 	}
-	taken := reports.Handler(reports.Config{Hub: a.Hub, Access: a.Access, Maker: a.maker(), Salt: salt, Folder: a.Config.Data, Now: a.now, SourceIP: a.sourceIP, Log: a.log})
-	a.handler = a.secured(a.dispatch(spoken, taken, mux))
+	taken := reports.Handler(reports.Config{Hub: a.Hub, Access: watched, Maker: a.maker(), Salt: salt, Folder: a.Config.Data, Now: a.now, SourceIP: a.sourceIP, Log: a.log})
+	a.handler = a.secured(a.dispatch(spoken, a.watch(taken), mux))
 	return nil
 }
 
@@ -73,7 +74,7 @@ func (a *App) gitDoor(ctx context.Context) (http.Handler, error) {
 		return nil, err
 	}
 	return gitdoor.New(gitdoor.Config{
-		Source: a.Source, Access: gitAccess{a.Access, regions(a.Config.Region)}, Secrets: secrets{secret.New(salt)}, Keep: a.keep, Maker: a.maker(),
+		Source: a.Source, Access: gitAccess{watchedAccess{a.Access}, regions(a.Config.Region)}, Secrets: secrets{secret.New(salt)}, Keep: a.keep, Pushed: a.pushed, Maker: a.maker(),
 		Hooks: filepath.Join(a.Config.Data, "hooks"), Log: a.log, Now: a.now, CreateOnPush: true,
 	})
 }

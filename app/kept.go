@@ -38,6 +38,10 @@ func (a *App) kept(ctx context.Context) ([]console.Kept, error) {
 			resolved += int64(c.Count)
 		}
 	}
+	records, recorded, err := a.Audit.Size(ctx)
+	if err != nil {
+		return nil, err
+	}
 	keep, journal := a.Config.Retention, a.Journal.Stats()
 	return []console.Kept{
 		{Name: "the database, with all that has no size here", For: -1, Size: size, Count: -1},
@@ -45,6 +49,7 @@ func (a *App) kept(ctx context.Context) ([]console.Kept, error) {
 		{Name: "deliveries, and dead letters", For: keep.Deliveries, Size: -1, Count: told},
 		{Name: "logs of runs and results of scans", For: keep.Logs, Size: -1, Count: -1},
 		{Name: "log records", For: journal.MaxAge, Size: journal.Bytes, Most: journal.MaxBytes, Count: -1},
+		{Name: "the audit trail", For: keep.Audit, Size: recorded, Most: keep.AuditBytes, Count: records},
 		{Name: "resolved findings", Size: -1, Count: resolved},
 		{Name: "repositories of git", Size: -1, Count: int64(len(repositories))},
 	}, nil

@@ -10,6 +10,7 @@ import (
 	"github.com/haechi-dev/haechi/base/outbound"
 	"github.com/haechi-dev/haechi/base/shape"
 	"github.com/haechi-dev/haechi/keeper/access"
+	"github.com/haechi-dev/haechi/keeper/audit"
 	"github.com/haechi-dev/haechi/keeper/hub"
 	"github.com/haechi-dev/haechi/keeper/inventory"
 	"github.com/haechi-dev/haechi/keeper/source"
@@ -31,7 +32,7 @@ func (a *App) build(ctx context.Context) error {
 		}
 	}
 	a.rooms = append(a.rooms, []room{
-		{"bus", a.Bus.Run}, {"access", a.Access.Run}, {"hub", a.Hub.Run}, {"source", a.Source.Run},
+		{"bus", a.Bus.Run}, {"access", a.Access.Run}, {"audit", a.Audit.Run}, {"hub", a.Hub.Run}, {"source", a.Source.Run},
 		{"route", a.Route.Run}, {"detect", a.Detect.Run}, {"comply", a.Comply.Run}, {"pipeline", a.Pipeline.Run}, {"files", a.followFiles},
 	}...)
 	return nil
@@ -78,6 +79,10 @@ func (a *App) buildKeepers(ctx context.Context) (err error) {
 	a.Source = source.New(source.Config{DB: a.DB, Bus: a.Bus, Dir: filepath.Join(c.Data, "repos"), Account: c.Account, Region: c.Region, Log: a.log, Now: a.now})
 	a.Inventory = inventory.New(inventory.Config{DB: a.DB, Bus: a.Bus, Shapes: shape.New(), Now: a.now, Account: c.Account, Region: c.Region})
 	a.Journal, err = journal.Open(journal.Config{Dir: filepath.Join(c.Data, "journal"), MaxBytes: c.Retention.RecordBytes, MaxAge: c.Retention.Records, Log: a.log, Now: a.now})
+	if err != nil {
+		return err
+	}
+	a.Audit, err = audit.New(audit.Config{DB: a.DB, Sealer: a.sealer, Node: a.node, Account: c.Account, Region: c.Region, Folder: c.Data, Journal: a.Journal, Kept: c.Retention.Audit, Most: c.Retention.AuditBytes, Now: a.now, Log: a.log})
 	return err
 }
 

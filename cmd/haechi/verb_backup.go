@@ -17,6 +17,7 @@ import (
 	"github.com/haechi-dev/haechi/base/backup"
 	"github.com/haechi-dev/haechi/base/db"
 	"github.com/haechi-dev/haechi/keeper/access"
+	"github.com/haechi-dev/haechi/keeper/audit"
 	"github.com/haechi-dev/haechi/word/fault"
 )
 
@@ -105,7 +106,7 @@ func leftOut(name string, withKey bool) bool {
 	case strings.HasPrefix(name, "state.db"), strings.HasPrefix(name, "."): // a copy of it goes in; what is under way does not
 		return true
 	}
-	return slices.Contains([]string{"lock", "hooks", "work", "tmp", access.FirstFile}, name)
+	return slices.Contains([]string{"lock", "hooks", "work", "tmp", access.FirstFile, audit.HeadsFile}, name)
 }
 
 // late are the objects of repositories, which refs point to.

@@ -250,6 +250,7 @@ func settings(config app.Config) []setting {
 		{"gate", config.Gate}, {"advisory", config.Advisory}, {"retention.events", days(config.Retention.Events)},
 		{"retention.deliveries", days(config.Retention.Deliveries)}, {"retention.logs", days(config.Retention.Logs)},
 		{"retention.records", days(config.Retention.Records)}, {"retention.record-bytes", fmt.Sprint(config.Retention.RecordBytes)},
+		{"retention.audit", days(config.Retention.Audit)}, {"retention.audit-bytes", fmt.Sprint(config.Retention.AuditBytes)},
 	}
 }
 

@@ -47,8 +47,14 @@ type Config struct {
 	Secure          func(*http.Request) bool   // whether a request came over TLS; nil: r.TLS
 	Kept            Holdings                   // what is kept, for the settings; may be nil
 	Loop            Loop                       // what goes on, for the overview; may be nil
+	Trail           Trail                      // where records of all that is done go; nil: nowhere
+	Records         Records                    // the page of the trail; nil: none
+	Known           Known                      // who a user is, for records of sign-ins; may be nil
 	SourceIP        func(*http.Request) string // where a request came from; nil: the connection's address
 }
+
+// Known is a user by name.
+type Known func(ctx context.Context, user string) (iam.Principal, error)
 
 // Access says who is asking and whether they may.
 type Access interface {
@@ -122,7 +128,8 @@ func (o *Console) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Security-Policy", "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'")
 	w.Header().Set("Cache-Control", "no-store")
 	if err := http.NewCrossOriginProtection().Check(r); err != nil {
-		o.fail(w, r, fault.Denied.Errorf("another site sent this request"))
+		q, _ := o.enter(w, r)
+		o.fail(w, r, o.heard(q, nil, fault.Denied.Errorf("another site sent this request")))
 		return
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, 1<<20)
@@ -171,7 +178,11 @@ func (o *Console) pages() []page {
 	if o.config.Routes != nil {
 		all = append(all, o.routes(), o.route(), o.receiver(), o.deliveries(), o.letter())
 	}
-	return append(all, o.users(), o.settings())
+	all = append(all, o.users())
+	if o.config.Records != nil {
+		all = append(all, o.trail())
+	}
+	return append(all, o.settings())
 }
 
 // request is one look at a page, by somebody we know.
@@ -203,11 +214,12 @@ func (o *Console) show(p page) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		q, err := o.enter(w, r)
 		if err != nil {
-			o.turnAway(w, r, err)
+			o.turnAway(w, r, o.heard(q, p.asks(q), err))
 			return
 		}
-		if err := o.config.Access.Allow(r.Context(), p.asks(q)...); err != nil {
-			o.fail(w, r, err)
+		asked := p.asks(q)
+		if err := o.config.Access.Allow(r.Context(), asked...); err != nil {
+			o.fail(w, r, o.heard(q, asked, err))
 			return
 		}
 		if q.head, err = o.head(r.Context()); err != nil {
@@ -215,7 +227,7 @@ func (o *Console) show(p page) http.HandlerFunc {
 			return
 		}
 		view, err := p.view(q)
-		o.answer(q, http.StatusOK, p, view, err)
+		o.answer(q, http.StatusOK, p, view, o.heard(q, asked, err))
 	}
 }
 
@@ -223,10 +235,11 @@ func (o *Console) stream(p page, s stream) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		q, err := o.enter(w, r)
 		if err != nil {
-			o.fail(w, r, fault.Unauthenticated.Errorf("sign in first"))
+			o.fail(w, r, o.heard(q, p.asks(q), fault.Unauthenticated.Errorf("sign in first")))
 			return
 		}
-		if err := o.config.Access.Allow(r.Context(), p.asks(q)...); err != nil {
+		asked := p.asks(q)
+		if err := o.heard(q, asked, o.config.Access.Allow(r.Context(), asked...)); err != nil {
 			o.fail(w, r, err)
 			return
 		}
@@ -240,23 +253,25 @@ func (o *Console) act(p page, a action) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		q, err := o.enter(w, r)
 		if err != nil {
-			o.turnAway(w, r, err)
+			o.turnAway(w, r, o.heard(q, a.asks(q), err))
 			return
 		}
 		if err := r.ParseForm(); err != nil {
 			o.fail(w, r, fault.Invalid.Errorf("the form cannot be read"))
 			return
 		}
-		if err := o.config.Access.Allow(r.Context(), a.asks(q)...); err != nil {
-			o.fail(w, r, err)
+		asked := a.asks(q)
+		if err := o.config.Access.Allow(r.Context(), asked...); err != nil {
+			o.fail(w, r, o.heard(q, asked, err))
 			return
 		}
 		if a.show != nil {
 			view, err := a.show(q)
-			o.answer(q, http.StatusOK, p, view, err)
+			o.answer(q, http.StatusOK, p, view, o.heard(q, asked, err))
 			return
 		}
 		next, err := a.do(q)
+		err = o.heard(q, asked, err)
 		switch {
 		case err == nil:
 			http.Redirect(w, r, next, http.StatusSeeOther)

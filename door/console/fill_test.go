@@ -8,7 +8,9 @@ import (
 	"time"
 
 	"github.com/haechi-dev/haechi/base/seal"
+	"github.com/haechi-dev/haechi/keeper/audit"
 	"github.com/haechi-dev/haechi/keeper/inventory"
+	"github.com/haechi-dev/haechi/lang/iam"
 	"github.com/haechi-dev/haechi/room/comply"
 	"github.com/haechi-dev/haechi/room/pipeline"
 	"github.com/haechi-dev/haechi/room/route"
@@ -28,6 +30,14 @@ func fill(h *house) (f filled) {
 	h.t.Helper()
 	f.slack, f.hook = h.listeners()
 	h.work()
+	for _, e := range []audit.Entry{
+		{Principal: iam.Principal{ARN: "arn:aws:iam::" + account + ":user/kim", Type: "User", Name: "kim"}, Action: "iam:CreateUser", Resources: []string{"arn:aws:iam::" + account + ":user/" + strings.Repeat("long-", 20)}, UserAgent: hostile, SourceIP: "198.51.100.7"},
+		{Action: "codecommit:GitPush", UserAgent: hostile, Reason: hostile, Code: "InvalidClientTokenId", Refused: true},
+	} {
+		if err := h.trail.Keep(h.t.Context(), e); err != nil {
+			h.t.Fatal(err)
+		}
+	}
 	for i, severity := range []finding.Label{"CRITICAL", "HIGH", "HIGH", "MEDIUM", "LOW", "INFORMATIONAL"} {
 		h.bring(fmt.Sprint("secret", i), "shop", wrong([]string{"AWS access key in a configuration file", hostile, "결제 서비스의 비밀번호가 저장소에 들어 있음", "Outdated cipher suite is allowed by the load balancer of the public shop " + strings.Repeat("(see also the other one) ", 6),
 			"A cookie without SameSite", "An image tag is not pinned"}[i], severity))

@@ -26,6 +26,7 @@ import (
 	"github.com/haechi-dev/haechi/base/shape"
 	"github.com/haechi-dev/haechi/door/console"
 	"github.com/haechi-dev/haechi/keeper/access"
+	"github.com/haechi-dev/haechi/keeper/audit"
 	"github.com/haechi-dev/haechi/keeper/hub"
 	"github.com/haechi-dev/haechi/keeper/inventory"
 	"github.com/haechi-dev/haechi/keeper/source"
@@ -55,6 +56,7 @@ type house struct {
 	db      *db.DB
 	bus     *bus.Bus
 	access  *access.Access
+	trail   *audit.Trail
 	hub     *hub.Hub
 	assets  *inventory.Inventory
 	comply  *comply.Comply
@@ -86,7 +88,7 @@ func home(t testing.TB) *house {
 }
 
 func schemas() []db.Schema {
-	return []db.Schema{bus.Schema(), access.Schema(), hub.Schema(), inventory.Schema(), source.Schema(), route.Schema(), comply.Schema(), pipeline.Schema()}
+	return []db.Schema{bus.Schema(), access.Schema(), audit.Schema(), hub.Schema(), inventory.Schema(), source.Schema(), route.Schema(), comply.Schema(), pipeline.Schema()}
 }
 
 func furnish(t testing.TB, d *db.DB) *house {
@@ -124,9 +126,11 @@ func furnish(t testing.TB, d *db.DB) *house {
 		DB: d, Bus: h.bus, Source: h.source, Hub: h.hub, Scanners: []scan.Scanner{packages{}}, Runner: h.build,
 		Work: filepath.Join(dir, "work"), Account: account, Region: region, Poll: 20 * time.Millisecond, Log: quiet,
 	})
+	h.trail, err = audit.New(audit.Config{DB: d, Sealer: sealer, Node: "n1", Account: account, Region: region, Log: quiet})
+	must(err)
 	h.console, err = console.New(console.Config{
 		Access: h.access, People: h.access, DB: d, Hub: h.hub, Bus: h.bus, Log: quiet, Runs: h.runs, Assets: h.assets, Comply: h.comply, Routes: h.routes,
-		Account: account, Region: region, Version: "v0.0.0-test", Kept: h.kept, Loop: h.loop,
+		Account: account, Region: region, Version: "v0.0.0-test", Kept: h.kept, Loop: h.loop, Trail: h.trail, Records: h.trail, Known: h.access.Principal,
 	})
 	must(err)
 	h.server = httptest.NewServer(h.console)

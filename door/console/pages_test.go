@@ -154,7 +154,7 @@ func (f filled) pages(h *house) []string {
 		"/", "/findings", "/findings?q=", "/findings?q=sevrity:x", "/findings?sort=worst&q=severity:high", "/runs", "/runs?state=Failed&repository=shop&branch=main", "/runs?repository=none",
 		pipeline.Path(f.passed.ID), pipeline.Path(f.failed.ID), "/resources", "/resources?compliance=NON_COMPLIANT", "/resources?rule=S3_BUCKET_PUBLIC_READ_PROHIBITED", "/resources?type=AWS::S3::Bucket&gone=1&id=shop",
 		console.ResourcePath(f.public), console.ResourcePath(f.public) + "?at=" + f.before, console.ResourcePath(f.public) + "?at=" + f.before[:16], "/routes", "/routes/rule", "/routes/rule?name=worst-findings", "/deliveries", "/deliveries?state=dead&target=" + f.hook,
-		"/users", "/settings",
+		"/users", "/trail", "/trail?sort=changes&user=admin&action=iam:*", "/trail?sort=refused&since=2026-01-01&has=none", "/settings",
 	}
 	for _, kind := range []string{"slack", "slackbot", "webhook", "email", "command"} {
 		all = append(all, "/routes/receiver?kind="+kind)

@@ -60,6 +60,7 @@ func (o *Console) signIn(w http.ResponseWriter, r *http.Request) {
 	}
 	user, next := r.PostForm.Get("user"), within(r.PostForm.Get("next"))
 	token, err := o.config.Access.SignIn(r.Context(), user, seal.Secret(r.PostForm.Get("password")))
+	err = o.signed(q, user, false, err)
 	switch {
 	case errors.Is(err, fault.Unauthenticated), errors.Is(err, fault.Limit):
 		o.config.Log.Warn("somebody could not sign in", "user", user, "from", o.config.SourceIP(r), "error", err)
@@ -102,7 +103,11 @@ func (o *Console) redeem(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	token, err := o.config.Access.Redeem(r.Context(), seal.Secret(r.PathValue("token")))
-	if err != nil {
+	q, _ := o.enter(w, r)
+	if err == nil {
+		q.principal, err = o.config.Access.Session(r.Context(), token)
+	}
+	if err := o.signed(q, "", false, err); err != nil {
 		o.fail(w, r, err)
 		return
 	}
@@ -115,7 +120,14 @@ func fromLoopback(r *http.Request) bool {
 
 func (o *Console) signOut(w http.ResponseWriter, r *http.Request) {
 	if token, err := o.sessionToken(r); err == nil {
-		if err := o.config.Access.SignOut(r.Context(), token); err != nil {
+		q, unknown := o.enter(w, r)
+		err := o.config.Access.SignOut(r.Context(), token)
+		if unknown == nil {
+			e := o.entry(q, err)
+			e.Action = "signin:Logout"
+			err = o.keep(q, e, err)
+		}
+		if err != nil {
 			o.fail(w, r, err)
 			return
 		}

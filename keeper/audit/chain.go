@@ -207,18 +207,8 @@ func anchor(node string, p place) string {
 // anchors say how far the other chains had come, where that is news since this
 // node said so last.
 func (t *Trail) anchors(tx *db.Tx, others []head) string {
-	all := make([]string, 0, len(others))
-	for _, h := range others {
-		if h.seq > 0 {
-			all = append(all, anchor(h.node, place{h.seq, h.mac}))
-		}
-	}
-	slices.Sort(all)
-	now := strings.Join(all, "\n")
-	t.mu.Lock()
-	news := now != t.anchored
-	t.mu.Unlock()
-	if !news {
+	now := t.seen(others)
+	if t.said(now) {
 		return ""
 	}
 	tx.AfterCommit(func() {
@@ -227,6 +217,24 @@ func (t *Trail) anchors(tx *db.Tx, others []head) string {
 		t.anchored = now
 	})
 	return now
+}
+
+// seen is how far the other chains have come.
+func (t *Trail) seen(others []head) string {
+	all := make([]string, 0, len(others))
+	for _, h := range others {
+		if h.seq > 0 {
+			all = append(all, anchor(h.node, place{h.seq, h.mac}))
+		}
+	}
+	slices.Sort(all)
+	return strings.Join(all, "\n")
+}
+
+func (t *Trail) said(anchors string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.anchored == anchors
 }
 
 // readAnchors is what anchors wrote.

@@ -263,3 +263,24 @@ func TestHeadsFileIsWhole(t *testing.T) {
 		t.Error("half a line was read")
 	}
 }
+
+// A node that writes nothing itself is a witness all the same, and two of them come to rest.
+func TestAnchor(t *testing.T) {
+	each(t, func(t *testing.T, ctx context.Context, h *house) {
+		one, other := h.node("n1", ""), h.node("n2", "")
+		must(t, other.Keep(ctx, change(0)))
+		must(t, one.Keep(ctx, change(1)))
+		must(t, one.Keep(ctx, change(2)))
+		for range 3 {
+			must(t, audit.Anchor(one, ctx))
+			must(t, audit.Anchor(other, ctx))
+		}
+		heads, err := one.Heads(ctx)
+		must(t, err)
+		if heads[0].Seq != 2 || heads[1].Seq != 2 {
+			t.Errorf("got %v", heads)
+		}
+		h.exec("DELETE FROM audit_blocks WHERE node = 'n1'", "DELETE FROM audit_heads WHERE node = 'n1'")
+		h.expect(h.verify(), []string{"node n1: the whole chain is missing: block 2 of node n2 saw its block 2"})
+	})
+}

@@ -36,6 +36,9 @@ type Found struct {
 	JSON   jsontext.Value // as it was kept
 }
 
+// Refused tells whether whoever asked was not known, or was not allowed to.
+func (f *Found) Refused() bool { return refusal(&f.Record) }
+
 const mostBlocks = 5000 // that one question looks at
 
 // Find is a page of records, the newest first, and where the next one begins:

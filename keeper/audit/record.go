@@ -43,6 +43,7 @@ const (
 	kindRead     = "read"
 	kindStranger = "stranger" // refusals of those nobody knows
 	kindChange   = "change"   // and refusals of those we know
+	kindAnchor   = "anchor"   // nothing but how far the others have come
 	kindBreak    = "break"    // the node found its chain other than it had left it
 )
 

@@ -9,6 +9,7 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/haechi-dev/haechi/base/db"
+	"github.com/haechi-dev/haechi/word/fault"
 	"github.com/haechi-dev/haechi/word/record"
 )
 
@@ -19,7 +20,7 @@ func (t *Trail) Run(ctx context.Context) error {
 	tick := time.NewTicker(batch / 2)
 	defer tick.Stop()
 	var noted string
-	tidied := time.Time{}
+	var tidied, anchored time.Time
 	for {
 		select {
 		case <-tick.C:
@@ -37,10 +38,43 @@ func (t *Trail) Run(ctx context.Context) error {
 			err = errors.Join(err, t.tidy(ctx))
 			tidied = now
 		}
+		if now := t.config.Now(); now.Sub(anchored) > time.Minute {
+			err = errors.Join(err, t.anchor(ctx))
+			anchored = now
+		}
 		if err := errors.Join(err, failed); err != nil && ctx.Err() == nil {
 			t.config.Log.Warn("the audit trail could not be written or handed on: it is tried again", "error", err)
 		}
 	}
+}
+
+// anchor writes down how far the other nodes have come where this one has had
+// nothing else to write since, so that no chain's end is without a witness for long.
+func (t *Trail) anchor(ctx context.Context) error {
+	return t.config.DB.Write(ctx, func(tx *db.Tx) error {
+		heads, err := db.All(tx, scanHead, "SELECT "+headColumns+" FROM audit_heads ORDER BY node")
+		if err != nil {
+			return err
+		}
+		own, others := t.heads(heads)
+		if own.seq == 0 || t.said(t.seen(others)) {
+			return nil
+		}
+		// That another wrote an anchor is no reason for one: two nodes would go on so for ever.
+		news := false
+		for _, h := range others {
+			kind, err := db.One(tx, db.Value[string], "SELECT kind FROM audit_blocks WHERE node = ? AND seq = ?", h.node, h.seq)
+			if err != nil && !errors.Is(err, fault.NotFound) {
+				return err
+			}
+			news = news || kind != kindAnchor
+		}
+		if !news {
+			return nil
+		}
+		now := t.config.Now().UnixMicro()
+		return t.link(tx, block{node: own.node, kind: kindAnchor, began: now, ended: now, body: pack(nil)})
+	})
 }
 
 // flow hands the node's blocks to its journal, in order. One that was handed

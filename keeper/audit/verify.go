@@ -68,6 +68,15 @@ func Verify(ctx context.Context, d *db.DB, s *seal.Sealer, noted ...Head) (Repor
 	return v.report, err
 }
 
+// Verify is Verify for the trail's own installation, held against what is noted in its folder.
+func (t *Trail) Verify(ctx context.Context) (Report, error) {
+	noted, err := ReadHeads(t.config.Folder)
+	if err != nil {
+		return Report{}, err
+	}
+	return Verify(ctx, t.config.DB, t.config.Sealer, noted...)
+}
+
 type verifier struct {
 	sealer *seal.Sealer
 	report Report
