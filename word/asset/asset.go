@@ -18,16 +18,17 @@ const (
 // Item is the state of one asset at one time: a live resource, or a resource
 // that a template would make.
 type Item struct {
-	ARN           string            `json:"arn"`
-	Type          string            `json:"type"` // CloudFormation's: AWS::S3::Bucket; where AWS has none, ours: Haechi::…
-	ID            string            `json:"id"`
-	Name          string            `json:"name,omitzero"`
-	Account       string            `json:"account"`
-	Region        string            `json:"region"`
-	Captured      time.Time         `json:"captured"`
-	Deleted       bool              `json:"deleted,omitzero"` // gone as of Captured
-	Tags          map[string]string `json:"tags,omitzero"`
-	Configuration jsontext.Value    `json:"configuration,omitzero"` // in CloudFormation's property shape where AWS has one
-	Original      jsontext.Value    `json:"original,omitzero"`      // as it came
-	Place         diag.Place        `json:"place,omitzero"`         // where a template says it
+	ARN           string                `json:"arn"`
+	Type          string                `json:"type"` // CloudFormation's: AWS::S3::Bucket; where AWS has none, ours: Haechi::…
+	ID            string                `json:"id"`
+	Name          string                `json:"name,omitzero"`
+	Account       string                `json:"account"`
+	Region        string                `json:"region"`
+	Captured      time.Time             `json:"captured"`
+	Deleted       bool                  `json:"deleted,omitzero"` // gone as of Captured
+	Tags          map[string]string     `json:"tags,omitzero"`
+	Configuration jsontext.Value        `json:"configuration,omitzero"` // in CloudFormation's property shape where AWS has one
+	Original      jsontext.Value        `json:"original,omitzero"`      // as it came
+	Place         diag.Place            `json:"place,omitzero"`         // where a template says it
+	Places        map[string]diag.Place `json:"places,omitzero"`        // where it says each property, by JSON pointers into Configuration
 }
