@@ -375,6 +375,7 @@ type genre struct {
 	test  bool // what stands there is mostly made up
 	none  bool // no file that people write
 	prose bool // read by people, with examples
+	table bool // names and values in columns
 	made  bool // written by a tool: full of names, digests and random text
 }
 
@@ -383,12 +384,14 @@ func genreOf(name string) genre {
 	var g genre
 	switch ext {
 	case ".go", ".java", ".kt", ".kts", ".scala", ".groovy", ".gradle", ".js", ".jsx", ".mjs", ".cjs", ".ts", ".tsx", ".vue", ".svelte", ".py", ".rb", ".php", ".cs", ".fs", ".vb", ".c", ".h", ".cc", ".cpp", ".hpp", ".m",
-		".mm", ".rs", ".swift", ".dart", ".lua", ".pl", ".pm", ".ex", ".exs", ".erl", ".hs", ".clj", ".tf", ".hcl", ".r", ".jl", ".sql", ".proto", ".graphql", ".css", ".scss", ".ipynb", ".json":
+		".mm", ".rs", ".swift", ".dart", ".lua", ".pl", ".pm", ".ex", ".exs", ".erl", ".hs", ".clj", ".tf", ".hcl", ".r", ".jl", ".ps1", ".psm1", ".sol", ".nix", ".cljs", ".cljc", ".edn", ".el", ".lisp", ".scm", ".ml", ".mli", ".zig", ".nim", ".cr", ".v", ".hh", ".cxx", ".hxx", ".ino", ".jsonc", ".json5", ".sc", ".fsx", ".bicep", ".razor", ".cshtml", ".jsp", ".erb", ".sql", ".proto", ".graphql", ".css", ".scss", ".ipynb", ".json":
 		g.code = true
 	case ".so", ".dll", ".exe", ".dylib", ".a", ".o", ".class", ".jar", ".png", ".jpg", ".jpeg", ".gif", ".ico", ".woff", ".woff2", ".ttf", ".eot", ".pdf", ".mp4", ".zip", ".gz", ".mgc", ".cache", ".mo", ".po":
 		g.none = true
 	case ".html", ".htm", ".md", ".rst", ".adoc":
 		g.prose = true
+	case ".csv", ".tsv":
+		g.table = true
 	case ".map", ".svg", ".lock", ".sum":
 		g.made = true
 	}

@@ -24,7 +24,7 @@ type action struct {
 
 // lexers are the names by which rules ask for what is written by hand.
 func lexers() []string {
-	return []string{"password", "token", "authorization", "url", "pem", "kubernetes", "crypt"}
+	return []string{"password", "token", "authorization", "url", "pem", "kubernetes", "crypt", "command"}
 }
 
 // hit is a secret at a place.
@@ -68,7 +68,7 @@ func newEngine(rules []*Rule) (*engine, error) {
 // addLexers says which words call which lexer.
 func (e *engine) addLexers(b *builder) {
 	if e.lexed["password"] != nil || e.lexed["token"] != nil {
-		b.add((*search).pair, "passw", "pwd", "passphrase", "passcode", "_pass", "secret", "token", "key", "credential", "비밀번호", "암호")
+		b.add((*search).pair, "pass", "pwd", "psk", "rootpw", "secret", "token", "key", "credential", `"auth"`, "_auth", "비밀번호", "암호")
 	}
 	if e.lexed["authorization"] != nil {
 		b.add((*search).authorization, "authorization", "bearer ")
@@ -84,6 +84,14 @@ func (e *engine) addLexers(b *builder) {
 	}
 	if e.lexed["crypt"] != nil {
 		b.add((*search).crypt, "$1$", "$5$", "$6$", "$2a$", "$2b$", "$2y$", "$y$", "$gy$", "$md5", "$apr1$", "$argon2")
+	}
+	if e.lexed["command"] != nil {
+		for word, c := range commands() {
+			b.add(func(s *search, start, end int) { s.command(start, end, c) }, word)
+		}
+		for word, n := range calls() {
+			b.add(func(s *search, start, end int) { s.call(start, end, n) }, word)
+		}
 	}
 	b.add((*search).concat, `" + "`, `' + '`, `" . "`, `' . '`)
 }

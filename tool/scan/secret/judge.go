@@ -1,6 +1,9 @@
 package secret
 
-import "strings"
+import (
+	"encoding/hex"
+	"strings"
+)
 
 // purpose is what a name says that its value is for.
 type purpose int
@@ -28,14 +31,14 @@ type vocabulary struct {
 
 func newVocabulary() *vocabulary {
 	return &vocabulary{
-		password: wordSet("password passwd passwort pass pwd pw passphrase passcode"),
+		password: wordSet("password passwd passwort pass pwd pw passphrase passcode psk"),
 		token:    wordSet("secret token credential credentials apikey accesskey secretkey authkey authtoken bearer auth"),
 		keyed:    wordSet("api access secret private auth signing encryption master account storage service app admin session cookie jwt deploy shared root client consumer license sign crypt cipher aes hmac"),
 		before: wordSet("public pub mock fake dummy example sample test testing tests expected invalid wrong bad placeholder csrf xsrf next previous prev page continuation sync cache primary foreign sort partition index row unique map no not " +
 			"s3 object starting update resume idempotency request upload without is has should can needs require requires forgot forgotten old show hide toggle"),
 		after: wordSet("id ids identifier name names url uri urls link path paths file files filename dir folder type types length len size count expiry expiration expires expire expired ttl timeout minutes seconds hours days age field fields input hint label header headers prefix suffix " +
 			"policy policies pattern regex regexp class factory bean endpoint endpoints image arn version algorithm alg hash hashed hashes digest checksum md5 sha sha1 sha256 commit revision index enabled disabled required validator validation provider manager store storage ref reference refs env var variable " +
-			"placeholder error errors message msg text title description desc page route form method column param params parameter parameters format min max reset changed change changes history generator encoder decoder checker check confirm confirmation strength usage scope scopes audience issuer " +
+			"placeholder error errors message msg text title description desc page route form method column param params parameter parameters format min max reset changed change changes history generator encoder decoder checker check confirm confirmation strength usage scope scopes audience issuer fingerprint fingerprints thumbprint " +
 			"lifetime duration date time at on response request handler callback service client middleware filter interceptor config configuration settings options option source vault manager key_id kid status state count exists valid rotation rotate lookup mode kind test example"),
 	}
 }
@@ -78,10 +81,13 @@ func (v *vocabulary) wordPurpose(words []string, i int, w string) purpose {
 		}
 		return forKey
 	}
-	for _, end := range []string{"password", "passwd", "passphrase", "pwd"} {
+	for _, end := range []string{"password", "passwd", "passphrase", "pwd", "rootpw", "adminpw", "userpw", "dbpw", "bindpw"} {
 		if strings.HasSuffix(w, end) {
 			return forPassword
 		}
+	}
+	if strings.HasSuffix(w, "pass") && len(w) < 12 && !innocent()[w] {
+		return forPassword
 	}
 	for _, end := range []string{"secret", "token", "apikey", "accesskey", "secretkey"} {
 		if strings.HasSuffix(w, end) {
@@ -89,6 +95,11 @@ func (v *vocabulary) wordPurpose(words []string, i int, w string) purpose {
 		}
 	}
 	return nothing
+}
+
+// innocent are words that end in pass and have nothing to do with it.
+func innocent() map[string]bool {
+	return wordSet("bypass compass trespass encompass surpass overpass underpass byPass highpass lowpass bandpass multipass renderpass subpass onepass backpass forwardpass")
 }
 
 // plausible tells whether value can be a secret of that purpose.
@@ -126,16 +137,20 @@ func isConstant(v string) bool {
 
 // hides tells base64 of what would be no secret in clear.
 func hides(v string) bool {
-	if len(v) < 12 {
+	if len(v) < 6 {
 		return false
 	}
 	encoded := strings.TrimRight(v, "=")
 	raw, err := encodingOf([]byte(encoded)).DecodeString(encoded)
+	if isHex(v) && len(v)%2 == 0 {
+		raw, err = hex.DecodeString(v)
+	}
 	if err != nil || !printable(raw) {
 		return false
 	}
 	text := strings.TrimSpace(string(raw))
-	return isPlaceholder(text) || isReference(text) || isEncrypted(text) || isDocumented(text) || wordlike(text) && !strings.Contains(text, ":")
+	return isPlaceholder(text) || isReference(text) || isEncrypted(text) || isDocumented(text) || isUUID(text) || weakWord(text) ||
+		wordlike(text) && !strings.Contains(text, ":") && !passwordLike(text) || strings.Contains(text, "://") && !strings.Contains(text, "@")
 }
 
 // isCode tells calls, subscripts and regular expressions.

@@ -138,5 +138,5 @@ func isSecretValue(p pair) bool {
 	case "username", "user", "host", "hostname", "port", "name", "namespace", "email", "type", "url", "ca.crt", "tls.crt", "region", "bucket", "endpoint", "database", "dbname":
 		return false
 	}
-	return isUUID(v) || strings.ContainsAny(v, "\n:{$") || !wordlike(v)
+	return isUUID(v) || passwordLike(v) || strings.ContainsAny(v, "\n:{$") || !wordlike(v)
 }

@@ -15,6 +15,7 @@ type pair struct {
 	inside     bool // a line of a text that a literal holds
 	spaced     bool // nothing but blanks stands between name and value
 	call       bool // the name is that of a function or an option
+	literal    bool // only a literal can be the value here
 }
 
 const (
@@ -35,16 +36,60 @@ func lexPair(text []byte, start, end int, g genre) (pair, bool) {
 		to++
 	}
 	p := pair{name: strings.Trim(string(text[from:to]), "-.$")}
+	if p.name == "key" && from > 0 && (text[from-1] == '/' || text[from-1] == '<' && bytes.Contains(text[to:min(len(text), to+longestName)], []byte("</key>"))) {
+		return p, false // the element that holds a name, of a property list
+	}
 	if from > 0 && text[from-1] == '\\' && from < start && strings.IndexByte("nrt", text[from]) >= 0 { // "a: b\nname: v"
 		p.inside = true
 		p.name = p.name[1:]
 	}
 	p.query = from > 0 && (text[from-1] == '?' || text[from-1] == '&')
+	if g.code && !p.inside && from > 0 && within(text, from, to) {
+		p.inside = true
+	}
+	p.lengthen(text, from)
 	c := cursor{text: text, at: to}
 	if !c.operator(&p, g) || !c.value(&p, g) {
 		return p, false
 	}
 	return p, !p.spaced || c.believable(p, from)
+}
+
+// within tells whether text[from:to] is a part of a literal, as a connection
+// string in code has it, and not the whole of one.
+func within(text []byte, from, to int) bool {
+	const farthest = 300
+	start := max(0, from-farthest)
+	if i := bytes.LastIndexByte(text[start:from], '\n'); i >= 0 {
+		start += i + 1
+	}
+	var open byte
+	opened := 0
+	for i := start; i < from; i++ {
+		switch c := text[i]; {
+		case c == '\\':
+			i++
+		case open == 0 && (c == '"' || c == '\'' || c == '`'):
+			open, opened = c, i
+		case c == open:
+			open = 0
+		}
+	}
+	return open != 0 && to < len(text) && text[to] != open && (opened < from-1 || text[to] == '=' || text[to] == ':')
+}
+
+// lengthen takes the word before a key into its name: "api key" says more than "key".
+func (p *pair) lengthen(text []byte, from int) {
+	if low := strings.ToLower(p.name); low != "key" && low != "keys" || from < 3 || text[from-1] != ' ' {
+		return
+	}
+	start := from - 1
+	for start > 0 && from-start < 20 && isAlnum(text[start-1]) {
+		start--
+	}
+	if start < from-1 {
+		p.name = string(text[start:from-1]) + "_" + p.name
+	}
 }
 
 // believable: words in a row are prose, unless the name is an option, or begins
@@ -55,9 +100,15 @@ func (c *cursor) believable(p pair, from int) bool {
 	}
 	lineStart := bytes.LastIndexByte(c.text[:from], '\n') + 1
 	before := strings.TrimSpace(string(c.text[max(lineStart, from-100):from]))
+	low := strings.ToLower(before)
+	last := low[strings.LastIndexAny(low, " \t")+1:]
 	switch {
-	case before == "", before == "ENV", before == "ARG":
+	case before == "", before == "ENV", before == "ARG", before == "|":
 	case strings.HasPrefix(before, "machine ") || strings.HasPrefix(before, "login "): // netrc
+	case p.quoted && definers()[last]: // #define NAME "v", (def name "v"), {:name "v"}
+		return true
+	case p.quoted && strings.EqualFold(p.name, "password") && (strings.Contains(low, "user") || strings.Contains(low, "role") || strings.Contains(low, "login")): // CREATE ROLE app LOGIN PASSWORD 'v'
+		return true
 	default:
 		return false
 	}
@@ -66,6 +117,11 @@ func (c *cursor) believable(p pair, from int) bool {
 		end++
 	}
 	return end == len(c.text) || c.text[end] == '\n' || c.text[end] == '/' || c.text[end] == '#'
+}
+
+// definers are what stands before a name that is given a value without an operator.
+func definers() map[string]bool {
+	return wordSet("#define (def (defvar (defparameter (defconst (defconstant (define (setq {: { : -x -gx -ux -xu setenv set const setx export =")
 }
 
 func isNameByte(c byte) bool {
@@ -96,283 +152,6 @@ func (c *cursor) skip(set string, n int) int {
 		c.at++
 	}
 	return c.at - from
-}
-
-// operator steps over what stands between a name and its value.
-func (c *cursor) operator(p *pair, g genre) bool {
-	closed := c.skip("\\\"'`]", 6) > 0
-	spaces := c.skip(" \t", 40)
-	switch {
-	case c.has("==") || c.has("=~") || c.has("!="):
-		p.call = true // compared: only a literal says something
-		c.at += 2
-		c.skip("=", 1)
-	case c.has("=>"), c.has(":="), c.has("?="), c.has("+="), c.has("::"):
-		c.at += 2
-	case c.has("||="):
-		c.at += 3
-	case c.peek() == '=':
-		c.at++
-	case c.peek() == ':':
-		c.at++
-		c.annotation()
-	case c.peek() == '>':
-		c.at++
-	case c.peek() == '(' && !closed && spaces == 0:
-		c.at++
-		p.call = true
-	case c.peek() == ',' && closed:
-		c.at++
-		if !c.valueField() {
-			p.call = true
-			return c.argument(p.name)
-		}
-	case closed && c.valueField():
-	case closed && (c.has("to ") || c.has("is ")):
-		c.at += 3
-		p.call = true
-	case !closed && c.lineValue():
-	case spaces > 0 && !closed:
-		p.call, p.spaced = true, true
-	default:
-		return false
-	}
-	return true
-}
-
-// argument tells whether the name just read is the first argument of a call:
-// what follows is then about it, and not another item of a list.
-func (c *cursor) argument(name string) bool {
-	before := bytes.TrimRight(c.text[max(0, c.at-len(name)-20):c.at], " \t,")
-	i := bytes.LastIndex(before, []byte(name))
-	return i > 0 && bytes.HasSuffix(bytes.TrimRight(before[:i], "\"'`\\ "), []byte("("))
-}
-
-// annotation steps over a type between colon and equals sign: name: string = "v".
-func (c *cursor) annotation() {
-	at := *c
-	at.skip(" \t", 8)
-	if at.skip("&?*<>[]", 4); !isLetter(at.peek()) {
-		return
-	}
-	for n := 0; n < 40 && (isAlnum(at.peek()) || strings.IndexByte("_.?<>[]&", at.peek()) >= 0); n++ {
-		at.at++
-	}
-	at.skip(" \t", 8)
-	if at.peek() == '=' && !at.has("==") && !at.has("=>") {
-		at.at++
-		*c = at
-	}
-}
-
-// valueField steps over `value:` or `value=` where the name is itself a value:
-// {"name": "PASSWORD", "value": "v"}, <add key="password" value="v"/>.
-func (c *cursor) valueField() bool {
-	at := *c
-	at.skip(" \t\r\n", 60)
-	at.skip("\"'", 1)
-	if !at.has("value") && !at.has("Value") {
-		return false
-	}
-	at.at += len("value")
-	at.skip("\"'", 1)
-	at.skip(" \t", 4)
-	if at.peek() != ':' && at.peek() != '=' {
-		return false
-	}
-	at.at++
-	*c = at
-	return true
-}
-
-// lineValue is valueField on the next line, as Kubernetes writes env: name, then value.
-func (c *cursor) lineValue() bool {
-	if c.peek() != '\n' && c.peek() != '\r' {
-		return false
-	}
-	return c.valueField()
-}
-
-// value reads the value after the operator.
-func (c *cursor) value(p *pair, g genre) bool {
-	c.skip(" \t", 40)
-	if !p.call && (c.peek() == '|' || c.peek() == '>') && c.block() {
-		return c.bare(p)
-	}
-	if p.call || g.code {
-		c.skip("\r\n \t", 40) // a literal may stand on the next line, and after a bracket
-		c.skip("(", 1)
-	}
-	if at := *c; isLetter(at.peek()) || at.peek() == '@' || at.peek() == '$' { // b"…", @"…", r#"…"
-		at.at++
-		at.skip("#", 2)
-		if at.peek() == '"' || at.peek() == '\'' {
-			*c = at
-		}
-	}
-	if q := c.quote(); q != "" {
-		return c.quotedValue(p, q)
-	}
-	if p.query || p.inside {
-		return c.bare(p)
-	}
-	if g.code || p.call && !strings.HasPrefix(p.name, "-") && c.text[max(0, c.at-1)] != ' ' {
-		return c.fallback(p)
-	}
-	return c.bare(p)
-}
-
-// block steps over a YAML block scalar's header and indentation.
-func (c *cursor) block() bool {
-	at := *c
-	at.at++
-	at.skip("+-0123456789", 3)
-	if at.skip(" \t\r", 4); at.peek() != '\n' {
-		return false
-	}
-	at.at++
-	if at.skip(" ", 40) == 0 {
-		return false
-	}
-	*c = at
-	return true
-}
-
-// quote is the quotation mark here, with the backslashes before it, or "".
-func (c *cursor) quote() string {
-	at := *c
-	for at.peek() == '\\' && at.at-c.at < 3 {
-		at.at++
-	}
-	switch q := at.peek(); q {
-	case '"', '\'', '`':
-		if at.has(`"""`) || at.has("'''") {
-			return string(c.text[c.at : at.at+3])
-		}
-		return string(c.text[c.at : at.at+1])
-	}
-	return ""
-}
-
-// quotedValue reads a literal, and those joined to it.
-func (c *cursor) quotedValue(p *pair, q string) bool {
-	p.quoted = true
-	var value strings.Builder
-	for pieces := 0; pieces < 8; pieces++ {
-		start := c.at + len(q)
-		if !c.literal(q) {
-			break
-		}
-		if pieces == 0 {
-			p.start = start
-		}
-		p.end = c.at - len(q)
-		value.Write(c.text[start:p.end])
-		next := *c
-		next.skip(" \t\r\n", 40)
-		if next.skip("+.&", 2) == 0 && !next.has("\\\n") {
-			break
-		}
-		next.skip("\\", 1)
-		next.skip(" \t\r\n", 40)
-		if !next.has(q) {
-			break
-		}
-		*c = next
-	}
-	p.value = unescape(value.String())
-	return p.value != "" && len(p.value) <= longestValue
-}
-
-// literal steps over one literal in q, which it must stand on.
-func (c *cursor) literal(q string) bool {
-	i := c.at + len(q)
-	for n := 0; i < len(c.text) && n < longestValue; n++ {
-		switch {
-		case len(c.text)-i >= len(q) && string(c.text[i:i+len(q)]) == q:
-			c.at = i + len(q)
-			return true
-		case c.text[i] == '\\' && len(q) == 1:
-			i += 2
-			continue
-		case c.text[i] == '\n' && len(q) != 3 && q != "`":
-			return false
-		}
-		i++
-	}
-	return false
-}
-
-// bare reads up to the next white space, quotation mark or markup.
-func (c *cursor) bare(p *pair) bool {
-	i := c.at
-	for i < len(c.text) && i-c.at <= longestBare && !p.stops(c.text[i]) {
-		i++
-	}
-	p.start, p.end = c.at, i
-	if i-c.at > longestBare {
-		return false
-	}
-	value := c.text[c.at:i]
-	if !p.query {
-		value = bytes.TrimRight(nextField(value), ",;")
-		if n := len(value); n > 0 && (value[n-1] == ')' || value[n-1] == '}') && !bytes.ContainsAny(value, "({") {
-			value = bytes.TrimRight(value, ")};")
-		}
-	}
-	p.start, p.end, p.value = c.at, c.at+len(value), unescape(string(value))
-	return len(value) > 0
-}
-
-// stops tells where a value without quotation marks ends.
-func (p *pair) stops(c byte) bool {
-	switch c {
-	case ' ', '\t', '\r', '\n', '"', '\'', '`', '<':
-		return true
-	case '&', '#':
-		return p.query
-	case '\\':
-		return p.inside
-	}
-	return false
-}
-
-// nextField cuts off what follows in a connection string: key=value;other=value.
-func nextField(value []byte) []byte {
-	for from := 0; ; {
-		i := bytes.IndexByte(value[from:], ';')
-		if i < 0 {
-			return value
-		}
-		from += i + 1
-		if name, _, ok := bytes.Cut(value[from:], []byte("=")); ok && isName(string(name)) {
-			return value[:from-1]
-		}
-	}
-}
-
-// fallback reads the literal that an expression falls back on:
-// password = getenv("P") ?: "v", password (x != null ? x : "v").
-func (c *cursor) fallback(p *pair) bool {
-	line := c.text[c.at:min(len(c.text), c.at+300)]
-	if i := bytes.IndexByte(line, '\n'); i >= 0 {
-		line = line[:i]
-	}
-	if bytes.IndexByte(line, '"') < 0 && bytes.IndexByte(line, '\'') < 0 {
-		return false
-	}
-	for _, op := range []string{"?:", "||", "??", " : ", " or ", ".orElse(", ".getOrElse("} {
-		i := bytes.LastIndex(line, []byte(op))
-		if i < 0 {
-			continue
-		}
-		at := cursor{text: c.text, at: c.at + i + len(op)}
-		at.skip(" \t(", 8)
-		if q := at.quote(); q != "" && at.quotedValue(p, q) {
-			return true
-		}
-	}
-	return false
 }
 
 // unescape undoes what JSON and URLs do to a value.

@@ -18,6 +18,7 @@ type search struct {
 	hits   []hit
 	vetoes []span // what looked like a secret of a kind, and is none
 	pairTo int    // where the last pair that was read ends
+	lineTo int    // where the last password of a command line ends
 	once   bool   // the lexer of Kubernetes' Secrets has run
 	limit  *limit
 }
@@ -63,21 +64,31 @@ func (s *search) run() {
 	}
 }
 
-// kept reads a file that is named for keeping a secret: a line of it is one.
+// kept reads a file that is named for keeping a secret: a line of it is one,
+// or the last field of a line.
 func (s *search) kept() {
 	const longest = 4096 // such a file holds little else
 	if len(s.text) > longest || s.lexed["token"] == nil {
 		return
 	}
+	fields := false
 	switch strings.ToLower(path.Ext(s.path)) {
 	case ".password", ".passwd", ".secret", ".token", ".apikey", ".passphrase":
+	case ".pgpass":
+		fields = true
 	default:
-		return
+		if fields = strings.EqualFold(path.Base(s.path), "pgpass.conf"); !fields {
+			return
+		}
 	}
 	at := 0
 	for line := range bytes.Lines(s.text) {
-		if v := strings.TrimSpace(string(line)); forPassword.plausible(v) {
-			start := at + bytes.Index(line, []byte(v))
+		v := strings.TrimSpace(string(line))
+		if fields && strings.Count(v, ":") >= 4 {
+			v = strings.SplitN(v, ":", 5)[4]
+		}
+		if forPassword.plausible(v) {
+			start := at + bytes.LastIndex(line, []byte(v))
 			s.generically("token", pair{start: start, end: start + len(v), value: v}, likely, "a line of a file that is named for it")
 		}
 		at += len(line)
@@ -99,13 +110,13 @@ func (s *search) nested(start, end int, text []byte, name string) {
 	if value := strings.TrimSpace(string(text)); name != "" && len(value) <= longestValue {
 		inner.assigned(pair{name: name, value: value, end: len(text), quoted: true})
 	}
-	for _, h := range inner.settle() {
+	found := inner.settle()
+	for _, h := range found {
 		h.start, h.end = start, end
 		s.hits = append(s.hits, h)
 	}
-	for range inner.vetoes {
+	if len(found) == 0 && len(inner.vetoes) > 0 {
 		s.vetoes = append(s.vetoes, span{start, end})
-		break
 	}
 }
 

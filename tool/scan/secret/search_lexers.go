@@ -2,6 +2,7 @@ package secret
 
 import (
 	"bytes"
+	"encoding/hex"
 	"strings"
 )
 
@@ -11,7 +12,7 @@ func (s *search) pair(start, end int) {
 		return
 	}
 	p, ok := lexPair(s.text, start, end, s.g)
-	if !p.quoted || p.end-p.start > 512 {
+	if ok && !p.quoted || !p.spaced && !p.quoted || p.end-p.start > 512 {
 		s.pairTo = max(s.pairTo, p.end) // no names within a value: hostile text would be read again and again
 	}
 	if !ok {
@@ -34,11 +35,20 @@ func (s *search) assigned(p pair) {
 		}
 	}
 	s.generic(p)
+	if raw, err := hex.DecodeString(p.value); err == nil && len(raw) >= 6 && printable(raw) {
+		s.nested(p.start, p.end, raw, p.name)
+	}
 }
 
 func (s *search) generic(p pair) {
 	if s.g.made {
 		return
+	}
+	if low := strings.ToLower(p.name); (strings.HasSuffix(low, "auth") || strings.HasSuffix(low, "basic")) && s.lexed["authorization"] != nil {
+		if v, evidence := basicAuth(p.value); v == proven {
+			s.generically("authorization", p, v, "password "+evidence)
+			return
+		}
 	}
 	meant := s.names.purposeOf(p.name)
 	lexer := "token"
@@ -114,6 +124,26 @@ func (s *search) url(_, end int) {
 	}
 }
 
+// command reads the passwords of a command line.
+func (s *search) command(start, end int, c command) {
+	if start > 0 && isWord(s.text[start-1]) || start < s.lineTo {
+		return
+	}
+	for _, p := range lexCommand(s.text, start, end, c) {
+		s.lineTo = max(s.lineTo, p.end) // each word of a line once
+		if isCommandPassword(p.value) {
+			s.generically("command", p, likely, "on the command line of "+strings.TrimSpace(string(s.text[start:end])))
+		}
+	}
+}
+
+// call reads the password that a function is given.
+func (s *search) call(_, end, n int) {
+	if p, ok := lexCall(s.text, end, n); ok && isCommandPassword(p.value) {
+		s.generically("command", p, likely, "an argument that is a password")
+	}
+}
+
 func (s *search) pem(start, _ int) {
 	b, ok := lexPEM(s.text, start)
 	if !ok || isMadeUpKey(s.path, s.text, start) {
@@ -153,7 +183,7 @@ func (s *search) kubernetes(_, _ int) {
 // crypt reads a password's hash where one is stored: alone on a line, or after a user's name.
 func (s *search) crypt(start, end int) {
 	c := cursor{text: s.text, at: start}
-	var p pair
+	p := pair{query: true} // no field of a connection string
 	if !c.bare(&p) || s.g.code || s.g.test || s.g.prose {
 		return
 	}
