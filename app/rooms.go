@@ -44,7 +44,11 @@ func (a *App) maker() finding.Maker {
 
 func (a *App) buildKeepers(ctx context.Context) (err error) {
 	c := &a.Config
-	a.Access = access.New(access.Config{DB: a.DB, Sealer: a.sealer, Account: c.Account, Folder: c.Data, Now: a.now, Log: a.log})
+	dialer, err := outbound.New(outbound.Config{Allow: c.Outbound.Allow})
+	if err != nil {
+		return err
+	}
+	a.Access = access.New(access.Config{DB: a.DB, Sealer: a.sealer, Account: c.Account, Folder: c.Data, HTTP: dialer.Client(10 * time.Second), Issuer: a.issuer, Now: a.now, Log: a.log})
 	if !a.anyKey {
 		if err := a.Access.CheckKey(ctx); err != nil {
 			return err

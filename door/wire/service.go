@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -114,23 +115,34 @@ func (c *Call) AskFor(action string, resources ...string) []iam.Request {
 // knows no single resource.
 func AskAll[In any](c *Call, _ *In) []iam.Request { return c.Ask() }
 
+// Context are the condition keys of the call itself, for whoever has to ask for
+// more than an operation's asks do.
+func (c *Call) Context() map[string][]string {
+	context := make(map[string][]string, 8)
+	c.fill(context)
+	return context
+}
+
+func (c *Call) fill(context map[string][]string) {
+	put := func(key, value string) {
+		if _, said := context[key]; !said && value != "" {
+			context[key] = []string{value}
+		}
+	}
+	put("aws:currenttime", c.Time.UTC().Format(time.RFC3339))
+	put("aws:epochtime", strconv.FormatInt(c.Time.Unix(), 10))
+	put("aws:securetransport", strconv.FormatBool(c.TLS))
+	put("aws:sourceip", c.SourceIP)
+	put("aws:useragent", c.UserAgent)
+	put("aws:requestedregion", c.Region)
+}
+
 // known adds the keys that every request has to what an operation asked.
 func (c *Call) known(asked []iam.Request) []iam.Request {
 	all := make([]iam.Request, len(asked))
 	for i, r := range asked {
 		r = r.Known()
-		for key, value := range map[string]string{
-			"aws:currenttime":     c.Time.UTC().Format(time.RFC3339),
-			"aws:epochtime":       fmt.Sprint(c.Time.Unix()),
-			"aws:securetransport": fmt.Sprint(c.TLS),
-			"aws:sourceip":        c.SourceIP,
-			"aws:useragent":       c.UserAgent,
-			"aws:requestedregion": c.Region,
-		} {
-			if _, said := r.Context[key]; !said && value != "" {
-				r.Context[key] = []string{value}
-			}
-		}
+		c.fill(r.Context)
 		all[i] = r
 	}
 	return all

@@ -26,8 +26,10 @@ const (
 	patience = 5              // wrong passwords before the user is locked
 	lockout  = time.Minute    // doubled with every further one, up to:
 	longest  = 15 * time.Minute
-	shortest = 12 // characters of a password
 )
+
+// ShortestPassword is how many characters a console password has at least.
+const ShortestPassword = 12
 
 // argon2id as OWASP has it (19 MiB, 2 passes), written as PHC does.
 const (
@@ -70,8 +72,8 @@ func (a *Access) SetPassword(ctx context.Context, user string, password seal.Sec
 
 // PutPassword is SetPassword; with change the user has to set another one at the next sign-in.
 func (a *Access) PutPassword(ctx context.Context, user string, password seal.Secret, change bool) error {
-	if n := len([]rune(password.Reveal())); n < shortest || n > 1000 {
-		return fault.Invalid.Errorf("a password has at least %d characters", shortest)
+	if n := len([]rune(password.Reveal())); n < ShortestPassword || n > 1000 {
+		return fault.Invalid.Errorf("a password has at least %d characters", ShortestPassword)
 	}
 	hashed := hashPassword(password.Reveal())
 	return a.change(ctx, func(tx *db.Tx) error {

@@ -1,16 +1,15 @@
-// Package iam answers what policies would decide, for AWS's policy simulator.
+// Package iam answers IAM: users, groups, roles, policies and their credentials, and what policies would decide.
 package iam
 
 import (
+	"cmp"
 	"context"
 	_ "embed"
 	"errors"
-	"fmt"
-	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/haechi-dev/haechi/door/wire"
+	"github.com/haechi-dev/haechi/keeper/access"
 	"github.com/haechi-dev/haechi/lang/iam"
 	"github.com/haechi-dev/haechi/word/diag"
 	"github.com/haechi-dev/haechi/word/fault"
@@ -19,263 +18,204 @@ import (
 //go:embed model.json
 var table []byte
 
-// Service answers the operations of IAM that need no state: the policies come
-// with the call.
-func Service() wire.Service {
+type service struct{ access *access.Access }
+
+// Service answers IAM from what access keeps.
+func Service(a *access.Access) wire.Service {
+	s := &service{a}
+	operations := map[string]wire.Operation{
+		"SimulateCustomPolicy":             wire.Op(wire.AskAll, simulateCustomPolicy),
+		"SimulatePrincipalPolicy":          wire.Op(askSource, s.simulatePrincipalPolicy),
+		"GetContextKeysForCustomPolicy":    wire.Op(wire.AskAll, contextKeysForCustomPolicy),
+		"GetContextKeysForPrincipalPolicy": wire.Op(askKeysSource, s.contextKeysForPrincipalPolicy),
+	}
+	for _, some := range []map[string]wire.Operation{s.users(), s.credentials(), s.groups(), s.roles(), s.policies(), s.profiles(), s.providers(), s.devices(), s.account()} {
+		for name, o := range some {
+			operations[name] = o
+		}
+	}
 	return wire.Service{
-		Model: wire.MustModel(table),
-		Operations: map[string]wire.Operation{
-			"SimulateCustomPolicy":          wire.Op(wire.AskAll, simulateCustomPolicy),
-			"GetContextKeysForCustomPolicy": wire.Op(wire.AskAll, contextKeysForCustomPolicy),
+		Model: wire.MustModel(table), Operations: operations,
+		Faults: wire.Faults{
+			fault.Invalid: {"InvalidInput"}, fault.NotFound: {"NoSuchEntity"}, fault.Exists: {"EntityAlreadyExists"},
+			fault.Conflict: {"DeleteConflict"}, fault.Limit: {"LimitExceeded"}, fault.Denied: {"AccessDenied"},
 		},
-		Faults: wire.Faults{fault.Invalid: {"InvalidInput"}},
 	}
 }
 
-// What one page holds if the call does not say, and at most.
-const (
-	usualItems = 100
-	mostItems  = 1000
-)
+// input is what operations of IAM can be given; the model has checked that
+// each was given what it takes, and no other gets through.
+type input struct {
+	UserName, GroupName, RoleName, PolicyName, InstanceProfileName, VirtualMFADeviceName string
+	NewUserName, NewGroupName, NewPath                                                   string
 
-type simulateInput struct {
-	PolicyInputList                    []string
-	PermissionsBoundaryPolicyInputList []string
-	ActionNames                        []string
-	ResourceArns                       []string
-	ResourcePolicy                     string
-	ResourceOwner                      string
-	CallerArn                          string
-	ContextEntries                     []contextEntry
-	MaxItems                           int
-	Marker                             string
+	Path, PathPrefix                       string
+	PolicyArn, PolicyDocument              string
+	VersionID                              string `json:"VersionId"`
+	AssumeRolePolicyDocument               string
+	PermissionsBoundary                    string
+	Description                            *string
+	MaxSessionDuration                     *int
+	SetAsDefault                           bool
+	Tags                                   []tag
+	TagKeys                                []string
+	AccessKeyID                            string `json:"AccessKeyId"`
+	Status                                 string
+	Password, OldPassword, NewPassword     string
+	PasswordResetRequired                  *bool
+	SerialNumber                           string
+	AuthenticationCode1                    string
+	AuthenticationCode2                    string
+	AssignmentStatus                       string
+	URL                                    string `json:"Url"`
+	ClientID, OpenIDConnectProviderArn     string
+	ClientIDList, ThumbprintList           []string
+	AccountAlias                           string
+	ServiceName                            string
+	ServiceSpecificCredential              string `json:"ServiceSpecificCredentialId"`
+	Scope, EntityFilter, PolicyUsageFilter string
+	OnlyAttached                           bool
+	Filter                                 []string
+	Marker                                 string
+	MaxItems                               int
 }
 
-type contextEntry struct {
-	ContextKeyName   string
-	ContextKeyValues []string
-}
+type tag struct{ Key, Value string }
 
-type simulateOutput struct {
-	EvaluationResults []result
-	IsTruncated       bool
-	Marker            string `json:"Marker,omitzero"`
-}
+// none is the answer of operations that answer nothing.
+type none struct{}
 
-type result struct {
-	EvalActionName                    string
-	EvalResourceName                  string
-	EvalDecision                      string
-	MatchedStatements                 []matched
-	MissingContextValues              []string
-	PermissionsBoundaryDecisionDetail *boundaryDetail `json:"PermissionsBoundaryDecisionDetail,omitzero"`
-}
-
-type boundaryDetail struct{ AllowedByPermissionsBoundary bool }
-
-type matched struct {
-	SourcePolicyID   string `json:"SourcePolicyId"`
-	SourcePolicyType string
-	StartPosition    position
-	EndPosition      position
-}
-
-type position struct{ Line, Column int }
-
-// A simulation is the policies of a call, and their texts by name.
-type simulation struct {
-	policies iam.Policies
-	texts    map[string]string
-	compiled map[string]*iam.Policy
-	keys     []string
-	caller   iam.Principal
-	context  map[string][]string
-	owner    string
-}
-
-func simulateCustomPolicy(_ context.Context, _ *wire.Call, in *simulateInput) (*simulateOutput, error) {
-	s, err := newSimulation(in)
-	if err != nil {
-		return nil, err
-	}
-	resources := in.ResourceArns
-	if len(resources) == 0 {
-		resources = []string{"*"}
-	}
-	from := 0
-	if in.Marker != "" {
-		if from, err = strconv.Atoi(in.Marker); err != nil || from < 0 {
-			return nil, fault.Invalid.Errorf("Invalid Marker.")
-		}
-	}
-	most := in.MaxItems
-	if most == 0 {
-		most = usualItems
-	}
-	total := len(in.ActionNames) * len(resources)
-	from = min(from, total)
-	end := min(from+min(most, mostItems), total)
-	out := &simulateOutput{EvaluationResults: []result{}}
-	for i := from; i < end; i++ {
-		r, err := s.ask(in.ActionNames[i/len(resources)], resources[i%len(resources)])
-		if err != nil {
-			return nil, err
-		}
-		out.EvaluationResults = append(out.EvaluationResults, r)
-	}
-	if end < total {
-		out.IsTruncated, out.Marker = true, strconv.Itoa(end)
-	}
-	return out, nil
-}
-
-func newSimulation(in *simulateInput) (*simulation, error) {
-	s := &simulation{texts: map[string]string{}, compiled: map[string]*iam.Policy{}, context: map[string][]string{}}
-	list := func(name string, texts []string) (all []*iam.Policy, err error) {
-		for i, text := range texts {
-			p, err := s.compile(iam.Identity, fmt.Sprintf("%s.%d", name, i+1), text)
-			if err != nil {
-				return nil, err
+// on answers an operation that asks for itself on the resources that target names.
+func on[Out any](target func(*wire.Call, *input) []string, answer func(context.Context, *wire.Call, *input) (*Out, error), more ...func(*input, map[string][]string)) wire.Operation {
+	asks := func(c *wire.Call, in *input) []iam.Request {
+		asked := c.Ask(target(c, in)...)
+		for i := range asked {
+			asked[i].Context = in.keys()
+			for _, add := range more {
+				add(in, asked[i].Context)
 			}
-			all = append(all, p)
 		}
-		return all, nil
+		return asked
 	}
-	var err error
-	if s.policies.Identity, err = list("PolicyInputList", in.PolicyInputList); err != nil {
-		return nil, err
-	}
-	if s.policies.Boundary, err = list("PermissionsBoundaryPolicyInputList", in.PermissionsBoundaryPolicyInputList); err != nil {
-		return nil, err
-	}
-	if in.ResourcePolicy != "" {
-		if in.CallerArn == "" {
-			return nil, fault.Invalid.Errorf("CallerArn is required when a ResourcePolicy is given.")
-		}
-		if s.policies.Resource, err = s.compile(iam.Resource, "ResourcePolicy", in.ResourcePolicy); err != nil {
-			return nil, err
-		}
-	}
-	if s.caller, err = callerOf(in.CallerArn); err != nil {
-		return nil, err
-	}
-	if s.owner, err = ownerOf(in.ResourceOwner); err != nil {
-		return nil, err
-	}
-	for _, e := range in.ContextEntries {
-		key := strings.ToLower(e.ContextKeyName)
-		s.context[key] = append(s.context[key], e.ContextKeyValues...)
-	}
-	slices.Sort(s.keys)
-	s.keys = slices.Compact(s.keys)
-	return s, nil
+	return wire.Op(asks, func(ctx context.Context, c *wire.Call, in *input) (*Out, error) {
+		out, err := answer(ctx, c, in)
+		return out, said(err)
+	})
 }
 
-func (s *simulation) compile(kind iam.Kind, name, text string) (*iam.Policy, error) {
-	p, err := iam.ParseAs(kind, name, []byte(text))
-	if err != nil {
-		return nil, malformed(err)
-	}
-	s.texts[name], s.compiled[name] = text, p
-	s.keys = append(s.keys, p.Keys()...)
-	return p, nil
+// does is on for an operation that answers nothing.
+func does(target func(*wire.Call, *input) []string, do func(context.Context, *wire.Call, *input) error, more ...func(*input, map[string][]string)) wire.Operation {
+	return on(target, func(ctx context.Context, c *wire.Call, in *input) (*none, error) { return &none{}, do(ctx, c, in) }, more...)
 }
 
-// malformed says where a policy is wrong, in the service's words.
-func malformed(err error) error {
+// said is an error under the code that IAM has for it, where its kind alone does not tell.
+func said(err error) error {
 	var placed *diag.Error
-	if errors.As(err, &placed) {
-		return fault.Invalid.Errorf("Invalid policy: %v", placed)
+	switch {
+	case errors.As(err, &placed):
+		return wire.Errorf("MalformedPolicyDocument", "%v", placed)
+	case errors.Is(err, access.ErrCode):
+		return wire.Errorf("InvalidAuthenticationCode", "Authentication code for device is not valid.")
 	}
 	return err
 }
 
-// callerOf is the user on whose behalf is asked; AWS takes no one else.
-func callerOf(arn string) (iam.Principal, error) {
-	if arn == "" {
-		return iam.Principal{Type: "User"}, nil
+// keys are the condition keys that an operation's input makes.
+func (in *input) keys() map[string][]string {
+	keys := map[string][]string{}
+	for _, t := range in.Tags {
+		keys["aws:requesttag/"+strings.ToLower(t.Key)] = []string{t.Value}
+		keys["aws:tagkeys"] = append(keys["aws:tagkeys"], t.Key)
 	}
-	parts := strings.SplitN(arn, ":", 6)
-	if len(parts) != 6 || parts[2] != "iam" || len(parts[4]) != 12 || !strings.HasPrefix(parts[5], "user/") {
-		return iam.Principal{}, fault.Invalid.Errorf("CallerArn must be the ARN of an IAM user, not %s.", arn)
+	keys["aws:tagkeys"] = append(keys["aws:tagkeys"], in.TagKeys...)
+	if len(keys["aws:tagkeys"]) == 0 {
+		delete(keys, "aws:tagkeys")
 	}
-	return iam.Principal{ARN: arn, Account: parts[4], Type: "User", Name: arn[strings.LastIndexByte(arn, '/')+1:]}, nil
+	if in.PolicyArn != "" {
+		keys["iam:policyarn"] = []string{in.PolicyArn}
+	}
+	if in.PermissionsBoundary != "" {
+		keys["iam:permissionsboundary"] = []string{in.PermissionsBoundary}
+	}
+	return keys
 }
 
-// ownerOf is the account of an ARN, or of a plain number.
-func ownerOf(text string) (string, error) {
-	if parts := strings.SplitN(text, ":", 6); len(parts) == 6 {
-		text = parts[4]
+func (in *input) tags() map[string]string {
+	if len(in.Tags) == 0 {
+		return nil
 	}
-	if text != "" && (len(text) != 12 || strings.Trim(text, "0123456789") != "") {
-		return "", fault.Invalid.Errorf("ResourceOwner is an account, not %s.", text)
+	all := make(map[string]string, len(in.Tags))
+	for _, t := range in.Tags {
+		all[t.Key] = t.Value
 	}
-	return text, nil
+	return all
 }
 
-// ask is one action on one resource. Without a caller everything is one account's.
-func (s *simulation) ask(action, resource string) (result, error) {
-	if service, name, ok := strings.Cut(action, ":"); !ok || service == "" || name == "" || strings.ContainsAny(action, "*? ") {
-		return result{}, fault.Invalid.Errorf("Invalid ActionName: %s.", action)
+// twice refuses tags of which one is there twice: a map would forget one.
+func (in *input) twice() error {
+	if len(in.tags()) != len(in.Tags) {
+		return fault.Invalid.Errorf("Duplicate tag keys found. Please note that Tag keys are case insensitive.")
 	}
-	r := iam.Request{Principal: s.caller, Action: action, Resource: resource, Owner: s.owner, Context: s.context}
-	if s.caller.ARN == "" {
-		if parts := strings.SplitN(resource, ":", 6); r.Owner == "" && len(parts) == 6 {
-			r.Owner = parts[4]
-		}
-		r.Principal.Account = r.Owner
-	}
-	r = r.Known()
-	e := s.policies.Explain(r)
-	out := result{EvalActionName: action, EvalResourceName: resource, MatchedStatements: []matched{}, MissingContextValues: []string{},
-		EvalDecision: [...]string{iam.ImplicitlyDenied: "implicitDeny", iam.Allowed: "allowed", iam.ExplicitlyDenied: "explicitDeny"}[e.Outcome]}
-	for _, l := range e.Layers {
-		if l.Layer == iam.ByBoundary {
-			out.PermissionsBoundaryDecisionDetail = &boundaryDetail{l.Outcome == iam.Allowed}
-		}
-		for _, one := range l.Statements {
-			if one.Matches && e.Outcome != iam.ImplicitlyDenied && one.Deny == (e.Outcome == iam.ExplicitlyDenied) {
-				out.MatchedStatements = append(out.MatchedStatements, s.matched(l.Layer, one))
-			}
-		}
-	}
-	for _, key := range s.keys {
-		if _, ok := r.Context[strings.ToLower(key)]; !ok {
-			out.MissingContextValues = append(out.MissingContextValues, key)
-		}
-	}
-	return out, nil
+	return nil
 }
 
-func (s *simulation) matched(layer iam.Layer, one iam.StatementSays) matched {
-	m := matched{SourcePolicyID: one.Policy, SourcePolicyType: "none"}
-	if layer == iam.ByResource {
-		m.SourcePolicyType = "resource"
-	}
-	begin, end := s.compiled[one.Policy].Span(one.Statement)
-	at := func(offset int) position {
-		p := diag.At("", []byte(s.texts[one.Policy]), offset)
-		return position{p.Line, p.Column}
-	}
-	m.StartPosition, m.EndPosition = at(begin), at(end)
-	return m
-}
-
-type keysInput struct{ PolicyInputList []string }
-
-type keysOutput struct{ ContextKeyNames []string }
-
-// contextKeysForCustomPolicy are the keys that a simulation of the policies would want to know.
-func contextKeysForCustomPolicy(_ context.Context, _ *wire.Call, in *keysInput) (*keysOutput, error) {
-	out := &keysOutput{ContextKeyNames: []string{}}
-	for i, text := range in.PolicyInputList {
-		p, err := iam.ParseAs(iam.Identity, fmt.Sprintf("PolicyInputList.%d", i+1), []byte(text))
+// bounded adds the boundary that somebody has already: whoever hands out rights
+// may be held to those who are bounded.
+func (s *service) bounded(owner func(*wire.Call, *input) access.Owner) func(*input, map[string][]string) {
+	return func(in *input, keys map[string][]string) {
+		if _, asked := keys["iam:permissionsboundary"]; asked {
+			return
+		}
+		d, err := s.access.Directory(context.Background())
 		if err != nil {
-			return nil, malformed(err)
+			return // nothing is known of a boundary, so no condition on one holds
 		}
-		out.ContextKeyNames = append(out.ContextKeyNames, p.Keys()...)
+		if h, err := d.Holder(owner(nil, in)); err == nil && h.Boundary != "" {
+			keys["iam:permissionsboundary"] = []string{h.Boundary}
+		}
 	}
-	slices.Sort(out.ContextKeyNames)
-	out.ContextKeyNames = slices.Compact(out.ContextKeyNames)
-	return out, nil
+}
+
+// user is the user that an operation names, or who asks.
+func user(c *wire.Call, in *input) string {
+	if in.UserName == "" && c != nil {
+		return c.Principal.Name
+	}
+	return in.UserName
+}
+
+func userOwner(c *wire.Call, in *input) access.Owner  { return access.UserNamed(user(c, in)) }
+func groupOwner(_ *wire.Call, in *input) access.Owner { return access.GroupNamed(in.GroupName) }
+func roleOwner(_ *wire.Call, in *input) access.Owner  { return access.RoleNamed(in.RoleName) }
+
+// everything is the resource of operations that are about no single one.
+func everything(*wire.Call, *input) []string { return nil }
+
+// of is the ARN of an owner; of one that is to be made, with the path that it is to have.
+func (s *service) of(owner func(*wire.Call, *input) access.Owner) func(*wire.Call, *input) []string {
+	return func(c *wire.Call, in *input) []string {
+		o := owner(c, in)
+		d, err := s.access.Directory(context.Background())
+		if err != nil {
+			return []string{"*"}
+		}
+		if _, err := d.Holder(o); err != nil && in.Path != "" {
+			return []string{"arn:aws:iam::" + d.Account + ":" + string(o.Kind) + in.Path + o.Name}
+		}
+		return []string{d.OwnerARN(o)}
+	}
+}
+
+// own is the ARN of a thing that is named with a path, or kept with one.
+func (s *service) own(what string, name func(*input) string, find func(*access.Directory, *input) string) func(*wire.Call, *input) []string {
+	return func(_ *wire.Call, in *input) []string {
+		d, err := s.access.Directory(context.Background())
+		if err != nil {
+			return []string{"*"}
+		}
+		if arn := find(d, in); arn != "" {
+			return []string{arn}
+		}
+		return []string{"arn:aws:iam::" + d.Account + ":" + what + cmp.Or(in.Path, "/") + name(in)}
+	}
 }

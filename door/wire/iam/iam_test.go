@@ -14,7 +14,7 @@ import (
 
 var update = flag.Bool("update", false, "write ops.txt anew")
 
-func TestOps(t *testing.T) { wiretest.Ops(t, service.Service(), "ops.txt", *update) }
+func TestOps(t *testing.T) { wiretest.Ops(t, service.Service(nil), "ops.txt", *update) }
 
 const (
 	get      = `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::shop/*","Condition":{"Bool":{"aws:SecureTransport":"true"}}},{"Effect":"Deny","Action":"s3:*","Resource":"arn:aws:s3:::shop/secret/*"}]}`
@@ -31,14 +31,14 @@ func call(t *testing.T, s *wiretest.Server, operation string, parameters ...stri
 	}
 	response, body := s.Call(t, "iam", "POST", "/", "", form.Encode())
 	if response.StatusCode == http.StatusOK {
-		wiretest.Valid(t, service.Service().Model, operation, body)
+		wiretest.Valid(t, service.Service(nil).Model, operation, body)
 	}
 	return response.StatusCode, string(body)
 }
 
 // The simulator decides as the engine does, and says which statements matched, where, and what it was not told.
 func TestSimulateCustomPolicy(t *testing.T) {
-	s := wiretest.Serve(t, wiretest.Options{}, service.Service())
+	s := wiretest.Serve(t, wiretest.Options{}, service.Service(nil))
 	secure := []string{"ContextEntries.member.1.ContextKeyName", "aws:SecureTransport", "ContextEntries.member.1.ContextKeyValues.member.1", "true", "ContextEntries.member.1.ContextKeyType", "boolean"}
 	base := []string{"PolicyInputList.member.1", get, "ActionNames.member.1", "s3:GetObject", "ResourceArns.member.1", "arn:aws:s3:::shop/x"}
 	with := func(more ...string) []string { return append(append([]string{}, base...), more...) }
@@ -72,7 +72,7 @@ func TestSimulateCustomPolicy(t *testing.T) {
 
 // The keys that a simulation wants to know are those of conditions and variables.
 func TestGetContextKeysForCustomPolicy(t *testing.T) {
-	s := wiretest.Serve(t, wiretest.Options{}, service.Service())
+	s := wiretest.Serve(t, wiretest.Options{}, service.Service(nil))
 	status, body := call(t, s, "GetContextKeysForCustomPolicy", "PolicyInputList.member.1", get)
 	if status != 200 || !strings.Contains(body, "<member>aws:SecureTransport</member>") {
 		t.Errorf("%d %s", status, body)
@@ -84,7 +84,7 @@ func TestGetContextKeysForCustomPolicy(t *testing.T) {
 
 // The gate is asked, by the name that IAM has for it.
 func TestDenied(t *testing.T) {
-	s := wiretest.Serve(t, wiretest.Options{Deny: func(r iam.Request) bool { return r.Action == "iam:SimulateCustomPolicy" }}, service.Service())
+	s := wiretest.Serve(t, wiretest.Options{Deny: func(r iam.Request) bool { return r.Action == "iam:SimulateCustomPolicy" }}, service.Service(nil))
 	if status, body := call(t, s, "SimulateCustomPolicy", "PolicyInputList.member.1", get, "ActionNames.member.1", "s3:GetObject"); status != 403 {
 		t.Errorf("%d %s", status, body)
 	}
@@ -92,7 +92,7 @@ func TestDenied(t *testing.T) {
 
 // AWS's own clients understand the answers.
 func TestRealClients(t *testing.T) {
-	s := wiretest.Serve(t, wiretest.Options{}, service.Service())
+	s := wiretest.Serve(t, wiretest.Options{}, service.Service(nil))
 	for _, aws := range wiretest.Clients(t) {
 		out, problems, err := aws.Run(t, s, "iam", "simulate-custom-policy", "--policy-input-list", get, "--action-names", "s3:GetObject", "s3:PutObject", "--resource-arns", "arn:aws:s3:::shop/x",
 			"--context-entries", "ContextKeyName=aws:SecureTransport,ContextKeyValues=true,ContextKeyType=boolean", "--output", "json")

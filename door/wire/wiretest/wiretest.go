@@ -82,6 +82,15 @@ func Ops(t testing.TB, s wire.Service, file string, update bool) {
 type Server struct {
 	URL      string
 	services map[string]*wire.Model
+
+	key, secret, token string
+}
+
+// As is the server, called with other credentials.
+func (s *Server) As(key, secret, token string) *Server {
+	other := *s
+	other.key, other.secret, other.token = key, secret, token
+	return &other
 }
 
 // Options of a server. The zero value is good.
@@ -90,18 +99,27 @@ type Options struct {
 	Deny   func(iam.Request) bool
 	Limits wire.Limits
 	Heard  func(context.Context, wire.Heard) error
+	// Keys and Gate, where they are there, know who calls and what they may, in place of the one caller.
+	Keys wire.Keys
+	Gate wire.Gate
 }
 
 // Serve starts a server for the length of the test.
 func Serve(t testing.TB, o Options, services ...wire.Service) *Server {
 	t.Helper()
-	h, err := wire.New(wire.Config{Keys: keys{}, Gate: gate(o.Deny), Services: services, Now: o.Now, Limits: o.Limits, Heard: o.Heard})
+	if o.Keys == nil {
+		o.Keys = keys{}
+	}
+	if o.Gate == nil {
+		o.Gate = gate(o.Deny)
+	}
+	h, err := wire.New(wire.Config{Keys: o.Keys, Gate: o.Gate, Services: services, Now: o.Now, Limits: o.Limits, Heard: o.Heard})
 	if err != nil {
 		t.Fatal(err)
 	}
 	server := httptest.NewServer(h)
 	t.Cleanup(server.Close)
-	s := &Server{URL: server.URL, services: map[string]*wire.Model{}}
+	s := &Server{URL: server.URL, services: map[string]*wire.Model{}, key: AccessKey, secret: Secret}
 	for _, one := range services {
 		s.services[one.Model.Signing] = one.Model
 	}
@@ -149,7 +167,7 @@ func (s *Server) Call(t testing.TB, service, method, path, target, body string) 
 	default:
 		r.Header.Set("Content-Type", "application/json")
 	}
-	sigv4.Signer{AccessKey: AccessKey, Secret: Secret, Region: Region, Service: service}.Sign(r, sigv4.Hash([]byte(body)), time.Now())
+	sigv4.Signer{AccessKey: s.key, Secret: s.secret, Token: s.token, Region: Region, Service: service}.Sign(r, sigv4.Hash([]byte(body)), time.Now())
 	return s.Do(t, r)
 }
 
@@ -207,7 +225,7 @@ func (c Client) Run(t testing.TB, s *Server, arguments ...string) (stdout, stder
 	if !c.Old {
 		command = exec.Command(c.Path, append([]string{"--endpoint-url", s.URL}, arguments...)...)
 	}
-	return run(t, command)
+	return run(t, s, command)
 }
 
 // Python runs a script that has `client(service)`, a boto3 client of the
@@ -220,10 +238,10 @@ func (s *Server) Python(t testing.TB, script string) (stdout, stderr string, err
 	}
 	head := fmt.Sprintf("import boto3, botocore, json\nfrom botocore.config import Config\n"+
 		"def client(service): return boto3.client(service, endpoint_url=%q, config=Config(retries={'max_attempts': 0}))\n", s.URL)
-	return run(t, exec.Command(python, "-c", head+script))
+	return run(t, s, exec.Command(python, "-c", head+script))
 }
 
-func run(t testing.TB, command *exec.Cmd) (stdout, stderr string, err error) {
+func run(t testing.TB, s *Server, command *exec.Cmd) (stdout, stderr string, err error) {
 	t.Helper()
 	dir := t.TempDir()
 	config := filepath.Join(dir, "config")
@@ -232,12 +250,15 @@ func run(t testing.TB, command *exec.Cmd) (stdout, stderr string, err error) {
 	}
 	command.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "LANG=C.UTF-8",
 		"AWS_CONFIG_FILE=" + config, "AWS_SHARED_CREDENTIALS_FILE=" + filepath.Join(dir, "none"), "AWS_EC2_METADATA_DISABLED=true",
-		"AWS_ACCESS_KEY_ID=" + AccessKey, "AWS_SECRET_ACCESS_KEY=" + Secret, "AWS_DEFAULT_REGION=" + Region, "AWS_MAX_ATTEMPTS=1",
+		"AWS_ACCESS_KEY_ID=" + s.key, "AWS_SECRET_ACCESS_KEY=" + s.secret, "AWS_DEFAULT_REGION=" + Region, "AWS_MAX_ATTEMPTS=1",
 		"AWS_RETRY_MODE=standard", "AWS_PAGER="}
 	for _, keep := range []string{"PYENV_ROOT", "PYENV_VERSION", "PYTHONPATH", "VIRTUAL_ENV"} {
 		if v := os.Getenv(keep); v != "" {
 			command.Env = append(command.Env, keep+"="+v)
 		}
+	}
+	if s.token != "" {
+		command.Env = append(command.Env, "AWS_SESSION_TOKEN="+s.token)
 	}
 	var out, problems bytes.Buffer
 	command.Stdout, command.Stderr = &out, &problems
