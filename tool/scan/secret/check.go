@@ -151,7 +151,7 @@ func basicAuth(value string) (verdict, string) {
 		return never, ""
 	}
 	user, password, ok := strings.Cut(string(raw), ":")
-	if !ok || len(password) < 4 || isPlaceholder(password) || isReference(password) || weakWord(password) {
+	if !ok || len(password) < 4 || isPlaceholder(password) || isReference(password) || isDocumented(password) || weakWord(password) {
 		return never, ""
 	}
 	return proven, "of user " + mask(user)

@@ -208,7 +208,7 @@ func isDocumented(s string) bool {
 		return true
 	}
 	for _, known := range []string{"4eC39HqLyjWDarjtT1zdp7dc", "tGN0bIwXnHdwOa85VABjPdSn", // of Stripe, behind their prefix
-		"2YotnFZFEjr1zCsicMWpAA", "tGzv3JOkF0XgQx2TlKWIA", "mF_9.B5f-4.1JqM", "czZCaGRSa3F0MzpnWDFmQmF0M2JW", "SplxlOBeZQQYbYS6WxSbIA", "gX1fBat3bV", "7Fjfp0ZBr1KtDRbnfVdmIw", "h480djs93hd8", "0685bd9184jfhq22", "ad180jjd733klru7"} { // of OAuth's standards
+		"2YotnFZFEjr1zCsicMWpAA", "tGzv3JOkF0XgQx2TlKWIA", "tGzv3JOkF0XG5Qx2TlKWIA", "mF_9.B5f-4.1JqM", "czZCaGRSa3F0MzpnWDFmQmF0M2JW", "SplxlOBeZQQYbYS6WxSbIA", "gX1fBat3bV", "7Fjfp0ZBr1KtDRbnfVdmIw", "h480djs93hd8", "0685bd9184jfhq22", "ad180jjd733klru7"} { // of OAuth's standards
 		if strings.HasSuffix(s, known) {
 			return true
 		}

@@ -34,12 +34,12 @@ func newVocabulary() *vocabulary {
 		password: wordSet("password passwd passwort pass pwd pw passphrase passcode psk"),
 		token:    wordSet("secret token credential credentials apikey accesskey secretkey authkey authtoken bearer auth"),
 		keyed:    wordSet("api access secret private auth signing encryption master account storage service app admin session cookie jwt deploy shared root client consumer license sign crypt cipher aes hmac"),
-		before: wordSet("public pub mock fake dummy example sample test testing tests expected invalid wrong bad placeholder csrf xsrf next previous prev page continuation sync cache primary foreign sort partition index row unique map no not " +
+		before: wordSet("public pub mock fake dummy example sample test testing tests expected invalid wrong bad placeholder csrf xsrf next previous prev page continuation change delta sync cache primary foreign sort partition index row unique map no not " +
 			"s3 object starting update resume idempotency request upload without is has should can needs require requires forgot forgotten old show hide toggle"),
 		after: wordSet("id ids identifier name names url uri urls link path paths file files filename dir folder type types length len size count expiry expiration expires expire expired ttl timeout minutes seconds hours days age field fields input hint label header headers prefix suffix " +
 			"policy policies pattern regex regexp class factory bean endpoint endpoints image arn version algorithm alg hash hashed hashes digest checksum md5 sha sha1 sha256 commit revision index enabled disabled required validator validation provider manager store storage ref reference refs env var variable " +
 			"placeholder error errors message msg text title description desc page route form method column param params parameter parameters format min max reset changed change changes history generator encoder decoder checker check confirm confirmation strength usage scope scopes audience issuer fingerprint fingerprints thumbprint " +
-			"lifetime duration date time at on response request handler callback service client middleware filter interceptor config configuration settings options option source vault manager key_id kid status state count exists valid rotation rotate lookup mode kind test example"),
+			"lifetime duration date time at on response request handler callback service client middleware filter interceptor config configuration settings options option source vault manager info number selection prototype key_id kid status state count exists valid rotation rotate lookup mode kind test example"),
 	}
 }
 
@@ -71,6 +71,8 @@ func (v *vocabulary) purposeOf(name string) purpose {
 
 func (v *vocabulary) wordPurpose(words []string, i int, w string) purpose {
 	switch {
+	case w == "pass" && i > 0 && drawn()[words[i-1]]: // a step of a renderer or a compiler
+		return nothing
 	case v.password[w]:
 		return forPassword
 	case v.token[w]:
@@ -100,6 +102,11 @@ func (v *vocabulary) wordPurpose(words []string, i int, w string) purpose {
 // innocent are words that end in pass and have nothing to do with it.
 func innocent() map[string]bool {
 	return wordSet("bypass compass trespass encompass surpass overpass underpass byPass highpass lowpass bandpass multipass renderpass subpass onepass backpass forwardpass")
+}
+
+// drawn are words that make the pass behind them a step of a renderer or a compiler.
+func drawn() map[string]bool {
+	return wordSet("render shadow first second third last final depth color blur light compute multi single two one opt optimization analysis geometry next")
 }
 
 // plausible tells whether value can be a secret of that purpose.
@@ -160,7 +167,7 @@ func isCode(v string) bool {
 			return true
 		}
 	}
-	for _, part := range []string{`\w`, `\d`, `\s`, `\S`, `[^`, `(?`, `.*`, `.+`, `]+`, `]{`, `[a-z`, `[A-Z`, `[0-9`} {
+	for _, part := range []string{`\w`, `\d`, `\s`, `\S`, `[^`, `(?`, `.*`, `.+`, `]+`, `]{`, `[a-z`, `[A-Z`, `[0-9`, `[]`, `{}`, `){`, `;}`} {
 		if strings.Contains(v, part) {
 			return true
 		}

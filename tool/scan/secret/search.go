@@ -201,6 +201,10 @@ func (s *search) judge(r *Rule, at span, secret string) {
 			return
 		}
 	}
+	if s.g.test && len(r.names) > 0 {
+		h.verdict = doubtful
+		h.evidence = strings.TrimPrefix(h.evidence+", in a test", ", ")
+	}
 	s.hits = append(s.hits, h)
 }
 

@@ -41,7 +41,7 @@ func (s *search) assigned(p pair) {
 }
 
 func (s *search) generic(p pair) {
-	if s.g.made {
+	if s.g.made || p.name == "PASS" && !p.quoted && p.start > 1 && s.text[p.start-1] == ' ' && s.text[p.start-2] == ':' { // --- PASS: TestOfGo
 		return
 	}
 	if low := strings.ToLower(p.name); (strings.HasSuffix(low, "auth") || strings.HasSuffix(low, "basic")) && s.lexed["authorization"] != nil {
@@ -110,7 +110,7 @@ func (s *search) authorization(start, end int) {
 
 func (s *search) basic(c cursor) {
 	var p pair
-	if !c.bare(&p) {
+	if !c.bare(&p) || isDocumented(p.value) {
 		return
 	}
 	if v, evidence := basicAuth(p.value); v == proven {
