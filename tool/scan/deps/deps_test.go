@@ -191,13 +191,13 @@ func TestPom(t *testing.T) {
 	files := map[string]string{"pom.xml": parentPom, "child/pom.xml": childPom,
 		"bom/pom.xml": `<project><artifactId>bom</artifactId><dependencyManagement><dependencies><dependency><groupId>x</groupId><artifactId>from-bom</artifactId><version>3.0</version></dependency></dependencies></dependencyManagement></project>`}
 	want := []string{
-		"child/pom.xml:8 pkg:maven/org.apache.logging.log4j/log4j-core 2.14.1 RESOLVED runtime direct",
-		"child/pom.xml:10 pkg:maven/junit/junit 4.13 RESOLVED development direct",
-		"child/pom.xml:11 pkg:maven/g/sibling 1 RESOLVED runtime direct",
-		"child/pom.xml:12 pkg:maven/x/from-bom 3.0 RESOLVED runtime direct",
-		"child/pom.xml:13 pkg:maven/x/elsewhere managed elsewhere UNRESOLVED runtime direct",
-		"child/pom.xml:14 pkg:maven/x/range [1.0,2.0) UNRESOLVED runtime direct",
-		"child/pom.xml:15 pkg:maven/x/loop ${a} UNRESOLVED runtime direct",
+		"child/pom.xml:8 pkg:maven/org.apache.logging.log4j/log4j-core 2.14.1 RESOLVED runtime direct org.apache.logging.log4j:log4j-core",
+		"child/pom.xml:10 pkg:maven/junit/junit 4.13 RESOLVED development direct junit:junit",
+		"child/pom.xml:11 pkg:maven/g/sibling 1 RESOLVED runtime direct g:sibling",
+		"child/pom.xml:12 pkg:maven/x/from-bom 3.0 RESOLVED runtime direct x:from-bom",
+		"child/pom.xml:13 pkg:maven/x/elsewhere managed elsewhere UNRESOLVED runtime direct x:elsewhere",
+		"child/pom.xml:14 pkg:maven/x/range [1.0,2.0) UNRESOLVED runtime direct x:range",
+		"child/pom.xml:15 pkg:maven/x/loop ${a} UNRESOLVED runtime direct x:loop",
 	}
 	if diff := cmp.Diff(want, listed(run(t, tree(files)))); diff != "" {
 		t.Error(diff)

@@ -2,11 +2,13 @@ package deps
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"io/fs"
 	"path"
 	"strings"
 
+	"github.com/haechi-dev/haechi/base/advisory"
 	"github.com/haechi-dev/haechi/word/component"
 	"github.com/haechi-dev/haechi/word/diag"
 )
@@ -34,40 +36,9 @@ func releaseOf(tree fs.FS, file, below string) release {
 	return release{}
 }
 
-func (r release) major() string {
-	major, _, _ := strings.Cut(r.version, ".")
-	return major
-}
-
 // ecosystem is OSV's name for the packages of the system, of a kind that is given where nothing is said.
 func (r release) ecosystem(kind string) string {
-	switch r.id {
-	case "debian":
-		return join(":", "Debian", r.major())
-	case "ubuntu":
-		return join(":", "Ubuntu", r.version)
-	case "alpine":
-		parts := strings.SplitN(r.version, ".", 3)
-		if len(parts) < 2 {
-			return "Alpine"
-		}
-		return "Alpine:v" + parts[0] + "." + parts[1]
-	case "wolfi":
-		return "Wolfi"
-	case "chainguard":
-		return "Chainguard"
-	case "almalinux":
-		return join(":", "AlmaLinux", r.major())
-	case "rocky":
-		return join(":", "Rocky Linux", r.major())
-	case "rhel", "centos":
-		return join(":", "Red Hat", r.major())
-	case "opensuse-leap", "sles", "opensuse-tumbleweed":
-		return "SUSE"
-	case "mageia":
-		return join(":", "Mageia", r.major())
-	}
-	return kind
+	return cmp.Or(advisory.Distribution(r.id, r.version), kind)
 }
 
 func join(separator, a, b string) string {

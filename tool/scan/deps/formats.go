@@ -31,6 +31,7 @@ func formats() []format {
 		{match: isMSBuild, parse: msbuild},
 		{match: isWorkflow, parse: workflow},
 		{match: isDockerfile, parse: dockerfile},
+		{match: isBOM, parse: bom},
 		{match: isYAML, parse: images},
 		{match: isGradleScript, parse: gradleScript},
 		{match: isPythonMetadata, parse: pythonMetadata},

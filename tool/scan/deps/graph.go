@@ -17,6 +17,7 @@ type node struct {
 	component component.Component
 	needs     []string // keys; those that nobody added are passed over
 	scoped    bool     // the file says the scope itself
+	exclude   []string // of Maven: what is not taken with it
 
 	reached bool
 	from    *node // who brought it in; nil: the project

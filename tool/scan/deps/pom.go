@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/haechi-dev/haechi/word/component"
@@ -137,12 +138,14 @@ type project struct {
 	parent  *project
 	managed map[string]*element // group:artifact[:type[:classifier]] of dependencyManagement
 	boms    []*project
+
+	installed bool // it lies in the repository of this machine, where no path leads to a neighbour
 }
 
 // pom lists the dependencies of a pom.xml: properties, parents and managed
 // versions are resolved as far as the tree holds them.
 func pom(ctx context.Context, f manifest, out func(component.Component)) error {
-	r := pomReader{ctx: ctx, tree: f}
+	r := pomReader{ctx: ctx, tree: f, installed: map[string]*project{}}
 	p, err := r.read(f.path, f.content, 0)
 	if err != nil {
 		return err
@@ -156,31 +159,136 @@ func pom(ctx context.Context, f manifest, out func(component.Component)) error {
 			lists = append(lists, profile.child("dependencies"))
 		}
 	}
+	g := newGraph()
+	var runtime, tests []string
 	for _, list := range lists {
 		if list == nil {
 			continue
 		}
 		for _, d := range list.children {
-			if c, ok := p.dependency(d); ok && d.name == "dependency" {
-				out(c)
+			c, ok := p.dependency(d)
+			if !ok || d.name != "dependency" {
+				continue
 			}
+			key := c.Name
+			if g.nodes[key] != nil { // again, with another classifier or in a profile
+				key = fmt.Sprintf("%s %d", c.Name, len(g.order))
+			}
+			n := g.add(key, c)
+			if c.Scope == component.Development {
+				tests = append(tests, key)
+			} else {
+				runtime = append(runtime, key)
+			}
+			n.exclude = exclusions(p, d)
+		}
+	}
+	if f.local.Maven != nil {
+		r.follow(g, p)
+	}
+	return g.emit(ctx, runtime, tests, out)
+}
+
+// follow adds what the dependencies need in turn, from the repository of this
+// machine: the nearest version wins, and what the project manages wins over all,
+// as Maven does it.
+func (r *pomReader) follow(g *graph, top *project) {
+	const mostFollowed = 5000
+	for i := 0; i < len(g.order) && i < mostFollowed && r.ctx.Err() == nil; i++ {
+		n := g.order[i]
+		group, artifact, _ := strings.Cut(n.component.Name, ":")
+		if n.component.State != component.Resolved {
+			continue
+		}
+		found := r.install(group, artifact, n.component.Version, 1)
+		if found == nil {
+			continue
+		}
+		if len(n.component.Licences) == 0 {
+			n.component.Licences = found.licences()
+		}
+		for _, d := range found.root.child("dependencies").kids() {
+			c, ok := found.dependency(d)
+			if scope := c.Scope; !ok || scope == component.Development || found.resolve(d.value("optional")) == "true" || excluded(n.exclude, c.Name) {
+				continue
+			}
+			if scope := found.resolve(d.value("scope")); scope == "provided" || scope == "system" {
+				continue
+			}
+			if owner, m := top.manages(managedKey(found, d), 0); m != nil {
+				if version := owner.resolve(m.value("version")); version != "" {
+					c = mavenComponent(strings.Split(c.Name, ":")[0], strings.Split(c.Name, ":")[1], version)
+				}
+			}
+			n.needs = append(n.needs, c.Name)
+			if g.nodes[c.Name] != nil {
+				continue
+			}
+			c.Direct, c.Place = false, n.component.Place
+			more := g.add(c.Name, c)
+			more.exclude = append(exclusions(found, d), n.exclude...)
+		}
+	}
+}
+
+// kids are the children, also of nil.
+func (e *element) kids() []*element {
+	if e == nil {
+		return nil
+	}
+	return e.children
+}
+
+// exclusions are the names that a dependency is taken without: group:artifact, either may be *.
+func exclusions(p *project, d *element) []string {
+	var all []string
+	for _, x := range d.child("exclusions").kids() {
+		all = append(all, p.resolve(x.value("groupId"))+":"+p.resolve(x.value("artifactId")))
+	}
+	return all
+}
+
+func excluded(list []string, name string) bool {
+	group, artifact, _ := strings.Cut(name, ":")
+	return slices.ContainsFunc(list, func(x string) bool {
+		g, a, _ := strings.Cut(x, ":")
+		return (g == "*" || g == group) && (a == "*" || a == artifact)
+	})
+}
+
+// licences are those that a project declares, or else its parents.
+func (p *project) licences() []string {
+	for at := p; at != nil; at = at.parent {
+		var all []string
+		for _, l := range at.root.child("licenses").kids() {
+			if name := firstNonEmpty(l.value("name"), l.value("url")); name != "" {
+				all = append(all, name)
+			}
+		}
+		if len(all) > 0 {
+			return all
 		}
 	}
 	return nil
 }
 
 type pomReader struct {
-	ctx   context.Context
-	tree  manifest
-	count int
+	ctx       context.Context
+	tree      manifest
+	count     int
+	installed map[string]*project
 }
 
 const (
-	mostPoms     = 200
+	mostPoms     = 5000
 	deepestChain = 20
 )
 
 func (r *pomReader) read(name string, text []byte, depth int) (*project, error) {
+	return r.readAs(name, text, depth, false)
+}
+
+func (r *pomReader) readAs(name string, text []byte, depth int, installed bool) (*project, error) {
 	if r.ctx.Err() != nil {
 		return nil, r.ctx.Err()
 	}
@@ -189,7 +297,7 @@ func (r *pomReader) read(name string, text []byte, depth int) (*project, error) 
 	if err != nil {
 		return nil, err
 	}
-	p := &project{path: name, root: root, managed: map[string]*element{}}
+	p := &project{path: name, root: root, managed: map[string]*element{}, installed: installed}
 	if depth < deepestChain && r.count < mostPoms {
 		p.parent = r.parentOf(p, depth)
 	}
@@ -216,18 +324,34 @@ func (r *pomReader) parentOf(p *project, depth int) *project {
 	if e := parent.child("relativePath"); e != nil {
 		relative = e.text
 	}
-	if relative == "" {
+	if relative != "" && !p.installed {
+		at := path.Join(path.Dir(p.path), relative)
+		if !strings.HasSuffix(at, ".xml") {
+			at = path.Join(at, "pom.xml")
+		}
+		if found := r.open(at, depth); found != nil && found.root.value("artifactId") == parent.value("artifactId") {
+			return found
+		}
+	}
+	return r.install(parent.value("groupId"), parent.value("artifactId"), parent.value("version"), depth)
+}
+
+// install is a project as the repository of this machine has it, or nil.
+func (r *pomReader) install(group, artifact, version string, depth int) *project {
+	if r.tree.local.Maven == nil || group == "" || artifact == "" || !exactMaven(version) || strings.ContainsAny(group+artifact+version, "/\\") {
 		return nil
 	}
-	at := path.Join(path.Dir(p.path), relative)
-	if !strings.HasSuffix(at, ".xml") {
-		at = path.Join(at, "pom.xml")
+	at := path.Join(strings.ReplaceAll(group, ".", "/"), artifact, version, artifact+"-"+version+".pom")
+	if p, ok := r.installed[at]; ok {
+		return p
 	}
-	found := r.open(at, depth)
-	if found == nil || found.root.value("artifactId") != parent.value("artifactId") {
-		return nil
+	r.installed[at] = nil // while it is read: a circle ends here
+	if text, ok := readBeside(r.tree.local.Maven, at); ok {
+		if found, err := r.readAs(at, text, depth+1, true); err == nil {
+			r.installed[at] = found
+		}
 	}
-	return found
+	return r.installed[at]
 }
 
 // bomOf is an imported list of versions where the tree holds it: beside the
@@ -239,7 +363,7 @@ func (r *pomReader) bomOf(p *project, d *element, depth int) *project {
 			return found
 		}
 	}
-	return nil
+	return r.install(p.resolve(d.value("groupId")), artifact, p.resolve(d.value("version")), depth)
 }
 
 func (r *pomReader) open(at string, depth int) *project {
@@ -372,15 +496,17 @@ func (p *project) dependency(d *element) (component.Component, bool) {
 			}
 		}
 	}
-	c := component.Component{PURL: component.PURL("maven", group, artifact), Ecosystem: "Maven", Name: group + ":" + artifact, Version: version, State: component.Resolved, Scope: component.Runtime, Direct: true, Place: diag.Place{File: p.path, Line: line}}
+	c := mavenComponent(group, artifact, version)
+	c.Direct, c.Place = true, diag.Place{File: p.path, Line: line}
 	if scope == "test" {
 		c.Scope = component.Development
 	}
-	if version == "" || strings.Contains(version, "${") || strings.ContainsAny(version, "[](),") || version == "LATEST" || version == "RELEASE" || strings.Contains(c.Name, "${") {
-		c.State = component.Unresolved
-		if version == "" {
-			c.Version = "managed elsewhere"
-		}
+	if inner, ok := strings.CutPrefix(version, "["); ok && strings.HasSuffix(inner, "]") && !strings.Contains(inner, ",") { // [1.0] is exactly 1.0
+		inner = strings.TrimSuffix(inner, "]")
+		c.Version, c.State = inner, component.Resolved
+	}
+	if version == "" {
+		c.Version = "managed elsewhere"
 	}
 	return c, true
 }
