@@ -83,7 +83,7 @@ func TestEveryDoorIsRecorded(t *testing.T) {
 		{name: "wire: a read", slow: true, want: audit.Record{Name: "ListRules", Source: "events.amazonaws.com", ReadOnly: true, Identity: audit.Identity{User: "admin"}}, do: func() {
 			h.wire(t, h.admin.KeyID, h.admin.Secret.Reveal(), "events", "AWSEvents.ListRules", `{}`)
 		}},
-		{name: "wire: a wrong signature", want: audit.Record{Name: "Unknown", Code: "InvalidSignatureException", Identity: audit.Identity{Type: "Unknown", Key: h.admin.KeyID}}, do: func() {
+		{name: "wire: a wrong signature", want: audit.Record{Name: "ListRules", ReadOnly: true, Code: "InvalidSignatureException", Identity: audit.Identity{Type: "Unknown", Key: h.admin.KeyID}}, do: func() {
 			h.wire(t, h.admin.KeyID, secret("wrong-"+strings.Repeat("s3cr3t", 5)), "events", "AWSEvents.ListRules", `{}`)
 		}},
 		{name: "console: a page", slow: true, want: audit.Record{Name: "ListUsers", ReadOnly: true, Identity: audit.Identity{User: "admin"}}, do: func() {

@@ -5,7 +5,7 @@ func verbs() []verb {
 	return []verb{
 		demoVerb(), serveVerb(), scanVerb(), detectVerb(), importVerb(), dbVerb(),
 		findingsVerb(), runVerb(), eventsVerb(), rulesVerb(), iamVerb(), configVerb(),
-		backupVerb(), restoreVerb(), accessVerb(),
+		backupVerb(), restoreVerb(), accessVerb(), auditVerb(),
 		helpVerb(), completionVerb(), versionVerb(),
 	}
 }

@@ -98,6 +98,9 @@ func (x *exchange) failure(failed *Error) *answer {
 
 // heard is what is told of the call, and of what comes of it.
 func (x *exchange) heard(a *answer, failed *Error) Heard {
+	if x.call.Operation == "" {
+		x.call.Operation = x.meant()
+	}
 	told := Heard{Call: x.call, Key: x.key, Asked: x.asked, Status: a.status, Refused: x.refused, Input: x.input, Action: x.call.prefix + ":" + x.call.Operation}
 	if x.call.prefix == "" {
 		told.Action = x.call.Service + ":" + x.call.Operation
@@ -149,6 +152,26 @@ func (x *exchange) answer(ctx context.Context) (*answer, *Error) {
 		return nil, missing()
 	}
 	return x.perform(ctx, input)
+}
+
+// meant is the operation that a call that was refused before it was read
+// would have been, as far as its address and headers say it.
+func (x *exchange) meant() string {
+	if x.service == nil {
+		return ""
+	}
+	m := x.service.Model
+	name := ""
+	switch m.Protocol {
+	case JSON:
+		name = m.targetOf(x.r.Header)
+	case RestJSON:
+		name, _, _ = m.match(x.r.Method, rawPath(x.r))
+	}
+	if m.Operations[name] == nil {
+		return ""
+	}
+	return name
 }
 
 // authenticate finds who signed and reads what was signed.

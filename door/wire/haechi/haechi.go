@@ -37,9 +37,9 @@ type Settings interface {
 	PipelineARN(name string) string
 }
 
-// Service answers haechi, for the settings, the runs, the users and the problems there are.
-func Service(settings Settings, runs *pipeline.Pipelines, people People, problems Problems) wire.Service {
-	s := &service{settings, runs, people, problems}
+// Service answers haechi, for the settings, the runs, the users, the problems and the records there are.
+func Service(settings Settings, runs *pipeline.Pipelines, people People, problems Problems, records Records) wire.Service {
+	s := &service{settings, runs, people, problems, records}
 	return wire.Service{
 		Model: wire.MustModel(table),
 		Operations: map[string]wire.Operation{
@@ -51,6 +51,7 @@ func Service(settings Settings, runs *pipeline.Pipelines, people People, problem
 			"StartRun":     wire.Op(s.askStart, s.startRun),
 			"RetryRun":     wire.Op(s.askChange("RetryStageExecution"), s.retryRun),
 			"StopRun":      wire.Op(s.askChange("StopPipelineExecution"), s.stopRun),
+			"LookupEvents": wire.Op(askLookup, s.lookup),
 			"ListProblems": wire.Op(asksFindings[problemsInput]("GetFindings"), s.listProblems),
 			"TieFindings":  wire.Op(asksFindings[tieInput]("BatchUpdateFindings"), s.tie),
 			"UntieFinding": wire.Op(asksFindings[untieInput]("BatchUpdateFindings"), s.untie),
@@ -71,6 +72,7 @@ type service struct {
 	runs     *pipeline.Pipelines
 	people   People
 	problems Problems
+	records  Records
 }
 
 type applyInput struct {
