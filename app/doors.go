@@ -40,10 +40,15 @@ func (a *App) open(ctx context.Context) error {
 	mux.HandleFunc("GET /metrics", a.metrics)
 	mux.HandleFunc("GET /.well-known/openid-configuration", a.discovery)
 	mux.HandleFunc("GET /.well-known/jwks.json", a.jwks)
+	salt, err := a.once(ctx, "scan.salt")
+	if err != nil {
+		return err
+	}
+	taken := reports.Handler(reports.Config{Hub: a.Hub, Access: watchedAccess{a.Access}, Maker: a.maker(), Salt: salt, Folder: a.Config.Data, Now: a.now, SourceIP: a.sourceIP, Log: a.log})
 	a.pages, err = console.New(console.Config{
 		Access: a.Access, People: a.Access, Kept: a.kept, DB: a.DB, Hub: a.Hub, Bus: a.Bus, Log: a.log, Now: a.now,
 		Account: a.Config.Account, Region: a.Config.Region, Version: a.version, Secure: a.overTLS, SourceIP: a.sourceIP,
-		Runs: a.Pipeline, Assets: a.Inventory, Comply: a.Comply, Routes: a.Route, Loop: a.loop, Trail: a.Audit, Records: a.Audit, Known: a.Access.Principal,
+		Runs: a.Pipeline, Assets: a.Inventory, Comply: a.Comply, Routes: a.Route, Loop: a.loop, Reports: taken, Trail: a.Audit, Records: a.Audit, Known: a.Access.Principal,
 	})
 	if err != nil {
 		return err
@@ -56,18 +61,13 @@ func (a *App) open(ctx context.Context) error {
 	mux.Handle(gitdoor.Prefix, a.watch(git))
 	mux.Handle(intake.Prefix, a.watch(intake.Handler(intake.Config{Journal: a.Journal, Access: watched, Items: a.Inventory, Now: a.now, Log: a.log})))
 	mux.Handle("/", a.pages)
-	salt, err := a.once(ctx, "scan.salt")
-	if err != nil {
-		return err
-	}
-	taken := reports.Handler(reports.Config{Hub: a.Hub, Access: watched, Maker: a.maker(), Salt: salt, Folder: a.Config.Data, Now: a.now, SourceIP: a.sourceIP, Log: a.log})
 	a.handler = a.secured(a.dispatch(spoken, a.watch(taken), mux))
 	return nil
 }
 
 // services are AWS's, and our own, as far as they are answered.
 func (a *App) services() []wire.Service {
-	return []wire.Service{sts.Service(a.Access), iam.Service(a.Access), accessanalyzer.Service(), securityhub.Service(a.Hub), events.Service(a.Route), haechi.Service(a, a.Pipeline, a.Access, a.Hub, a.Audit)}
+	return []wire.Service{sts.Service(a.Access), iam.Service(a.Access), accessanalyzer.Service(), securityhub.Service(a.Hub), events.Service(a.Route), haechi.Service(a, a.Pipeline, a.Access, a.Hub)}
 }
 
 func (a *App) gitDoor(ctx context.Context) (http.Handler, error) {

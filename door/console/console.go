@@ -16,6 +16,7 @@ import (
 
 	"github.com/haechi-dev/haechi/base/db"
 	"github.com/haechi-dev/haechi/base/seal"
+	"github.com/haechi-dev/haechi/door/reports"
 	"github.com/haechi-dev/haechi/keeper/hub"
 	"github.com/haechi-dev/haechi/keeper/inventory"
 	"github.com/haechi-dev/haechi/lang/iam"
@@ -50,6 +51,7 @@ type Config struct {
 	Trail           Trail                      // where records of all that is done go; nil: nowhere
 	Records         Records                    // the page of the trail; nil: none
 	Known           Known                      // who a user is, for records of sign-ins; may be nil
+	Reports         *reports.Door              // takes other tools' reports; nil: no page for them
 	SourceIP        func(*http.Request) string // where a request came from; nil: the connection's address
 }
 
@@ -132,7 +134,7 @@ func (o *Console) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		o.fail(w, r, o.heard(q, nil, fault.Denied.Errorf("another site sent this request")))
 		return
 	}
-	r.Body = http.MaxBytesReader(w, r.Body, 1<<20)
+	r.Body = http.MaxBytesReader(w, r.Body, mostBody(r))
 	o.mux.ServeHTTP(w, r)
 }
 
@@ -169,6 +171,9 @@ type stream func(r *request) error
 // pages lists every page; adding one is a line here.
 func (o *Console) pages() []page {
 	all := []page{o.overview(), o.findings(), o.finding()}
+	if o.config.Reports != nil {
+		all = append(all, o.reports())
+	}
 	if o.config.Runs != nil {
 		all = append(all, o.runs(), o.run())
 	}

@@ -25,6 +25,7 @@ import (
 	"github.com/haechi-dev/haechi/base/seal"
 	"github.com/haechi-dev/haechi/base/shape"
 	"github.com/haechi-dev/haechi/door/console"
+	"github.com/haechi-dev/haechi/door/reports"
 	"github.com/haechi-dev/haechi/keeper/access"
 	"github.com/haechi-dev/haechi/keeper/audit"
 	"github.com/haechi-dev/haechi/keeper/hub"
@@ -128,9 +129,10 @@ func furnish(t testing.TB, d *db.DB) *house {
 	})
 	h.trail, err = audit.New(audit.Config{DB: d, Sealer: sealer, Node: "n1", Account: account, Region: region, Log: quiet})
 	must(err)
+	taken := reports.Handler(reports.Config{Hub: h.hub, Access: h.access, Maker: finding.Maker{Account: account, Region: region}, Salt: []byte("salt"), Folder: dir, Log: quiet})
 	h.console, err = console.New(console.Config{
 		Access: h.access, People: h.access, DB: d, Hub: h.hub, Bus: h.bus, Log: quiet, Runs: h.runs, Assets: h.assets, Comply: h.comply, Routes: h.routes,
-		Account: account, Region: region, Version: "v0.0.0-test", Kept: h.kept, Loop: h.loop, Trail: h.trail, Records: h.trail, Known: h.access.Principal,
+		Account: account, Region: region, Version: "v0.0.0-test", Kept: h.kept, Loop: h.loop, Reports: taken, Trail: h.trail, Records: h.trail, Known: h.access.Principal,
 	})
 	must(err)
 	h.server = httptest.NewServer(h.console)

@@ -151,7 +151,7 @@ func (f filled) pages(h *house) []string {
 		h.t.Fatal(len(got.Findings), err)
 	}
 	all := []string{
-		"/", "/findings", "/findings?q=", "/findings?q=sevrity:x", "/findings?sort=worst&q=severity:high", "/runs", "/runs?state=Failed&repository=shop&branch=main", "/runs?repository=none",
+		"/", "/findings", "/findings?show=problems", "/reports", "/reports?target=shop", "/findings?q=", "/findings?q=sevrity:x", "/findings?sort=worst&q=severity:high", "/runs", "/runs?state=Failed&repository=shop&branch=main", "/runs?repository=none",
 		pipeline.Path(f.passed.ID), pipeline.Path(f.failed.ID), "/resources", "/resources?compliance=NON_COMPLIANT", "/resources?rule=S3_BUCKET_PUBLIC_READ_PROHIBITED", "/resources?type=AWS::S3::Bucket&gone=1&id=shop",
 		console.ResourcePath(f.public), console.ResourcePath(f.public) + "?at=" + f.before, console.ResourcePath(f.public) + "?at=" + f.before[:16], "/routes", "/routes/rule", "/routes/rule?name=worst-findings", "/deliveries", "/deliveries?state=dead&target=" + f.hook,
 		"/users", "/trail", "/trail?sort=changes&user=admin&action=iam:*", "/trail?sort=refused&since=2026-01-01&has=none", "/settings",
@@ -229,7 +229,7 @@ func TestMissing(t *testing.T) {
 	p := h.admin()
 	for path, want := range map[string]int{
 		"/nowhere": 404, "/findings/x": 404, "/findings/bnVsbA": 404, "/resources/x": 404, "/runs/x": 404, "/runs/x/log": 404, "/routes/rule?name=x": 404, "/routes/rule?bus=x&name=y": 404,
-		"/routes/receiver?kind=x": 404, "/routes/receiver?kind=slack&name=x": 404, "/deliveries?state=x": 400, "/deliveries/x": 404, "/findings?insight=x": 404, "/findings?token=x": 400, "/runs?before=x": 404,
+		"/routes/receiver?kind=x": 404, "/routes/receiver?kind=slack&name=x": 404, "/deliveries?state=x": 400, "/deliveries/x": 404, "/findings?insight=x": 404, "/findings?token=x": 400, "/findings?show=problems&before=x": 400, "/reports?upload=x": 404, "/runs?before=x": 404,
 		"/resources?token=x": 400, console.ResourcePath(inventory.Key{ID: "y"}) + "?at=then": 400, "/deliveries?after=x": 400, console.ResourcePath(inventory.Key{ID: "x"}): 404, "/static/none.css": 404, "/findings/" + strings.Repeat("A", 4000): 404,
 	} {
 		if a := p.get(path); a.status != want {

@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/haechi-dev/haechi/base/db"
+	"github.com/haechi-dev/haechi/door/reports"
 	"github.com/haechi-dev/haechi/keeper/audit"
 	"github.com/haechi-dev/haechi/keeper/hub"
 	"github.com/haechi-dev/haechi/keeper/inventory"
@@ -255,7 +256,7 @@ func TestLanguage(t *testing.T) {
 
 // Every page has a template, and every template of a page has its page.
 func TestTemplates(t *testing.T) {
-	all := (&Console{config: Config{Runs: &pipeline.Pipelines{}, Assets: &inventory.Inventory{}, Comply: &comply.Comply{}, Routes: &route.Router{}, Records: &audit.Trail{}}}).pages()
+	all := (&Console{config: Config{Runs: &pipeline.Pipelines{}, Assets: &inventory.Inventory{}, Comply: &comply.Comply{}, Routes: &route.Router{}, Records: &audit.Trail{}, Reports: &reports.Door{}}}).pages()
 	var names []string
 	for _, p := range all {
 		names = append(names, p.name)

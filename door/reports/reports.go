@@ -67,20 +67,21 @@ const (
 	atOnce  = 4
 )
 
-type door struct {
+// Door takes reports.
+type Door struct {
 	Config
 	room     *semaphore.Weighted
 	verifier sigv4.Verifier
 }
 
-// Handler answers
+// Handler is a door that answers
 //
 //	POST /haechi/reports?target=&branch=&commit=&tool=&preview=&mapping=
 //
 // with the report as the body, signed as AWS's clients sign for the service haechi, or with
 // a token for intake as bearer. The report is told by what it holds. A report that is
 // torn is refused as a whole; preview=1 tells what an import would do, and does nothing.
-func Handler(c Config) http.Handler {
+func Handler(c Config) *Door {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
@@ -90,11 +91,11 @@ func Handler(c Config) http.Handler {
 	if c.SourceIP == nil {
 		c.SourceIP = func(r *http.Request) string { return r.RemoteAddr }
 	}
-	return &door{Config: c, room: semaphore.NewWeighted(atOnce)}
+	return &Door{Config: c, room: semaphore.NewWeighted(atOnce)}
 }
 
 // ServeHTTP takes one report.
-func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	said, err := d.answer(w, r)
 	if err == nil {
 		d.write(w, http.StatusOK, said)
@@ -110,7 +111,7 @@ func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	d.write(w, status, map[string]string{"__type": code, "message": strings.ToValidUTF8(message, "\uFFFD")})
 }
 
-func (d *door) write(w http.ResponseWriter, status int, said any) {
+func (d *Door) write(w http.ResponseWriter, status int, said any) {
 	text, err := json.Marshal(said, json.Deterministic(true))
 	if err != nil {
 		status, text = http.StatusInternalServerError, []byte("{}")
@@ -146,7 +147,7 @@ func statusOf(err error) (int, string) {
 	return http.StatusInternalServerError, "InternalException"
 }
 
-func (d *door) answer(w http.ResponseWriter, r *http.Request) (*Answer, error) {
+func (d *Door) answer(w http.ResponseWriter, r *http.Request) (*Answer, error) {
 	if r.Method != http.MethodPost {
 		w.Header().Set("Allow", http.MethodPost)
 		return nil, fault.Invalid.Errorf("a report comes with POST")
@@ -180,7 +181,7 @@ func (d *door) answer(w http.ResponseWriter, r *http.Request) (*Answer, error) {
 
 // admit asks who it is and whether they may, before a byte of the body is read. What comes
 // back holds the signature against the body's sum.
-func (d *door) admit(r *http.Request) (func(sum string) error, error) {
+func (d *Door) admit(r *http.Request) (func(sum string) error, error) {
 	var who iam.Principal
 	letIn := func(string) error { return nil }
 	if sigv4.Signed(r) {
@@ -227,7 +228,7 @@ func (d *door) admit(r *http.Request) (func(sum string) error, error) {
 }
 
 // spool writes the body to a file of its own, and tells its SHA-256.
-func (d *door) spool(w http.ResponseWriter, r *http.Request) (file *os.File, size int64, sum string, err error) {
+func (d *Door) spool(w http.ResponseWriter, r *http.Request) (file *os.File, size int64, sum string, err error) {
 	if r.Header.Get("Content-Encoding") != "" {
 		return nil, 0, "", fault.Unsupported.Errorf("Content-Encoding is not supported: send the report as it is")
 	}

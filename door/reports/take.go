@@ -69,7 +69,7 @@ type ask struct {
 	preview bool
 }
 
-func (d *door) asked(r *http.Request) (ask, error) {
+func (d *Door) asked(r *http.Request) (ask, error) {
 	q, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
 		return ask{}, fault.Invalid.Errorf("the query: %w", err)
@@ -107,7 +107,7 @@ func (d *door) asked(r *http.Request) (ask, error) {
 const reading = "1"
 
 // digest is of the report and of all that decides what is read in it.
-func (d *door) digest(a ask, sum string) string {
+func (d *Door) digest(a ask, sum string) string {
 	h := sha256.New()
 	mapping, err := json.Marshal(a.options.Mapping, json.Deterministic(true))
 	if err != nil {
@@ -118,7 +118,7 @@ func (d *door) digest(a ask, sum string) string {
 }
 
 // take reads a report and imports it, or tells what would come of that.
-func (d *door) take(ctx context.Context, a ask, in io.ReaderAt, size int64) (*Answer, error) {
+func (d *Door) take(ctx context.Context, a ask, in io.ReaderAt, size int64) (*Answer, error) {
 	if !a.preview {
 		was, err := d.Hub.Known(ctx, a.scan.Target, a.scan.Branch, a.scan.Commit, a.scan.Digest)
 		if err == nil {
@@ -138,14 +138,14 @@ func (d *door) take(ctx context.Context, a ask, in io.ReaderAt, size int64) (*An
 	if a.preview {
 		return said, d.look(ctx, a.scan, r, said)
 	}
-	a.scan.ID = bus.ID()
+	a.scan.ID = cmp.Or(a.scan.ID, bus.ID())
 	said.Scan = a.scan.ID
 	return said, d.keep(ctx, a.scan, r, said)
 }
 
 // keep imports the findings in parts. The last part says whether the report is complete: what
 // it lacks is closed then, and not where one of its findings was refused.
-func (d *door) keep(ctx context.Context, s finding.Scan, r *report.Report, said *Answer) error {
+func (d *Door) keep(ctx context.Context, s finding.Scan, r *report.Report, said *Answer) error {
 	now := d.Now()
 	parts := make(chan []finding.Finding)
 	ctx, cancel := context.WithCancel(ctx)
@@ -206,7 +206,7 @@ func (d *door) keep(ctx context.Context, s finding.Scan, r *report.Report, said 
 }
 
 // unseen are the findings that the tool knew where it could not look this time, as they were: they are still there.
-func (d *door) unseen(ctx context.Context, s finding.Scan, reported map[string]bool) (stays []finding.Finding, err error) {
+func (d *Door) unseen(ctx context.Context, s finding.Scan, reported map[string]bool) (stays []finding.Finding, err error) {
 	if len(s.Skipped) == 0 {
 		return nil, nil
 	}
@@ -230,7 +230,7 @@ func skipped(s finding.Scan, f finding.Finding) bool {
 }
 
 // bring imports a part. What its tool suppresses from now on is suppressed in the hub, once: who opens it again has the last word.
-func (d *door) bring(ctx context.Context, s finding.Scan, part []finding.Finding) (did hub.Imported, err error) {
+func (d *Door) bring(ctx context.Context, s finding.Scan, part []finding.Finding) (did hub.Imported, err error) {
 	var refs []hub.Ref
 	for _, f := range part {
 		if f.Status() != finding.Suppressed {
@@ -268,7 +268,7 @@ func (a *Answer) add(did hub.Imported) {
 }
 
 // look tells what an import would open, change and close. It changes nothing.
-func (d *door) look(ctx context.Context, s finding.Scan, r *report.Report, said *Answer) error {
+func (d *Door) look(ctx context.Context, s finding.Scan, r *report.Report, said *Answer) error {
 	present, err := d.Hub.Present(ctx, s.Target, s.Branch)
 	if err != nil {
 		return err

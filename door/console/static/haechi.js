@@ -122,6 +122,17 @@
     const chosen = document.querySelectorAll("input[name=ref]:checked").length;
     for (const n of document.querySelectorAll("[data-chosen]")) n.textContent = chosen;
   });
+  // Files that are dropped on a form are chosen there.
+  for (const zone of document.querySelectorAll("form[data-drop]")) {
+    const input = zone.querySelector("input[type=file]"), label = input.closest(".drop");
+    for (const name of ["dragenter", "dragover"]) zone.addEventListener(name, (e) => { e.preventDefault(); label.classList.add("over"); });
+    for (const name of ["dragleave", "drop"]) zone.addEventListener(name, () => label.classList.remove("over"));
+    zone.addEventListener("drop", (e) => {
+      if (!e.dataTransfer.files.length) return;
+      e.preventDefault();
+      input.files = e.dataTransfer.files;
+    });
+  }
   // What cannot be undone is asked twice.
   document.addEventListener("submit", (e) => {
     const ask = e.submitter?.dataset.confirm;
