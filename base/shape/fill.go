@@ -2,6 +2,7 @@ package shape
 
 import (
 	"errors"
+	"maps"
 	"net/url"
 	"slices"
 	"strings"
@@ -15,6 +16,7 @@ import (
 type place struct {
 	value any
 	outer *place
+	key   string // the name of the member, where the list is a map's members
 }
 
 // fill makes properties of a configuration item as the table says.
@@ -141,6 +143,9 @@ func meets(v any, where map[string]any) bool {
 
 // find is the value at a path: "." is the item itself, "^x" is x of the item around.
 func (p *place) find(path string) any {
+	if path == "@" {
+		return p.key
+	}
 	if path == "." {
 		if _, isMap := p.value.(map[string]any); isMap {
 			return nil
@@ -162,6 +167,9 @@ func (p *place) find(path string) any {
 // all goes down a path through every list on its way, and is the items of the
 // last one, or what stands there if that is no list.
 func (p *place) all(path []string) []*place {
+	if len(path) > 0 && path[0] == "*" {
+		return p.members(path[1:])
+	}
 	if list, ok := p.value.([]any); ok {
 		var all []*place
 		for _, x := range list {
@@ -182,8 +190,21 @@ func (p *place) all(path []string) []*place {
 	return (&place{value: next, outer: p.outer}).all(path[1:])
 }
 
-// member is a member of a map; of a|b the first that is there and not empty.
+// members goes on through the members of a map, in the order of their names.
+func (p *place) members(path []string) []*place {
+	m, _ := p.value.(map[string]any)
+	var all []*place
+	for _, name := range slices.Sorted(maps.Keys(m)) {
+		all = append(all, (&place{value: m[name], outer: p, key: name}).all(path)...)
+	}
+	return all
+}
+
+// member is a member of a map, or of a text that holds one; of a|b the first that is there and not empty.
 func member(v any, name string) any {
+	if text, ok := v.(string); ok && strings.HasPrefix(text, "{") {
+		v = parseText(text)
+	}
 	m, ok := v.(map[string]any)
 	if !ok {
 		return nil
