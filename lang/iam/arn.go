@@ -8,6 +8,7 @@ type arn struct {
 	text  string
 	parts []glob
 	all   bool // only stars: matches what is no ARN too
+	bare  bool // its last part is a variable and nothing else: see granted
 	at    int  // in the policy's text
 }
 
@@ -19,6 +20,10 @@ func compileARN(text string, variables bool) arn {
 	a.parts = make([]glob, len(split))
 	for i, part := range split {
 		a.parts[i] = compileGlob(part, variables)
+	}
+	if last := len(split) - 1; last == arnParts-1 && variables && strings.HasPrefix(split[last], "${") {
+		name, rest, _ := strings.Cut(split[last], "}")
+		a.bare = rest == "" && strings.Contains(name, ":")
 	}
 	return a
 }
@@ -68,6 +73,15 @@ func nameOf(text string) (n name) {
 // fewer parts is filled up with stars; * as a resource is covered by * alone.
 func (a *arn) matchResource(n *name, context map[string][]string) bool {
 	return a.all || n.text != "*" && a.match(n, context) == yes
+}
+
+// granted is matchResource for a statement that allows. Where the name of the
+// resource is a variable and nothing else, as in arn:aws:sqs:*:*:${aws:username}, AWS's
+// documentation and what was recorded of a simulator disagree: it takes the
+// colon of the variable for one of the ARN, and the statement for one about
+// nothing. So does this; a statement that denies covers what the documentation says.
+func (a *arn) granted(n *name, context map[string][]string) bool {
+	return !a.bare && a.matchResource(n, context)
 }
 
 // match holds an ARN against the pattern, part by part, the last one first:

@@ -14,6 +14,11 @@ func (c *checker) wildcards(s *statement) {
 	if s.deny || limiting {
 		return
 	}
+	for _, r := range s.resources {
+		if r.bare && !s.notThose {
+			c.say(Warning, "bare-variable", r.at, "put text beside the variable, as in user/${aws:username}", "readers of policies disagree whether a variable can be the whole name of a resource; here this allows nothing")
+		}
+	}
 	everything := slices.ContainsFunc(s.resources, func(r arn) bool { return r.all }) && !s.notThose
 	free := len(s.conditions) == 0
 	if s.notActions {

@@ -162,6 +162,9 @@ func (p *Policy) lacks(s *statement, q *query) string {
 		return fmt.Sprintf("its %s %s %s", word(s.notActions, "NotAction", "Action"), listed(s.actionTexts()), verdictWord(s.notActions, q.request.Action))
 	}
 	if !s.about(q) {
+		if i := slices.IndexFunc(s.resources, func(r arn) bool { return r.bare }); i >= 0 && !s.deny && !s.notThose && s.resources[i].matchResource(&q.resource, q.request.Context) {
+			return fmt.Sprintf("its Resource %s has nothing but a variable for a name, which in an Allow is about nothing here: put text beside it", s.resources[i].text)
+		}
 		return fmt.Sprintf("its %s %s %s", word(s.notThose, "NotResource", "Resource"), listed(s.resourceTexts()), verdictWord(s.notThose, q.request.Resource))
 	}
 	for i := range s.conditions {

@@ -132,7 +132,12 @@ func (s *statement) about(q *query) bool {
 		return s.aboutSome(q)
 	}
 	for i := range s.resources {
-		if s.resources[i].matchResource(&q.resource, q.request.Context) {
+		r := &s.resources[i]
+		if !s.deny && !s.notThose {
+			if r.granted(&q.resource, q.request.Context) {
+				return true
+			}
+		} else if r.matchResource(&q.resource, q.request.Context) {
 			return !s.notThose
 		}
 	}

@@ -66,12 +66,23 @@ func drawWorld(t *rapid.T) world {
 	}
 	w.request = w.request.Known()
 	w.identity = drawStatements(t, "identity", false)
+	// Half of the worlds are open where nothing denies: else most questions would end at once.
+	open := rapid.Bool().Draw(t, "open")
+	if open {
+		w.identity = append(w.identity, `{"Effect":"Allow","Action":"*","Resource":"*"}`)
+	}
 	for _, layer := range []struct {
 		of         *[]string
 		principals bool
 	}{{&w.boundary, false}, {&w.session, false}, {&w.resource, true}, {&w.endpoint, true}, {&w.control, false}} {
 		if rapid.Bool().Draw(t, "there") {
 			*layer.of = append([]string{}, drawStatements(t, "layer", layer.principals)...)
+			if everybody := `,"Principal":"*"`; open && rapid.Bool().Draw(t, "wide") {
+				if !layer.principals {
+					everybody = ""
+				}
+				*layer.of = append(*layer.of, `{"Effect":"Allow","Action":"*","Resource":"*"`+everybody+`}`)
+			}
 		}
 	}
 	if rapid.Bool().Draw(t, "rcps") {
@@ -111,6 +122,47 @@ func (w world) policies(t *rapid.T, split bool) iam.Policies {
 		p.Resource = compile(iam.Resource, w.resource)[0]
 	}
 	return p
+}
+
+// The worlds are such that the properties below have something to say: each
+// answer is common, by each layer, and a Deny or a limit more often turns an
+// answer. Were they all denied from the start, the properties would hold of any engine.
+func TestWorldsTell(t *testing.T) {
+	const worlds = 3000
+	outcomes, layers := map[iam.Outcome]int{}, map[iam.Layer]int{}
+	turned, limited := 0, 0
+	rapid.Check(t, func(t *rapid.T) {
+		for range worlds / 100 {
+			w := drawWorld(t)
+			p := w.policies(t, false)
+			d := p.Decide(w.request)
+			outcomes[d.Outcome]++
+			layers[d.Layer]++
+			if d.Outcome != iam.Allowed {
+				continue
+			}
+			more := w
+			more.identity = append(slices.Clone(w.identity), drawStatement(t, false, "Deny"))
+			p = more.policies(t, false)
+			if p.Decide(w.request).Outcome != iam.Allowed {
+				turned++
+			}
+			more = w
+			more.boundary = append([]string{}, drawStatements(t, "statements", false)...)
+			p = more.policies(t, false)
+			if p.Decide(w.request).Outcome != iam.Allowed {
+				limited++
+			}
+		}
+	})
+	for _, o := range []iam.Outcome{iam.Allowed, iam.ImplicitlyDenied, iam.ExplicitlyDenied} {
+		if outcomes[o] < worlds/20 {
+			t.Errorf("%v is the answer %d times", o, outcomes[o])
+		}
+	}
+	if len(layers) < 6 || turned < 20 || limited < 50 {
+		t.Errorf("answers by %v; a Deny turned %d, a boundary %d", layers, turned, limited)
+	}
 }
 
 // A Deny more, wherever it is put, never allows what was not allowed before.

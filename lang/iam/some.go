@@ -17,7 +17,7 @@ func (s *statement) aboutSome(q *query) bool {
 	for i := range s.resources {
 		r := &s.resources[i]
 		all = all || r.contains(&asked, context)
-		common = common || r.meets(&asked, context)
+		common = common || (s.deny || s.notThose || !r.bare) && r.meets(&asked, context)
 	}
 	switch {
 	case s.notThose && s.deny:
