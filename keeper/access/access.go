@@ -135,16 +135,21 @@ func (a *Access) Secret(ctx context.Context, id, token string) (seal.Secret, iam
 		}
 		return s.Secret, who, err
 	}
-	k, ok := d.keys[id]
-	if !ok || !k.active || d.users[k.user] == nil {
+	k := d.keys[id]
+	if k == nil || !k.active || d.users[k.user] == nil {
 		return "", iam.Principal{}, fault.NotFound.Errorf("no such access key")
 	}
-	secret, err := a.config.Sealer.Open(keyRow(id), k.sealed)
-	if err != nil {
-		return "", iam.Principal{}, err
+	opened := k.opened.Load()
+	if opened == nil {
+		secret, err := a.config.Sealer.Open(keyRow(id), k.sealed)
+		if err != nil {
+			return "", iam.Principal{}, err
+		}
+		opened = &secret
+		k.opened.Store(opened)
 	}
 	a.Used(id, "", "")
-	return secret, d.user(k.user), nil
+	return *opened, d.user(k.user), nil
 }
 
 // Used notes that an access key or a role (by its ARN) was used now; service

@@ -398,29 +398,3 @@ func TestReadCredentials(t *testing.T) {
 		}
 	}
 }
-
-func BenchmarkAllow(b *testing.B) {
-	folder := b.TempDir()
-	d, err := db.Open(b.Context(), "sqlite:"+filepath.Join(folder, "state.db"), access.Schema())
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer d.Close()
-	sealer, err := seal.OpenOrCreate(filepath.Join(folder, "root.key"))
-	if err != nil {
-		b.Fatal(err)
-	}
-	a := access.New(access.Config{DB: d, Sealer: sealer, Account: "111122223333"})
-	if err := a.CreateUser(b.Context(), "dev", access.Developer); err != nil {
-		b.Fatal(err)
-	}
-	who, err := a.Principal(b.Context(), "dev")
-	if err != nil {
-		b.Fatal(err)
-	}
-	for b.Loop() {
-		if err := a.Allow(b.Context(), iam.Request{Principal: who, Action: "codepipeline:GetPipelineState", Resource: "*"}); err != nil {
-			b.Fatal(err)
-		}
-	}
-}

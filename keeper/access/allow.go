@@ -3,6 +3,7 @@ package access
 import (
 	"context"
 	"errors"
+	"maps"
 	"strconv"
 	"strings"
 	"time"
@@ -62,11 +63,15 @@ var errBarred = errors.New("temporary credentials of a user are not good for it,
 
 // question is a request with its whole context, and the policies that apply to it.
 func (a *Access) question(d *Directory, r iam.Request) (*iam.Policies, iam.Request, error) {
-	asked := r.Known()
+	asked := known(r)
 	context := asked.Context
 	now := a.config.Now()
-	put(context, "aws:currenttime", now.UTC().Format(time.RFC3339))
-	put(context, "aws:epochtime", strconv.FormatInt(now.Unix(), 10))
+	if context["aws:currenttime"] == nil {
+		context["aws:currenttime"] = []string{now.UTC().Format(time.RFC3339)}
+	}
+	if context["aws:epochtime"] == nil {
+		context["aws:epochtime"] = []string{strconv.FormatInt(now.Unix(), 10)}
+	}
 	service, action, _ := strings.Cut(r.Action, ":")
 	if held, _ := r.Principal.Session.(*Session); held.barred(service, action) {
 		return nil, asked, errBarred
@@ -96,6 +101,22 @@ func (a *Access) question(d *Directory, r iam.Request) (*iam.Policies, iam.Reque
 		p = &with
 	}
 	return p, asked, nil
+}
+
+// known is r.Known, and no more than a copy where a door has asked that already.
+func known(r iam.Request) iam.Request {
+	if r.Context["aws:principalaccount"] == nil || r.Context["aws:principaltype"] == nil {
+		return r.Known()
+	}
+	for key := range r.Context {
+		for i := range len(key) {
+			if c := key[i]; 'A' <= c && c <= 'Z' || c >= 0x80 {
+				return r.Known()
+			}
+		}
+	}
+	r.Context = maps.Clone(r.Context)
+	return r
 }
 
 func put(context map[string][]string, key, value string) {
@@ -132,8 +153,10 @@ func (d *Directory) policiesOf(who iam.Principal, context map[string][]string, n
 	case s.broken != nil:
 		return nil, s.broken
 	}
-	for key, value := range s.tags {
-		put(context, "aws:principaltag/"+strings.ToLower(key), value)
+	for _, t := range s.tags {
+		if context[t.key] == nil {
+			context[t.key] = t.value
+		}
 	}
 	if held == nil {
 		return &s.policies, nil

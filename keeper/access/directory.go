@@ -7,9 +7,11 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/haechi-dev/haechi/base/db"
+	"github.com/haechi-dev/haechi/base/seal"
 	"github.com/haechi-dev/haechi/lang/iam"
 	"github.com/haechi-dev/haechi/word/fault"
 )
@@ -31,7 +33,7 @@ type Directory struct {
 	groups   map[string]*Group
 	roles    map[string]*Role
 	policies map[string]*Policy // by ARN
-	keys     map[string]key
+	keys     map[string]*key
 	cache    *compiled
 	lazy     sync.Map // Owner → *subject
 }
@@ -40,6 +42,7 @@ type key struct {
 	user   string
 	sealed string
 	active bool
+	opened atomic.Pointer[seal.Secret] // once it was asked for: opening takes longer than all else about a call
 }
 
 // fresh is how long what another node changed may go unnoticed here.
@@ -83,7 +86,7 @@ func (a *Access) look(ctx context.Context, old time.Duration) (*Directory, error
 }
 
 func (a *Access) load(tx *db.Tx, rev int64) (d *Directory, err error) {
-	d = &Directory{Account: a.config.Account, rev: rev, keys: map[string]key{}, cache: &a.compiled}
+	d = &Directory{Account: a.config.Account, rev: rev, keys: map[string]*key{}, cache: &a.compiled}
 	if d.Users, err = a.users(tx); err != nil {
 		return nil, err
 	}
@@ -118,7 +121,7 @@ func (a *Access) load(tx *db.Tx, rev int64) (d *Directory, err error) {
 		var active int64
 		err := scan(&id, &k.user, &k.sealed, &active)
 		k.active = active == 1
-		d.keys[id] = k
+		d.keys[id] = &k
 		return err
 	}, "SELECT id, user_name, secret, active FROM access_keys")
 	d.index()
@@ -324,10 +327,16 @@ func (d *Directory) tagsOf(arn string) map[string]string {
 type subject struct {
 	id       string
 	arn      string
-	tags     map[string]string
+	tags     []principalTag
 	policies iam.Policies // without a session's and a resource's
 	trust    *iam.Policy  // of a role
 	broken   error        // why its policies cannot be read, and it may do nothing
+}
+
+// principalTag is a tag as a condition key.
+type principalTag struct {
+	key   string
+	value []string
 }
 
 // subject is a user or a role, compiled when it is first asked about.
@@ -339,7 +348,10 @@ func (d *Directory) subject(o Owner) *subject {
 	if err != nil || o.Kind == OfGroup {
 		return nil
 	}
-	s := &subject{tags: h.Tags, arn: d.OwnerARN(o)}
+	s := &subject{arn: d.OwnerARN(o)}
+	for key, value := range h.Tags {
+		s.tags = append(s.tags, principalTag{"aws:principaltag/" + strings.ToLower(key), []string{value}})
+	}
 	held := []*Holder{h}
 	if o.Kind == OfUser {
 		s.id = d.users[o.Name].ID

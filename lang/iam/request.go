@@ -43,7 +43,7 @@ type Request struct {
 // Known is r with what follows from the principal added to its context: the
 // keys that every request has. What the context says already stays.
 func (r Request) Known() Request {
-	context := make(map[string][]string, len(r.Context)+8)
+	context := make(map[string][]string, len(r.Context)+20) // whoever keeps sessions adds to it
 	add := func(key, value string) {
 		if value != "" {
 			context[key] = []string{value}
