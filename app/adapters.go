@@ -62,9 +62,9 @@ func (g gitAccess) Allow(ctx context.Context, c gitdoor.Caller, action, resource
 // secrets is the secret scanner as the git door asks it, file by file.
 type secrets struct{ *secret.Scanner }
 
-// Check finds the secrets of one file.
-func (s secrets) Check(_ context.Context, path string, content []byte) []finding.Finding {
-	return s.Scanner.Check(path, content)
+// Check finds the secrets of one file of a repository.
+func (s secrets) Check(_ context.Context, repository, path string, content []byte) []finding.Finding {
+	return s.Of(repository).Check(path, content)
 }
 
 // keep keeps what a door found in the hub, and fails where the hub did not take it.

@@ -27,6 +27,7 @@ const message = "COMMIT_EDITMSG"
 type found struct {
 	finding.Finding
 	object git.Object
+	more   int  // other places that hold it
 	first  bool // the commit that brings it has none before it
 }
 
@@ -86,11 +87,26 @@ func (t *talk) check(ctx context.Context, repo *git.Repo, q question) ([]found, 
 	if err := group.Wait(); err != nil && err != errEnough {
 		return nil, err
 	}
-	all := slices.Concat(each...)
+	all := once(slices.Concat(each...))
 	for i := range all {
 		all[i].first = firsts[all[i].commit()]
 	}
 	return all, nil
+}
+
+// once is each finding once, where it is met first: a secret in ten places is one.
+func once(all []found) []found {
+	seen := map[string]int{}
+	var kept []found
+	for _, f := range all {
+		if i, ok := seen[f.ID]; ok {
+			kept[i].more++
+			continue
+		}
+		seen[f.ID] = len(kept)
+		kept = append(kept, f)
+	}
+	return kept
 }
 
 // header is what a commit or tag has before its message.
@@ -118,7 +134,7 @@ func (t *talk) look(ctx context.Context, o git.Object, content []byte) (secrets 
 		path = "unnamed/" + o.ID
 	}
 	scan := finding.Scan{Tool: scanner, Target: t.call.repository, Commit: o.Commit}
-	for _, f := range t.door.config.Secrets.Check(ctx, path, content) {
+	for _, f := range t.door.config.Secrets.Check(ctx, t.call.repository, path, content) {
 		secrets = append(secrets, found{Finding: t.door.config.Maker.Own(scan, f, t.door.config.Now()), object: o})
 	}
 	return secrets, nil

@@ -39,7 +39,7 @@ type Caller struct {
 // Secrets finds secrets in a file: Check is called for every blob, commit
 // message and tag message that a push brings, from several goroutines at once.
 type Secrets interface {
-	Check(ctx context.Context, path string, content []byte) []finding.Finding
+	Check(ctx context.Context, repository, path string, content []byte) []finding.Finding
 }
 
 // Config is what a Door needs. Source, Access, Secrets, Keep, Hooks and Maker must be given.

@@ -64,7 +64,7 @@ type tokens struct{}
 
 var token = regexp.MustCompile(`tok_[0-9]{8}`)
 
-func (tokens) Check(_ context.Context, path string, content []byte) (all []finding.Finding) {
+func (tokens) Check(_ context.Context, _, path string, content []byte) (all []finding.Finding) {
 	for i, line := range strings.Split(string(content), "\n") {
 		for _, m := range token.FindAllString(line, -1) {
 			fields := finding.At(diag.Place{File: path, Line: i + 1})

@@ -163,7 +163,11 @@ func (t *talk) refusal(secrets []found) string {
 			break
 		}
 		fmt.Fprintf(&b, "\n  %s  %s (%s)\n", s.Label(), printable(s.Title), printable(s.GeneratorID))
-		fmt.Fprintf(&b, "    where    %s\n", s.where())
+		where := s.where()
+		if s.more > 0 {
+			where += fmt.Sprintf(", and in %d more", s.more)
+		}
+		fmt.Fprintf(&b, "    where    %s\n", where)
 		if c := s.commit(); c != "" {
 			fmt.Fprintf(&b, "    commit   %s\n", c)
 		}

@@ -18,6 +18,7 @@ import (
 	"github.com/haechi-dev/haechi/keeper/hub"
 	"github.com/haechi-dev/haechi/river/bus"
 	"github.com/haechi-dev/haechi/tool/report"
+	"github.com/haechi-dev/haechi/tool/scan/secret"
 	"github.com/haechi-dev/haechi/word/diag"
 	"github.com/haechi-dev/haechi/word/fault"
 	"github.com/haechi-dev/haechi/word/finding"
@@ -79,7 +80,7 @@ func (d *Door) asked(r *http.Request) (ask, error) {
 			return ask{}, fault.Invalid.Errorf("%.40q is unknown; there is target, branch, commit, tool, preview, mapping", name)
 		}
 	}
-	a := ask{scan: finding.Scan{Target: q.Get("target"), Branch: q.Get("branch"), Commit: q.Get("commit")}, options: report.Options{Tool: q.Get("tool"), Salt: d.Salt}}
+	a := ask{scan: finding.Scan{Target: q.Get("target"), Branch: q.Get("branch"), Commit: q.Get("commit")}, options: report.Options{Tool: q.Get("tool"), Salt: secret.SaltOf(d.Salt, q.Get("target"))}}
 	switch q.Get("preview") {
 	case "", "0", "false":
 	case "1", "true":

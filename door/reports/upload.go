@@ -20,6 +20,7 @@ import (
 
 	"github.com/haechi-dev/haechi/river/bus"
 	"github.com/haechi-dev/haechi/tool/report"
+	"github.com/haechi-dev/haechi/tool/scan/secret"
 	"github.com/haechi-dev/haechi/word/fault"
 	"github.com/haechi-dev/haechi/word/finding"
 )
@@ -190,7 +191,7 @@ func (d *Door) TakeFile(ctx context.Context, a Ask, file *os.File, preview bool)
 	if err != nil {
 		return nil, fmt.Errorf("reading a report: %w", err)
 	}
-	asked := ask{scan: finding.Scan{ID: a.Scan, Target: a.Target, Branch: a.Branch, Commit: a.Commit}, options: report.Options{Tool: a.Tool, Salt: d.Salt}, preview: preview}
+	asked := ask{scan: finding.Scan{ID: a.Scan, Target: a.Target, Branch: a.Branch, Commit: a.Commit}, options: report.Options{Tool: a.Tool, Salt: secret.SaltOf(d.Salt, a.Target)}, preview: preview}
 	asked.scan.Digest = d.digest(asked, hex.EncodeToString(h.Sum(nil)))
 	return d.take(ctx, asked, file, size)
 }

@@ -3,6 +3,7 @@ package report
 import (
 	"io"
 	"net/url"
+	"strconv"
 	"strings"
 
 	"github.com/go-json-experiment/json"
@@ -165,7 +166,7 @@ func ruleOf(f finding.Finding) sarifRule {
 func resultOf(f finding.Finding, rule int) sarifResult {
 	r := sarifResult{RuleID: f.GeneratorID, RuleIndex: rule, Level: level(f.Label()), Message: sarifText{message(f)}, Locations: []sarifLocation{}, Properties: map[string]string{"severity": string(f.Label())}}
 	if place := f.Place(); place.File != "" {
-		r.Locations = locations(place)
+		r.Locations = append(locations(place), others(f)...)
 	}
 	if fingerprint := f.ProductFields[finding.FieldFingerprint]; fingerprint != "" {
 		r.Fingerprints = map[string]string{FingerprintKey: fingerprint}
@@ -193,6 +194,23 @@ func locations(p diag.Place) []sarifLocation {
 		physical.Region = &sarifRegion{p.Line}
 	}
 	return []sarifLocation{{physical}}
+}
+
+// others are the places of a finding beside its own.
+func others(f finding.Finding) (all []sarifLocation) {
+	for i, text := range strings.Fields(f.ProductFields[finding.FieldPlaces]) {
+		colon := strings.LastIndexByte(text, ':')
+		line, err := strconv.Atoi(text[colon+1:])
+		if i == 0 || colon < 0 || err != nil { // the first is its own, and what a foreign tool calls places may be addresses
+			continue
+		}
+		file, err := url.PathUnescape(text[:colon])
+		if err != nil {
+			file = text[:colon]
+		}
+		all = append(all, locations(diag.Place{File: file, Line: line})...)
+	}
+	return all
 }
 
 func level(l finding.Label) string {

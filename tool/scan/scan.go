@@ -50,3 +50,7 @@ type File struct {
 
 // Version is what a Scanner may tell besides: of itself and its rules.
 type Version interface{ Version() string }
+
+// Targeted is what a Scanner may be besides: another one for each target, as
+// that of secrets is, which hashes them with a salt of the repository.
+type Targeted interface{ For(target string) Scanner }

@@ -127,6 +127,9 @@ func newWalk(ctx context.Context, tree fs.FS, o Options) *walk {
 		w.skip[name] = true
 	}
 	for _, s := range o.Scanners {
+		if targeted, ok := s.(Targeted); ok {
+			s = targeted.For(o.Target)
+		}
 		p := &pass{scanner: s}
 		p.pass = s.Begin(ctx, tree, w.out(p))
 		w.passes = append(w.passes, p)

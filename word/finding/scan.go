@@ -43,6 +43,7 @@ const (
 	FieldSecret      = "haechi/secret" // salted hash, the same wherever the same secret stands
 	FieldAllow       = "haechi/allow"  // the reason that a comment at the place gives for letting it be: a proposal
 	FieldScope       = "haechi/scope"  // runtime or development
+	FieldPlaces      = "haechi/places" // all places of what stands in several: file:line, separated by blanks
 	FieldState       = "haechi/state"  // UNRESOLVED or NO_DATA, where a finding is about what cannot be known
 )
 

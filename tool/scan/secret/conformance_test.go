@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"sort"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -112,9 +113,8 @@ func synthetic(t *testing.T, s *secret.Scanner, file string) {
 				}
 				sc.miss("false: %s:%d %s (%s)", c.Path, reach(f), f.GeneratorID, why)
 			}
-			for _, also := range strings.Split(f.ProductFields[finding.FieldEvidence], "also on line ")[1:] {
-				var l int
-				if _, err := fmt.Sscanf(also, "%d", &l); err == nil {
+			for place := range strings.FieldsSeq(f.ProductFields[finding.FieldPlaces]) {
+				if l, err := strconv.Atoi(place[strings.LastIndexByte(place, ':')+1:]); err == nil {
 					got[l] = f.GeneratorID
 				}
 			}

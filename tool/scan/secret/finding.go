@@ -9,7 +9,6 @@ import (
 	"math"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -26,28 +25,61 @@ func (s *Scanner) findings(path string, text []byte, hits []hit) []finding.Findi
 		return nil
 	}
 	lines := newLineIndex(text)
-	at := map[string]int{}
+	at, places := map[string]int{}, map[int][]string{}
 	var all []finding.Finding
-	for _, h := range hits {
-		fingerprint, hash := s.fingerprint(path, text, lines, h)
-		place := lines.place(path, h.start)
-		if i, ok := at[fingerprint]; ok {
-			alsoAt(&all[i], place.Line)
+	with := paired(hits, lines)
+	for i, h := range hits {
+		if with[i] >= 0 { // told of with the secret that it belongs to
 			continue
 		}
-		at[fingerprint] = len(all)
-		all = append(all, s.finding(h, place, text, lines, hits, fingerprint, hash))
+		fingerprint, hash := s.fingerprint(path, text, lines, h)
+		place := lines.place(path, h.start)
+		n, ok := at[fingerprint]
+		if !ok {
+			n = len(all)
+			at[fingerprint] = n
+			all = append(all, s.finding(h, place, text, lines, hits, fingerprint, hash))
+		}
+		if len(places[n]) < 200 {
+			places[n] = append(places[n], placeText(path, place.Line))
+		}
+		for j, other := range with {
+			if other == i {
+				places[n] = append(places[n], placeText(path, lines.place(path, hits[j].start).Line))
+				evidence := all[n].ProductFields[finding.FieldEvidence]
+				all[n].ProductFields[finding.FieldEvidence] = finding.Shorten(evidence+"; with "+hits[j].describe(), 900)
+			}
+		}
+	}
+	for n := range all {
+		setPlaces(&all[n], places[n])
 	}
 	return all
 }
 
-func alsoAt(f *finding.Finding, line int) {
-	const most = 900
-	evidence := f.ProductFields[finding.FieldEvidence]
-	if strconv.Itoa(line) == f.ProductFields[finding.FieldLine] || len(evidence) > most {
-		return
+// pairWithin is how many lines a key and its secret may lie apart.
+const pairWithin = 12
+
+// paired tells of each hit to which it belongs: a key's id to its secret nearby. -1: to none.
+func paired(hits []hit, lines lineIndex) []int {
+	with := make([]int, len(hits))
+	for i := range with {
+		with[i] = -1
 	}
-	f.ProductFields[finding.FieldEvidence] = strings.TrimPrefix(evidence+"; also on line "+strconv.Itoa(line), "; ")
+	for i, h := range hits {
+		for _, id := range h.rule.with {
+			best, far := -1, pairWithin+1
+			for j := max(0, i-50); j < min(len(hits), i+50); j++ {
+				if d := lines.line(hits[j].start) - lines.line(h.start); hits[j].rule.ID == id && with[j] < 0 && with[i] < 0 && max(d, -d) < far {
+					best, far = j, max(d, -d)
+				}
+			}
+			if best >= 0 {
+				with[best] = i
+			}
+		}
+	}
+	return with
 }
 
 func (s *Scanner) finding(h hit, place diag.Place, text []byte, lines lineIndex, hits []hit, fingerprint, hash string) finding.Finding {
@@ -123,14 +155,15 @@ func mask(secret string) string {
 	return "…"
 }
 
-// fingerprint is rule, path and a keyed hash of the secret; where the secret is
-// so weak that it could be guessed from a hash, what stands around it counts instead.
+// fingerprint is a keyed hash of the secret, wherever it stands and whichever
+// rule sees it; where the secret is so weak that it could be guessed from a
+// hash, the rule, the path and what stands around it count instead.
 func (s *Scanner) fingerprint(path string, text []byte, lines lineIndex, h hit) (fingerprint, hash string) {
 	if entropy(h.secret)*float64(len(h.secret)) >= enoughBits && alphabetBits(h.secret) >= enoughBits {
 		m := hmac.New(sha256.New, append([]byte("haechi/secret/"), s.salt...))
 		m.Write([]byte(h.secret))
 		hash = hex.EncodeToString(m.Sum(nil)[:16])
-		return finding.Fingerprint(h.rule.ID, path, hash), hash
+		return finding.Fingerprint("secret", hash), hash
 	}
 	start, end := lines.around(h.start, h.end)
 	context := string(text[max(start, h.start-200):h.start]) + "*" + string(text[h.end:min(end, h.end+200)])

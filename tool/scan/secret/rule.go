@@ -35,9 +35,10 @@ type Rule struct {
 	names    []string
 	says     bool // the name must say besides that it is of a secret
 	check    check
-	entropy  float64 // least, in bits a character
-	rank     int     // of two rules for one place, the higher counts
-	lexer    string  // which hand-written lexer finds it; "" for the pattern
+	with     []string // rules whose hits nearby belong to this secret: the id of a key
+	entropy  float64  // least, in bits a character
+	rank     int      // of two rules for one place, the higher counts
+	lexer    string   // which hand-written lexer finds it; "" for the pattern
 }
 
 // Example is a file that holds such a secret, or does not.
@@ -57,6 +58,7 @@ type spec struct {
 	Says     string        `yaml:"says"`
 	Sure     bool          `yaml:"sure"`
 	Check    string        `yaml:"check"`
+	With     []string      `yaml:"with"`
 	Entropy  float64       `yaml:"entropy"`
 	Lexer    string        `yaml:"lexer"`
 	Fix      string        `yaml:"fix"`
@@ -162,7 +164,7 @@ func example(f txtar.File) (Example, error) {
 
 func (r *Rule) compile(s spec) error {
 	r.Severity, r.Fix, r.Link = s.Severity, s.Fix, s.Link
-	r.before, r.after, r.entropy, r.names, r.lexer = s.Before, s.After, s.Entropy, s.Names, s.Lexer
+	r.before, r.after, r.entropy, r.names, r.lexer, r.with = s.Before, s.After, s.Entropy, s.Names, s.Lexer, s.With
 	for _, k := range s.Keywords {
 		r.keywords = append(r.keywords, strings.ToLower(k))
 	}

@@ -3,11 +3,13 @@ package secret
 
 import (
 	"context"
+	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
 	"io/fs"
 	"strings"
+	"sync"
 
 	rules "github.com/haechi-dev/haechi/rules/secret"
 	"github.com/haechi-dev/haechi/tool/scan"
@@ -59,31 +61,67 @@ func (s *Scanner) Version() string { return s.version }
 // Wants every file that people write.
 func (s *Scanner) Wants(path string) bool { return !genreOf(path).none }
 
+// For is the scanner for a repository: it has the same rules, and a salt of
+// its own, so that nobody can tell from two reports that two repositories
+// share a secret.
+func (s *Scanner) For(repository string) scan.Scanner { return s.Of(repository) }
+
+// Of is For, for those who check files one by one.
+func (s *Scanner) Of(repository string) *Scanner {
+	own := *s
+	own.salt = SaltOf(s.salt, repository)
+	return &own
+}
+
+// SaltOf is the salt of a repository, from that of the installation.
+func SaltOf(salt []byte, repository string) []byte {
+	m := hmac.New(sha256.New, append([]byte("haechi/repository/"), salt...))
+	m.Write([]byte(repository))
+	return m.Sum(nil)
+}
+
+// WithSalt is the scanner with exactly this salt, as a repository's file of
+// what is let be says it.
+func (s *Scanner) WithSalt(salt []byte) *Scanner {
+	own := *s
+	own.salt = salt
+	return &own
+}
+
 // Begin starts on a tree.
 func (s *Scanner) Begin(_ context.Context, _ fs.FS, out scan.Out) scan.Pass {
-	return pass{s, out}
+	return &pass{scanner: s, out: out, found: gathered{}}
 }
 
 type pass struct {
 	scanner *Scanner
 	out     scan.Out
+
+	mu    sync.Mutex
+	found gathered
 }
 
-func (p pass) File(f scan.File) error {
+func (p *pass) File(f scan.File) error {
 	if f.Binary {
 		return nil
 	}
 	findings, whole := p.scanner.check(f.Path, f.Content)
-	for _, found := range findings {
-		p.out.Finding(found)
-	}
+	p.mu.Lock()
+	p.found.add(findings...)
+	p.mu.Unlock()
 	if !whole {
 		return fault.Limit.Errorf("it holds so much that looks like secrets, or is encoded, that some was left out")
 	}
 	return nil
 }
 
-func (p pass) End() error { return nil }
+// End tells of each secret once, with all its places.
+func (p *pass) End() error {
+	for _, f := range p.found.merged() {
+		p.out.Finding(f)
+	}
+	return nil
+}
 
 // Check is what one file holds: one finding for each secret, at its first
 // place. The findings hold no secret in clear; finding.Maker.Own completes them.

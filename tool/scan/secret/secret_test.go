@@ -87,8 +87,8 @@ func TestFingerprint(t *testing.T) {
 		if moved := print(s, "a.env", "# a comment\n\nPORT=8080\n  "+text); moved != first {
 			t.Errorf("%d characters: another fingerprint after moving", len(value))
 		}
-		if other := print(s, "b.env", text); other == first {
-			t.Errorf("%d characters: the same fingerprint in another file", len(value))
+		if other := print(s, "b.env", text); (other == first) != (len(value) == 40) {
+			t.Errorf("%d characters: in another file %s, here %s", len(value), other, first)
 		}
 	}
 	strong := "DB_PASSWORD=" + random(1, 40)
@@ -119,8 +119,53 @@ func TestSecretHash(t *testing.T) {
 func TestPlaces(t *testing.T) {
 	token := random(4, 40)
 	found := secret.New(nil).Check("a.env", fmt.Appendf(nil, "A_TOKEN=%s\nPORT=1\nB_TOKEN=%s\n", token, token))
-	if len(found) != 1 || found[0].Place().Line != 1 || !strings.Contains(found[0].ProductFields[finding.FieldEvidence], "also on line 3") {
+	if len(found) != 1 || found[0].Place().Line != 1 || found[0].ProductFields[finding.FieldPlaces] != "a.env:1 a.env:3" {
 		t.Errorf("%d findings: %+v", len(found), found)
+	}
+}
+
+// One secret in ten files is one finding that names ten places, the worst first.
+func TestPlacesInTree(t *testing.T) {
+	tree := fstest.MapFS{}
+	for i := range 10 {
+		tree[fmt.Sprintf("svc %d/app.env", i)] = &fstest.MapFile{Data: []byte("PORT=1\nAPI_TOKEN=" + random(4, 40) + "\n")}
+	}
+	tree["a/app_test.go"] = &fstest.MapFile{Data: []byte("const apiToken = \"" + random(4, 40) + "\"\n")}
+	r, err := scan.Tree(context.Background(), tree, scan.Options{Scanners: []scan.Scanner{secret.New(nil)}})
+	if err != nil || len(r.Runs[0].Findings) != 1 {
+		t.Fatalf("%d findings, %v", len(r.Runs[0].Findings), err)
+	}
+	f := r.Runs[0].Findings[0]
+	if places := strings.Fields(f.ProductFields[finding.FieldPlaces]); len(places) != 11 || places[0] != "svc%200/app.env:2" || f.Label() != finding.High {
+		t.Errorf("%s in %q", f.Label(), places)
+	}
+}
+
+// A key's id and its secret nearby are one finding that names both places; far apart they are two.
+func TestPair(t *testing.T) {
+	id, key := "AKIA"+strings.ToUpper(strings.NewReplacer("8", "A", "9", "B").Replace(random(8, 16))), random(9, 38)+"/+"
+	near := "aws_access_key_id=" + id + "\nregion=x\naws_secret_access_key=" + key + "\n"
+	found := secret.New(nil).Check("credentials", []byte(near))
+	if len(found) != 1 || found[0].GeneratorID != "secret/aws-secret-access-key" || found[0].ProductFields[finding.FieldPlaces] != "credentials:3 credentials:1" || !strings.Contains(found[0].ProductFields[finding.FieldEvidence], "of AWS account") {
+		t.Errorf("%d findings: %+v", len(found), found)
+	}
+	far := strings.Replace(near, "region=x\n", strings.Repeat("x=1\n", 40), 1)
+	if found := secret.New(nil).Check("credentials", []byte(far)); len(found) != 2 {
+		t.Errorf("far apart: %d findings", len(found))
+	}
+}
+
+// Each repository has a salt of its own.
+func TestSaltOfRepository(t *testing.T) {
+	s, text := secret.New([]byte("installation")), []byte("API_TOKEN="+random(4, 40))
+	a, b := s.Of("shop").Check("a.env", text)[0], s.Of("stock").Check("a.env", text)[0]
+	if a.ProductFields[finding.FieldSecret] == b.ProductFields[finding.FieldSecret] {
+		t.Error("two repositories, one hash")
+	}
+	tree := fstest.MapFS{"a.env": {Data: text}}
+	r, err := scan.Tree(context.Background(), tree, scan.Options{Scanners: []scan.Scanner{s}, Target: "shop"})
+	if err != nil || r.Runs[0].Findings[0].ProductFields[finding.FieldSecret] != a.ProductFields[finding.FieldSecret] {
+		t.Errorf("a scan of the tree salts otherwise: %v", err)
 	}
 }
 
