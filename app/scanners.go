@@ -18,6 +18,31 @@ import (
 // AdvisoryFile is the index of vulnerabilities in the data folder, which haechi db import replaces.
 const AdvisoryFile = "advisory.index"
 
+// Local are the repositories that package managers keep for the user whose environment this is.
+func Local(env func(string) string) deps.Local {
+	open := func(dirs ...string) fs.FS {
+		for _, dir := range dirs {
+			if info, err := os.Stat(dir); dir != "" && err == nil && info.IsDir() {
+				return os.DirFS(dir)
+			}
+		}
+		return nil
+	}
+	home := env("HOME")
+	if home == "" {
+		return deps.Local{}
+	}
+	goCache := filepath.Join(home, "go", "pkg", "mod")
+	if path := env("GOPATH"); path != "" {
+		goCache = filepath.Join(path, "pkg", "mod")
+	}
+	return deps.Local{
+		Maven: open(env("HAECHI_MAVEN"), filepath.Join(home, ".m2", "repository")),
+		Go:    open(env("GOMODCACHE"), goCache),
+		Cargo: open(env("CARGO_HOME"), filepath.Join(home, ".cargo")),
+	}
+}
+
 // Scanners are those that look at every tree; salt keys the hashes of secrets.
 func Scanners(salt []byte, index *advisory.Index) []scan.Scanner {
 	return []scan.Scanner{secret.New(salt), deps.New(index)}

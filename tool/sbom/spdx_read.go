@@ -14,11 +14,11 @@ type spdxReader struct {
 	cdxReader
 	edges links
 	roots []string
-	dev   map[string]bool
+	dev   map[string]string // what is for development only, and of what
 }
 
 func newSPDXReader(file string, text []byte) *spdxReader {
-	return &spdxReader{cdxReader: cdxReader{file: file, text: text, lines: lines{text: text}}, edges: links{}, dev: map[string]bool{}}
+	return &spdxReader{cdxReader: cdxReader{file: file, text: text, lines: lines{text: text}}, edges: links{}, dev: map[string]string{}}
 }
 
 func readSPDX(file string, text []byte) (Document, error) {
@@ -124,13 +124,23 @@ func (r *spdxReader) relate(x spdxRelationship) {
 	case "DEPENDENCY_OF", "CONTAINED_BY", "RUNTIME_DEPENDENCY_OF", "OPTIONAL_DEPENDENCY_OF", "PROVIDED_DEPENDENCY_OF":
 		r.edges[x.To] = append(r.edges[x.To], x.From)
 	case "DEV_DEPENDENCY_OF", "TEST_DEPENDENCY_OF", "BUILD_DEPENDENCY_OF", "DEV_TOOL_OF", "TEST_TOOL_OF":
-		r.edges[x.To] = append(r.edges[x.To], x.From)
-		r.dev[x.From] = true
+		r.dev[x.From] = x.To
 	}
 }
 
 // finish leaves out what the document is about, and connects the rest.
 func (r *spdxReader) finish(doc Document) Document {
+	asked := map[string]bool{}
+	for _, to := range r.edges {
+		for _, ref := range to {
+			asked[ref] = true
+		}
+	}
+	for _, ref := range sortedKeys(r.dev) {
+		if by := r.dev[ref]; !asked[ref] { // else somebody needs it, and that is how it comes in
+			r.edges[by] = append(r.edges[by], ref)
+		}
+	}
 	described := map[string]bool{}
 	for _, ref := range r.roots {
 		described[ref] = true
@@ -147,7 +157,7 @@ func (r *spdxReader) finish(doc Document) Document {
 		r.components, r.refs = kept, refs
 	}
 	for i, ref := range r.refs {
-		if r.dev[ref] {
+		if r.dev[ref] != "" {
 			r.components[i].Scope = component.Development
 		}
 	}

@@ -27,10 +27,11 @@ type Scanner struct {
 }
 
 // Local is what package managers keep on this machine, where it may be looked
-// at: it says what manifests leave to be looked up elsewhere. Either may be nil.
+// at: it says what manifests leave to be looked up elsewhere. Each may be nil.
 type Local struct {
 	Maven fs.FS // a repository as ~/.m2/repository is laid out
 	Go    fs.FS // a module cache as GOMODCACHE is
+	Cargo fs.FS // as ~/.cargo is
 }
 
 // New matches what it lists against advisories; nil only lists.

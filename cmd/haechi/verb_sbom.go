@@ -1,0 +1,247 @@
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"text/tabwriter"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/haechi-dev/haechi/app"
+	"github.com/haechi-dev/haechi/tool/sbom"
+	"github.com/haechi-dev/haechi/tool/scan"
+	"github.com/haechi-dev/haechi/tool/scan/deps"
+	"github.com/haechi-dev/haechi/word/component"
+)
+
+func sbomVerb() verb {
+	return verb{name: "sbom", args: "[PATH] | diff A B | score FILE | notices [PATH]", summary: "what software is made of: CycloneDX, SPDX, notices", help: `
+  haechi sbom shop > shop.cdx.json          CycloneDX 1.6
+  haechi sbom -format spdx shop             SPDX 2.3; or table, for people
+  haechi sbom diff v1.cdx.json v2.cdx.json  what changed; either may be a folder
+  haechi sbom score shop.cdx.json           NTIA's minimum elements
+  haechi sbom notices shop > NOTICES        components with their licences
+
+Reads lock files, manifests, archives and programs; nothing leaves this machine.
+What ~/.m2 and the module caches of Go and Cargo hold is looked up there. Exits 1
+if something could not be read, if two bills differ, or if one is incomplete.
+A folder that is called diff, score or notices is asked for as ./diff.`, run: runSBOM}
+}
+
+type sbomFlags struct{ format, name, version, author, out *string }
+
+func runSBOM(ctx context.Context, c call, flags *flag.FlagSet) error {
+	f := sbomFlags{
+		format:  flags.String("format", "", "cyclonedx, spdx, table or json; of diff and score: table or json"),
+		name:    flags.String("name", "", "what is described (the folder's name)"),
+		version: flags.String("version", "", "the version of that"),
+		author:  flags.String("author", "", "who stands for the document"),
+		out:     flags.String("o", "", "a file to write to (standard output)"),
+	}
+	rest, err := parse(c, flags, 0, 3)
+	if err != nil {
+		return err
+	}
+	if *f.out != "" {
+		file, err := os.Create(*f.out)
+		if err != nil {
+			return err
+		}
+		defer file.Close()
+		c.stdout = file
+	}
+	switch {
+	case len(rest) > 0 && rest[0] == "diff":
+		if len(rest) != 3 {
+			return usagef("sbom diff needs two bills of materials, or folders")
+		}
+		return sbomDiff(ctx, c, f, rest[1], rest[2])
+	case len(rest) > 0 && rest[0] == "score":
+		if len(rest) != 2 {
+			return usagef("sbom score needs one bill of materials")
+		}
+		return sbomScore(c, f, rest[1])
+	case len(rest) > 0 && rest[0] == "notices":
+		if len(rest) > 2 {
+			return usagef("sbom notices takes one folder")
+		}
+		return sbomOf(ctx, c, f, rest[1:], "notices")
+	case len(rest) > 1:
+		return unknown(rest[0], "diff", "score", "notices")
+	}
+	format := *f.format
+	if format == "" {
+		format = "cyclonedx"
+	}
+	return sbomOf(ctx, c, f, rest, format)
+}
+
+// sbomOf writes what a tree is made of.
+func sbomOf(ctx context.Context, c call, f sbomFlags, rest []string, format string) error {
+	if !slices.Contains([]string{"cyclonedx", "spdx", "table", "json", "notices"}, format) {
+		return usagef("-format is cyclonedx, spdx, table or json, not %q", format)
+	}
+	start := time.Now()
+	scanner := deps.New(nil).Beside(app.Local(c.env))
+	result, err := scanPath(ctx, c, rest, []scan.Scanner{scanner})
+	if err != nil {
+		return err
+	}
+	folder := "."
+	if len(rest) == 1 {
+		folder = rest[0]
+	}
+	absolute, err := filepath.Abs(folder)
+	if err != nil {
+		return err
+	}
+	made := sbom.Made{Name: *f.name, Version: *f.version, Author: *f.author, Tool: versionText(), At: start}
+	if made.Name == "" {
+		made.Name = filepath.Base(absolute)
+	}
+	if info, err := os.Stat(absolute); err == nil && !info.IsDir() {
+		absolute = filepath.Dir(absolute)
+	}
+	texts := scanner.Licences(os.DirFS(absolute), result.Components)
+	switch format {
+	case "cyclonedx":
+		err = sbom.CycloneDX(c.stdout, made, result.Components)
+	case "spdx":
+		err = sbom.SPDX(c.stdout, made, result.Components)
+	case "notices":
+		err = sbom.Notices(c.stdout, made, result.Components, texts)
+	case "json":
+		err = json.MarshalWrite(c.stdout, result.Components, jsontext.WithIndent("  "))
+	default:
+		err = sbomTable(c.stdout, result.Components)
+	}
+	if err != nil {
+		return err
+	}
+	notes(c.stderr, result, false)
+	if !result.Runs[0].Scan.Complete {
+		return exit(exitWrong)
+	}
+	return nil
+}
+
+func sbomTable(w io.Writer, components []component.Component) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "WHERE\tECOSYSTEM\tNAME\tVERSION\tSTATE\tSCOPE\tBY\tLICENCE")
+	for _, c := range components {
+		by := "direct"
+		switch {
+		case c.Direct:
+		case len(c.Path) > 1:
+			by = c.Path[len(c.Path)-2]
+		default:
+			by = "transitive"
+		}
+		licence := "-"
+		if len(c.Licences) > 0 {
+			licence = c.Licences[0]
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", c.Place, orDash(c.Ecosystem), c.Name, orDash(c.Version), c.State, c.Scope, by, licence)
+	}
+	return t.Flush()
+}
+
+func orDash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}
+
+// componentsOf are those of a bill of materials, or of a folder.
+func componentsOf(ctx context.Context, c call, path string) ([]component.Component, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, usagef("%w", err)
+	}
+	if !info.IsDir() && info.Size() < deps.LargestManifest {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return nil, err
+		}
+		if d, err := sbom.Read(path, text); err == nil {
+			return d.Components, nil
+		} else if sbom.IsNamed(path) {
+			return nil, err
+		}
+	}
+	result, err := scanPath(ctx, c, []string{path}, []scan.Scanner{deps.New(nil).Beside(app.Local(c.env))})
+	if err != nil {
+		return nil, err
+	}
+	if !result.Runs[0].Scan.Complete {
+		notes(c.stderr, result, false)
+		return nil, fmt.Errorf("%s could not be read as a whole, and half of it cannot be compared", path)
+	}
+	return result.Components, nil
+}
+
+func sbomDiff(ctx context.Context, c call, f sbomFlags, before, after string) error {
+	a, err := componentsOf(ctx, c, before)
+	if err != nil {
+		return err
+	}
+	b, err := componentsOf(ctx, c, after)
+	if err != nil {
+		return err
+	}
+	changes := sbom.Diff(a, b)
+	if *f.format == "json" {
+		if changes == nil {
+			changes = []sbom.Change{}
+		}
+		err = json.MarshalWrite(c.stdout, changes, jsontext.WithIndent("  "))
+	} else {
+		t := tabwriter.NewWriter(c.stdout, 0, 0, 2, ' ', 0)
+		for i, x := range changes {
+			if i == 0 {
+				fmt.Fprintln(t, "CHANGE\tPACKAGE\tBEFORE\tAFTER\tSCOPE")
+			}
+			fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", x.Kind, x.PURL, orDash(x.Before), orDash(x.After), x.Scope)
+		}
+		err = t.Flush()
+	}
+	if err == nil && len(changes) > 0 {
+		err = exit(exitWrong)
+	}
+	return err
+}
+
+func sbomScore(c call, f sbomFlags, path string) error {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return usagef("%w", err)
+	}
+	d, err := sbom.Read(path, text)
+	if err != nil {
+		return err
+	}
+	score := sbom.NTIA(d)
+	if *f.format == "json" {
+		err = json.MarshalWrite(c.stdout, score, jsontext.WithIndent("  "))
+	} else {
+		t := tabwriter.NewWriter(c.stdout, 0, 0, 2, ' ', 0)
+		fmt.Fprintln(t, "ELEMENT\tHAVE\tOF\tPERCENT")
+		for _, e := range score.Elements {
+			fmt.Fprintf(t, "%s\t%d\t%d\t%.0f\n", e.Name, e.Have, e.Of, 100*e.Part)
+		}
+		if err = t.Flush(); err == nil {
+			_, err = fmt.Fprintf(c.stdout, "\n%s: %.0f of 100 by NTIA's minimum elements\n", d.Format, score.Total)
+		}
+	}
+	if err == nil && !score.Complete {
+		err = exit(exitWrong)
+	}
+	return err
+}
