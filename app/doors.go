@@ -67,7 +67,7 @@ func (a *App) open(ctx context.Context) error {
 
 // services are AWS's, and our own, as far as they are answered.
 func (a *App) services() []wire.Service {
-	return []wire.Service{sts.Service(a.Access), iam.Service(a.Access), accessanalyzer.Service(), securityhub.Service(a.Hub), events.Service(a.Route), haechi.Service(a, a.Pipeline, a.Access, a.Hub)}
+	return []wire.Service{sts.Service(a.Access), iam.Service(a.Access), accessanalyzer.Service(), securityhub.Service(a.Hub), events.Service(a.Route), haechi.Service(a, a.Pipeline, a.Access, a.Hub, a.Audit)}
 }
 
 func (a *App) gitDoor(ctx context.Context) (http.Handler, error) {
