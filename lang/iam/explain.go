@@ -32,6 +32,7 @@ type StatementSays struct {
 	Deny      bool
 	Matches   bool
 	Why       string // why it does not match, and what it saw; or how it does
+	Text      string // the statement as it was written
 }
 
 // Explain decides again, at leisure, and says why: which statement of which
@@ -132,7 +133,7 @@ func (p *Policies) layers(e *Explanation, q *query) {
 // says is what one statement has to say.
 func (p *Policy) says(i int, q *query) StatementSays {
 	s := &p.statements[i]
-	says := StatementSays{Policy: p.Name, Statement: i, Sid: s.sid, Deny: s.deny}
+	says := StatementSays{Policy: p.Name, Statement: i, Sid: s.sid, Deny: s.deny, Text: p.text[s.place:s.end]}
 	says.Why = p.lacks(s, q)
 	if says.Matches = says.Why == ""; says.Matches {
 		says.Why = "it is about this principal, action and resource, and its conditions hold"

@@ -177,7 +177,7 @@ func (p *parser) strings(what string, scalars bool, each func(text string, at in
 func (p *parser) policy() (*Policy, error) {
 	// The version says how the statements read, wherever in the text it stands.
 	p.variables = p.version() == "2012-10-17"
-	policy := &Policy{Name: p.name, kind: p.kind, old: !p.variables}
+	policy := &Policy{Name: p.name, kind: p.kind, old: !p.variables, text: string(p.text)}
 	found := false
 	err := p.object("a policy", func(name string, at int) error {
 		switch name {

@@ -44,7 +44,8 @@ func (k Kind) principals() bool { return k != Identity && k != ServiceControl }
 type Policy struct {
 	Name       string
 	kind       Kind
-	old        bool // a version in which variables are text
+	old        bool   // a version in which variables are text
+	text       string // as it was parsed, to show statements
 	statements []statement
 	services   map[string][]int32 // statements to ask about a service; nil where there are few
 	wide       []int32            // statements to ask about all others

@@ -22,6 +22,24 @@ func (p *Policy) Public() bool {
 	return public
 }
 
+// Names are the principals that a resource's or a role's policy allows
+// something: ARNs, accounts, services, identity providers, * for everybody.
+func (p *Policy) Names() (all []string) {
+	for i := range p.statements {
+		s := &p.statements[i]
+		if s.deny || s.unnamed || !p.kind.principals() {
+			continue
+		}
+		if s.anybody || s.notPrincipals {
+			all = append(all, "*")
+			continue
+		}
+		all = append(all, s.principalTexts()...)
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
 // Opens is Public, with the first statement that does it.
 func (p *Policy) Opens() (statement int, sid string, public bool) {
 	for i := range p.statements {

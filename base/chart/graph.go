@@ -1,0 +1,162 @@
+package chart
+
+import (
+	"cmp"
+	"fmt"
+	"html"
+	"slices"
+	"strings"
+)
+
+// Graph is boxes in columns with arrows between them.
+type Graph struct {
+	Title string // what it shows, for those who cannot see it
+	Words string // the same in a sentence
+	Nodes []Node
+	Edges []Edge
+}
+
+// Node is one box.
+type Node struct {
+	ID     string
+	Name   string
+	Class  string
+	Column int    // 0 is at the left
+	Link   string // where a click leads
+	Says   string // all about it, for those who hover or cannot see it
+}
+
+// Edge is an arrow between two boxes.
+type Edge struct {
+	From, To string
+	Class    string
+	Says     string
+}
+
+const (
+	boxWide, boxHigh    = 168, 30
+	columnGap, rowGap   = 96, 14
+	longestName         = 22
+	sortings            = 6 // of the boxes within their columns, so that few arrows cross
+	mostNodes, mostDraw = 600, 4000
+)
+
+// box is a node with its place.
+type box struct {
+	Node
+	x, y float64
+	row  int
+}
+
+// SVG is the drawing: as wide as its columns, and to be scrolled where that is more than there is room.
+func (g Graph) SVG() string {
+	columns, at := g.place()
+	rows := 0
+	for _, c := range columns {
+		rows = max(rows, len(c))
+	}
+	width, height := len(columns)*(boxWide+columnGap)-columnGap+24, rows*(boxHigh+rowGap)+24
+	var b strings.Builder
+	fmt.Fprintf(&b, `<svg class="chart graph" viewBox="0 0 %d %d" width="%d" height="%d" role="group" aria-label="%s" xmlns="http://www.w3.org/2000/svg">`,
+		width, height, width, height, html.EscapeString(strings.TrimSpace(g.Title+". "+g.Words)))
+	b.WriteString(`<defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto-start-reverse"><path class="tip" d="M0 0 8 4 0 8z"/></marker></defs>`)
+	for _, e := range g.Edges[:min(len(g.Edges), mostDraw)] {
+		from, to := at[e.From], at[e.To]
+		if from == nil || to == nil || from == to {
+			continue
+		}
+		fmt.Fprintf(&b, `<path class="%s" d="%s" marker-end="url(#tip)"><title>%s</title></path>`, html.EscapeString("edge "+e.Class), arrow(from, to), html.EscapeString(e.Says))
+	}
+	for _, c := range columns {
+		for _, n := range c {
+			n.draw(&b)
+		}
+	}
+	b.WriteString(`</svg>`)
+	return b.String()
+}
+
+func (n *box) draw(b *strings.Builder) {
+	name := n.Name
+	if r := []rune(name); len(r) > longestName {
+		name = string(r[:longestName-1]) + "…"
+	}
+	shape := fmt.Sprintf(`<rect x="%.0f" y="%.0f" width="%d" height="%d" rx="6"/><text x="%.0f" y="%.0f" text-anchor="middle">%s</text><title>%s</title>`,
+		n.x, n.y, boxWide, boxHigh, n.x+boxWide/2, n.y+boxHigh/2+4.5, html.EscapeString(name), html.EscapeString(n.Says))
+	if n.Link == "" {
+		fmt.Fprintf(b, `<g class="%s">%s</g>`, html.EscapeString("box "+n.Class), shape)
+		return
+	}
+	fmt.Fprintf(b, `<a class="%s" href="%s" aria-label="%s">%s</a>`, html.EscapeString("box "+n.Class), html.EscapeString(n.Link), html.EscapeString(n.Says), shape)
+}
+
+// arrow leads from the right of one box to the left of another, and around where the other stands no further to the right.
+func arrow(from, to *box) string {
+	x1, y1, x2, y2 := from.x+boxWide, from.y+boxHigh/2, to.x, to.y+boxHigh/2
+	switch {
+	case to.x > from.x:
+		bend := max((x2-x1)/2, 30)
+		return fmt.Sprintf("M%.0f %.0fC%.0f %.0f %.0f %.0f %.0f %.0f", x1, y1, x1+bend, y1, x2-bend, y2, x2-1, y2)
+	case to.x == from.x: // down or up the right side
+		return fmt.Sprintf("M%.0f %.0fC%.0f %.0f %.0f %.0f %.0f %.0f", x1, y1, x1+52, y1, x1+52, y2, x1+1, y2)
+	}
+	return fmt.Sprintf("M%.0f %.0fC%.0f %.0f %.0f %.0f %.0f %.0f", from.x, y1, from.x-40, y1, to.x+boxWide+40, y2, to.x+boxWide+1, y2)
+}
+
+// place sorts the boxes into their columns, each near to what it is tied to.
+func (g Graph) place() (columns [][]*box, at map[string]*box) {
+	at = map[string]*box{}
+	for _, n := range g.Nodes[:min(len(g.Nodes), mostNodes)] {
+		if at[n.ID] != nil || n.Column < 0 {
+			continue
+		}
+		b := &box{Node: n}
+		at[n.ID] = b
+		for len(columns) <= n.Column {
+			columns = append(columns, nil)
+		}
+		columns[n.Column] = append(columns[n.Column], b)
+	}
+	columns = slices.DeleteFunc(columns, func(c []*box) bool { return len(c) == 0 })
+	ties := map[*box][]*box{}
+	for _, e := range g.Edges {
+		if from, to := at[e.From], at[e.To]; from != nil && to != nil && from != to {
+			ties[from], ties[to] = append(ties[from], to), append(ties[to], from)
+		}
+	}
+	number := func(c []*box) {
+		for i, b := range c {
+			b.row = i
+		}
+	}
+	for _, c := range columns {
+		number(c)
+	}
+	middle := func(b *box) float64 {
+		if len(ties[b]) == 0 {
+			return float64(b.row)
+		}
+		sum := 0
+		for _, t := range ties[b] {
+			sum += t.row
+		}
+		return float64(sum) / float64(len(ties[b]))
+	}
+	for range sortings {
+		for _, c := range columns {
+			slices.SortStableFunc(c, func(x, y *box) int { return cmp.Compare(middle(x), middle(y)) })
+			number(c)
+		}
+	}
+	rows := 0
+	for _, c := range columns {
+		rows = max(rows, len(c))
+	}
+	for i, c := range columns {
+		above := float64(rows-len(c)) * (boxHigh + rowGap) / 2
+		for j, b := range c {
+			b.x, b.y = float64(12+i*(boxWide+columnGap)), 12+above+float64(j*(boxHigh+rowGap))
+		}
+	}
+	return columns, at
+}
