@@ -163,7 +163,8 @@ type Reader func(name string, text []byte) ([]*Document, error)
 type Proof struct{ Policies, Examples int }
 
 // Prove holds every policy of a folder against its own examples: each bad one must
-// fail and say where, each good one must pass. A policy has at least one of each.
+// fail and say where, each good one must pass; so must single resources of them
+// that the policy is about. A policy has at least one of each.
 // The error joins everything that is not so.
 func Prove(fsys fs.FS, read Reader) (Proof, error) {
 	policies, err := ParsePolicies(fsys)
@@ -208,6 +209,33 @@ func (p *Policy) prove(f txtar.File, want Status, read Reader) error {
 		case want == Fail && !slices.ContainsFunc(v.Failures, func(x Failure) bool { return x.Path != "" || x.Why != "" }):
 			return errors.New("the failure does not say where")
 		}
+		if err := p.proveAlone(doc, want); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// proveAlone asks for the same of single resources: one of those that the policy is
+// about is found in a bad document, and none in a good one.
+func (p *Policy) proveAlone(doc *Document, want Status) error {
+	about := doc.Resources(p.Types...)
+	if len(about) == 0 || len(p.Types) == 0 {
+		return nil
+	}
+	found := false
+	for _, r := range about {
+		v := p.CheckResource(doc, r.ID, time.Time{})
+		switch {
+		case v.Err != nil:
+			return v.Err
+		case want == Pass && v.Status != Pass && v.Status != Skip:
+			return fmt.Errorf("of %s alone it is %v %s", r.ID, v.Status, explain(v.Failures))
+		}
+		found = found || v.Status == Fail
+	}
+	if want == Fail && !found {
+		return errors.New("of no resource alone it is FAIL")
 	}
 	return nil
 }
@@ -218,4 +246,14 @@ func explain(failures []Failure) string {
 	}
 	f := failures[0]
 	return fmt.Sprintf("(%s: %s, got %s %s)", f.Path, f.Text, f.Got, f.Why)
+}
+
+// Plain is the policy that a rule of a Guard file is, of which no more is known than
+// its name and messages.
+func (r *Rules) Plain(id string, text []byte) *Policy {
+	sum := sha256.Sum256(append([]byte(id+"\n"), text...))
+	said := "The resource breaks the rule " + id + "."
+	fix := "See what the rule expects, and change the resource, or let it be with a reason."
+	return &Policy{ID: id, Severity: finding.Medium, Title: Text{En: said, Ko: "리소스가 " + id + " 규칙을 위반함"},
+		Fix: Text{En: fix, Ko: "규칙이 기대하는 값을 확인하여 리소스를 고치거나, 사유를 적어 예외로 두십시오."}, Rules: r, Digest: hex.EncodeToString(sum[:])}
 }

@@ -10,12 +10,13 @@ import (
 	"github.com/haechi-dev/haechi/base/shape"
 	"github.com/haechi-dev/haechi/lang/guard"
 	"github.com/haechi-dev/haechi/rules/aws"
+	"github.com/haechi-dev/haechi/tool/scan/iac"
 	"go.yaml.in/yaml/v4"
 )
 
 // Every rule fails on its bad examples and passes on its good ones, templates and configuration items alike.
 func TestProve(t *testing.T) {
-	proof, err := guard.Prove(aws.Files, shape.New().Documents)
+	proof, err := guard.Prove(aws.Files, iac.Documents)
 	if err != nil {
 		t.Fatal(err)
 	}
