@@ -32,6 +32,7 @@ type Config struct {
 	Account string           // 12 digits
 	HTTP    *http.Client     // fetches the keys of OpenID Connect providers; nil: only those that were given are used
 	Issuer  func() string    // the address under which this installation signs tokens; nil or "": it signs none
+	Logins  []Login          // by which people sign in to the console, besides passwords
 	Folder  string           // the data folder, where FirstFile lies; or ""
 	Now     func() time.Time // time.Now
 	Log     *slog.Logger     // slog.Default

@@ -61,6 +61,19 @@ var errUnknown = errors.New("whoever asks is not known here any more")
 
 var errBarred = errors.New("temporary credentials of a user are not good for it, or not without a second factor")
 
+// ErrMustChange is of sessions that may do nothing but set another password.
+var ErrMustChange = errors.New("another password has to be set first")
+
+// everything is for the one thing that somebody has to do.
+var everything = &iam.Policies{Identity: []*iam.Policy{must(iam.Parse("everything", []byte(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}`)))}}
+
+func must(p *iam.Policy, err error) *iam.Policy {
+	if err != nil {
+		panic(err) // the text is ours
+	}
+	return p
+}
+
 // question is a request with its whole context, and the policies that apply to it.
 func (a *Access) question(d *Directory, r iam.Request) (*iam.Policies, iam.Request, error) {
 	asked := known(r)
@@ -73,8 +86,15 @@ func (a *Access) question(d *Directory, r iam.Request) (*iam.Policies, iam.Reque
 		context["aws:epochtime"] = []string{strconv.FormatInt(now.Unix(), 10)}
 	}
 	service, action, _ := strings.Cut(r.Action, ":")
-	if held, _ := r.Principal.Session.(*Session); held.barred(service, action) {
+	held, _ := r.Principal.Session.(*Session)
+	if held.barred(service, action) {
 		return nil, asked, errBarred
+	}
+	if u := d.users[r.Principal.Name]; held != nil && held.Of == OfUser && held.Expires.IsZero() && u != nil && u.MustChange {
+		if !strings.EqualFold(r.Action, "iam:ChangePassword") || r.Resource != u.ARN {
+			return nil, asked, ErrMustChange
+		}
+		return everything, asked, nil
 	}
 	ours := strings.EqualFold(service, "iam") || strings.EqualFold(service, "sts")
 	if ours {

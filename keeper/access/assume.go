@@ -217,11 +217,20 @@ func (a *Access) SessionToken(ctx context.Context, who iam.Principal, seconds in
 	if who.Type != "User" || who.Session != nil {
 		return t, fault.Denied.Errorf("Cannot call GetSessionToken with session credentials")
 	}
-	factor, err := a.Factor(ctx, who, serial, code)
+	d, err := a.Directory(ctx)
 	if err != nil {
 		return t, err
 	}
-	d, err := a.Directory(ctx)
+	// Everybody may, unless somebody says no.
+	r := iam.Request{Principal: who, Action: "sts:GetSessionToken", Resource: "*"}
+	p, r, err := a.question(d, r)
+	if err != nil {
+		return t, fault.Denied.Wrap(err)
+	}
+	if decision := p.Decide(r); decision.Outcome == iam.ExplicitlyDenied {
+		return t, decision.Err(r)
+	}
+	factor, err := a.Factor(ctx, who, serial, code)
 	if err != nil {
 		return t, err
 	}

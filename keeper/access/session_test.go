@@ -310,7 +310,7 @@ func TestSecondFactor(t *testing.T) {
 		must(t, err)
 		who, err := h.Session(ctx, token)
 		must(t, err)
-		must(t, h.PutInline(ctx, access.UserNamed("kim"), "mfa", `{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Action":"*","Resource":"*","Condition":{"BoolIfExists":{"aws:MultiFactorAuthPresent":"false"}}}]}`))
+		must(t, h.PutInline(ctx, access.UserNamed("kim"), "mfa", `{"Version":"2012-10-17","Statement":[{"Effect":"Deny","NotAction":"sts:GetSessionToken","Resource":"*","Condition":{"BoolIfExists":{"aws:MultiFactorAuthPresent":"false"}}}]}`))
 		if !h.may(ctx, who, "iam:CreateUser") || h.may(ctx, kim, "iam:CreateUser") {
 			t.Error("the policies do not see the second factor")
 		}

@@ -46,9 +46,18 @@ func (a *Access) AssumeWithWebIdentity(ctx context.Context, token string, as Ass
 	if err != nil {
 		return w, err
 	}
-	s := &Session{Provider: provider}
-	if err := as.principalTags(claims); err != nil {
+	if err := a.trusted(ctx, &as, claims, provider, keys); err != nil {
 		return w, err
+	}
+	w.Temporary, err = a.become(ctx, as, false, &Session{Provider: provider})
+	w.Subject, w.Issuer, w.Audience = claims.Subject, claims.Issuer, strings.Join(claims.Audience[:1], "")
+	return w, err
+}
+
+// trusted asks whether a role takes what a provider says of somebody.
+func (a *Access) trusted(ctx context.Context, as *Assume, claims jwt.Claims, provider string, keys map[string][]string) error {
+	if err := as.principalTags(claims); err != nil {
+		return err
 	}
 	asked := as.Asks("AssumeRoleWithWebIdentity")
 	for i := range asked {
@@ -58,12 +67,7 @@ func (a *Access) AssumeWithWebIdentity(ctx context.Context, token string, as Ass
 		}
 		claimed(asked[i].Context, provider, claims)
 	}
-	if err := a.Allow(ctx, asked...); err != nil {
-		return w, err
-	}
-	w.Temporary, err = a.become(ctx, as, false, s)
-	w.Subject, w.Issuer, w.Audience = claims.Subject, claims.Issuer, strings.Join(claims.Audience[:1], "")
-	return w, err
+	return a.Allow(ctx, asked...)
 }
 
 // claimed puts what a token claims into a request's context, as HOST/PATH:claim.
