@@ -22,6 +22,7 @@ type Scanner struct {
 	engine  *engine
 	salt    []byte
 	version string
+	config  *Config // rules and allowlists that a repository brings; may be nil
 }
 
 // New is a scanner with the rules that come with Haechi. Salt keys the hashes
@@ -52,6 +53,14 @@ func With(parsed []*Rule, salt []byte) (*Scanner, error) {
 	return &Scanner{engine: e, salt: salt, version: hex.EncodeToString(h.Sum(nil)[:6])}, nil
 }
 
+// Configured is the scanner with the rules and allowlists of a file of gitleaks,
+// and its own as far as that extends them.
+func (s *Scanner) Configured(c *Config) *Scanner {
+	own := *s
+	own.config = c
+	return &own
+}
+
 // Name is "secret".
 func (s *Scanner) Name() string { return "secret" }
 
@@ -59,7 +68,9 @@ func (s *Scanner) Name() string { return "secret" }
 func (s *Scanner) Version() string { return s.version }
 
 // Wants every file that people write.
-func (s *Scanner) Wants(path string) bool { return !genreOf(path).none }
+func (s *Scanner) Wants(path string) bool {
+	return !genreOf(path).none || s.config.names(path)
+}
 
 // For is the scanner for a repository: it has the same rules, and a salt of
 // its own, so that nobody can tell from two reports that two repositories
@@ -102,8 +113,11 @@ type pass struct {
 }
 
 func (p *pass) File(f scan.File) error {
-	if f.Binary {
+	if f.Binary && !p.scanner.config.names(f.Path) {
 		return nil
+	}
+	if f.Binary {
+		f.Content = nil // only its name says something
 	}
 	findings, whole := p.scanner.check(f.Path, f.Content)
 	p.mu.Lock()
@@ -132,10 +146,26 @@ func (s *Scanner) Check(path string, content []byte) []finding.Finding {
 
 // check is Check, and whether all of the file was looked at.
 func (s *Scanner) check(path string, content []byte) (findings []finding.Finding, whole bool) {
+	hits, whole := s.hits(path, content)
+	return s.findings(strings.ToValidUTF8(path, "\uFFFD"), content, hits), whole
+}
+
+func (s *Scanner) hits(path string, content []byte) (hits []hit, whole bool) {
 	g := genreOf(path)
-	if g.none {
+	if s.config == nil {
+		if g.none {
+			return nil, true
+		}
+		return s.engine.hits(path, content, g)
+	}
+	if s.config.skips(path) {
 		return nil, true
 	}
-	hits, whole := s.engine.hits(path, content, g)
-	return s.findings(strings.ToValidUTF8(path, "\uFFFD"), content, hits), whole
+	whole = true
+	if s.config.own && !g.none {
+		hits, whole = s.engine.hits(path, content, g)
+		hits = s.config.keep(path, content, hits)
+	}
+	more, all := s.config.hits(path, content)
+	return settle(append(hits, more...), nil), whole && all
 }

@@ -5,14 +5,16 @@ import (
 	"slices"
 )
 
+func (s *search) settle() []hit { return settle(s.hits, s.vetoes) }
+
 // settle keeps the surest of hits that overlap, and none where a veto lies unless it is as sure.
-func (s *search) settle() []hit {
-	slices.SortStableFunc(s.hits, func(a, b hit) int {
+func settle(hits []hit, vetoes []span) []hit {
+	slices.SortStableFunc(hits, func(a, b hit) int {
 		return cmp.Or(b.rule.rank-a.rule.rank, int(b.verdict)-int(a.verdict), a.start-b.start, b.end-a.end)
 	})
 	var kept []hit
-	taken, vetoed := intervals{}, merged(s.vetoes)
-	for _, h := range s.hits {
+	taken, vetoed := intervals{}, merged(vetoes)
+	for _, h := range hits {
 		if h.rule.rank == rankGeneric && h.rule.lexer != "pem" && vetoed.overlap(h.start, h.end) {
 			continue
 		}
