@@ -233,7 +233,7 @@ func action(uses *value) *value {
 var (
 	expression = regexp.MustCompile(`(?s)\$\{\{(.*?)\}\}`)
 	quotedText = regexp.MustCompile(`'(?:[^']|'')*'`)
-	context    = regexp.MustCompile(`(?:^|[^A-Za-z0-9_.'-])((?:github|env|vars|job|jobs|steps|runner|secrets|strategy|matrix|needs|inputs)(?:\s*\.\s*[A-Za-z_*][A-Za-z0-9_-]*|\s*\[[^\]]*\])*)`)
+	reads      = regexp.MustCompile(`(?:^|[^A-Za-z0-9_.'-])((?:github|env|vars|job|jobs|steps|runner|secrets|strategy|matrix|needs|inputs)(?:\s*\.\s*[A-Za-z_*][A-Za-z0-9_-]*|\s*\[[^\]]*\])*)`)
 	indexed    = regexp.MustCompile(`\s*\[\s*(?:'([^']*)'|[^\]]*)\s*\]`)
 )
 
@@ -267,7 +267,7 @@ func contextsIn(body string) (all []string) {
 	// What stands in an index is a name; a text anywhere else is no context.
 	body = regexp.MustCompile(`\[\s*'([A-Za-z_][A-Za-z0-9_-]*)'\s*\]`).ReplaceAllString(body, ".$1")
 	body = quotedText.ReplaceAllString(body, "''")
-	for _, m := range context.FindAllStringSubmatch(body, 1000) {
+	for _, m := range reads.FindAllStringSubmatch(body, 1000) {
 		c := indexed.ReplaceAllString(m[1], ".*")
 		c = strings.Join(strings.Fields(c), "")
 		if !slices.Contains(all, c) {

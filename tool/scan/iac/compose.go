@@ -98,6 +98,9 @@ func composeText(t string) *value {
 	}
 	all = append(all, piece{text: t[last:]})
 	r := wholeText(all, func() *value { return text(t) })
+	if u := r.Unknown(); u != nil {
+		u.As = variable(t)
+	}
 	if whole, ok := r.Text(); ok && len(all) > 1 { // ${PRIVILEGED:-true} is a truth value to compose
 		switch whole {
 		case "true", "false":
@@ -106,6 +109,9 @@ func composeText(t string) *value {
 	}
 	return r
 }
+
+// variable is what a text with variables is to rules that look into it.
+func variable(t string) *value { return guard.NewMap(pair(text("Variable"), text(t))) }
 
 // composeField is a field in its long form.
 func composeField(name string, v *value) *value {
@@ -130,14 +136,14 @@ func pairs(v *value) *value {
 		if u := x.Unknown(); u != nil && len(u.Parts) > 0 {
 			if name, first, ok := strings.Cut(u.Parts[0], "="); ok {
 				parts := append([]string{first}, u.Parts[1:]...)
-				m = append(m, pair(text(name).As(x), guard.NewUnknown(guard.Unknown{Why: u.Why, Present: true, Parts: parts}).As(x)))
+				m = append(m, pair(text(name).As(x), guard.NewUnknown(guard.Unknown{Why: u.Why, Present: true, Parts: parts, As: u.As}).As(x)))
 			}
 			continue
 		}
 		t, _ := x.Text()
 		name, content, ok := strings.Cut(t, "=")
 		if !ok {
-			m = append(m, pair(text(name).As(x), guard.NewUnknown(guard.Unknown{Why: "the variable " + name + " is the caller's"}).As(x)))
+			m = append(m, pair(text(name).As(x), guard.NewUnknown(guard.Unknown{Why: "the variable " + name + " is the caller's", As: variable(name)}).As(x)))
 			continue
 		}
 		m = append(m, pair(text(name).As(x), text(content).As(x)))

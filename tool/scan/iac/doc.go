@@ -89,6 +89,9 @@
 // published, host_ip, protocol}], volumes [{type, source, target, read_only}],
 // environment and labels a map, command, entrypoint, cap_add … as written.
 //
+// A text with variables that have no value here is unknown, in compose files and
+// Dockerfiles; it is also {Variable: the text}.
+//
 // # GitHub Actions
 //
 //	.github/workflows/ci.yml      Type Haechi::GitHub::Workflow

@@ -347,7 +347,7 @@ func (d *docker) expandWith(s string, known map[string]string) *value {
 	if len(parts) == 1 {
 		return text(parts[0])
 	}
-	return guard.NewUnknown(guard.Unknown{Why: why, Present: true, Parts: parts})
+	return guard.NewUnknown(guard.Unknown{Why: why, Present: true, Parts: parts, As: variable(s)})
 }
 
 // value is an instruction as rules see it.
