@@ -20,11 +20,13 @@ type Builder struct {
 	ecosystems map[string]int
 	latest     map[string]string
 	withdrawn  int
+	kev        map[string]Exploited // by CVE
+	epss       map[string]Odds
 }
 
 // NewBuilder is an empty one.
 func NewBuilder() *Builder {
-	return &Builder{claims: map[string][]claim{}, seen: map[string]int{}, ecosystems: map[string]int{}, latest: map[string]string{}}
+	return &Builder{claims: map[string][]claim{}, seen: map[string]int{}, ecosystems: map[string]int{}, latest: map[string]string{}, kev: map[string]Exploited{}, epss: map[string]Odds{}}
 }
 
 // Add reads one OSV document. A document that was withdrawn is counted and left
@@ -83,12 +85,14 @@ type About struct {
 	Newest     string         `json:"newest"` // the latest change of an advisory
 
 	Latest    map[string]string `json:"latest,omitzero"` // the same of each ecosystem
+	KEV       int               `json:"kev,omitzero"`    // bugs that are known to be exploited
+	EPSS      int               `json:"epss,omitzero"`   // bugs with a likelihood
 	Withdrawn int               `json:"withdrawn"`
 }
 
 // Bytes is the index as its file holds it.
 func (b *Builder) Bytes(built time.Time, sources ...string) ([]byte, error) {
-	about := About{Built: built.UTC(), Sources: sources, Ecosystems: b.ecosystems, Advisories: len(b.advisories), Packages: len(b.claims), Withdrawn: b.withdrawn, Latest: b.latest}
+	about := About{Built: built.UTC(), Sources: sources, Ecosystems: b.ecosystems, Advisories: len(b.advisories), Packages: len(b.claims), Withdrawn: b.withdrawn, Latest: b.latest, KEV: len(b.kev), EPSS: len(b.epss)}
 	for _, a := range b.advisories {
 		about.Newest = max(about.Newest, a.Modified)
 	}
@@ -117,6 +121,7 @@ func (b *Builder) Bytes(built time.Time, sources ...string) ([]byte, error) {
 		}
 	}
 	for i, a := range b.advisories {
+		b.told(&a)
 		text, err := json.Marshal(a)
 		if err != nil {
 			return nil, err

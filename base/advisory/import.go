@@ -90,7 +90,7 @@ func (im *importer) folder(dir string) error {
 		case !d.Type().IsRegular():
 			return nil
 		}
-		if ext := strings.ToLower(filepath.Ext(name)); ext != ".json" && ext != ".zip" {
+		if ext := strings.ToLower(filepath.Ext(name)); ext != ".json" && ext != ".zip" && !isTable(name) {
 			return nil
 		}
 		return im.file(filepath.Join(dir, filepath.FromSlash(name)), name)
@@ -106,7 +106,21 @@ func (im *importer) file(path, name string) error {
 		return err
 	}
 	defer f.Close()
+	if isTable(name) {
+		if err := im.builder.addEPSS(f); err != nil {
+			im.refuse(name, err)
+			return nil
+		}
+		im.report.Read++
+		return nil
+	}
 	return im.document(name, f)
+}
+
+// isTable tells EPSS's daily table by its name.
+func isTable(name string) bool {
+	low := strings.ToLower(name)
+	return strings.HasSuffix(low, ".csv") || strings.HasSuffix(low, ".csv.gz")
 }
 
 func (im *importer) zip(path, name string) error {
@@ -154,7 +168,14 @@ func (im *importer) document(name string, r io.Reader) error {
 		im.refuse(name, fault.Limit.Errorf("larger than %d MiB", largestDocument>>20))
 		return nil
 	}
-	if err := im.builder.Add(text.Bytes()); err != nil {
+	add := im.builder.Add
+	switch {
+	case isSchema(text.Bytes()):
+		return nil
+	case isKEV(text.Bytes()):
+		add = im.builder.addKEV
+	}
+	if err := add(text.Bytes()); err != nil {
 		im.refuse(name, err)
 		return nil
 	}

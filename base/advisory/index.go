@@ -84,6 +84,8 @@ type Match struct {
 	Severity   Severity   // the worst that an advisory gives
 	Fixed      string     // the first version without it, "" where there is none or nobody says
 	OpenEnded  bool       // no source knows where it ends
+	Exploited  *Exploited // by CISA's catalogue; nil where it has it not
+	Odds       *Odds      // by EPSS; nil where it has it not
 }
 
 // Match finds the bugs of a version of a package, in the order of their IDs.
@@ -93,12 +95,15 @@ func (x *Index) Match(ecosystem, name, version string) ([]Match, error) {
 	if err != nil || entry == nil {
 		return nil, err
 	}
-	found := map[int]fix{}
+	var claims []claim
 	for range entry.count() {
-		c := entry.claim()
+		claims = append(claims, entry.claim())
 		if entry.err != nil {
 			return nil, fault.Invalid.Wrap(entry.err)
 		}
+	}
+	found := map[int]fix{}
+	for _, c := range ofStream(claims, version) {
 		hit, fixed := c.affects(orderOf(ecosystem), version)
 		if !hit {
 			continue
@@ -219,6 +224,12 @@ func merge(ecosystem string, bugs []*bug) Match {
 		m.Advisories = append(m.Advisories, a)
 		m.Names = append(append(m.Names, a.ID), a.Aliases...)
 		m.OpenEnded = m.OpenEnded && a.OpenEnded
+		if a.Exploited != nil {
+			m.Exploited = a.Exploited
+		}
+		if a.Odds != nil && (m.Odds == nil || a.Odds.Score > m.Odds.Score) {
+			m.Odds = a.Odds
+		}
 		if severityRank(a.Severity) > severityRank(m.Severity) {
 			m.Severity = a.Severity
 		}

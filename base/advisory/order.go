@@ -13,10 +13,20 @@ type order func(a, b string) (result int, ok bool)
 func orderOf(ecosystem string) order {
 	base, _, _ := strings.Cut(ecosystem, ":")
 	switch base {
-	case "npm", "Go", "crates.io", "Hex", "Pub", "SwiftURL", "Bitnami":
+	case "npm", "Go", "crates.io", "Hex", "SwiftURL", "Bitnami", "GitHub Actions", "Julia":
 		return compareSemver
-	case "NuGet", "Packagist", "RubyGems":
+	case "Pub":
+		return comparePub
+	case "NuGet":
+		return compareNuGet
+	case "Packagist":
+		return comparePackagist
+	case "RubyGems":
+		return compareRubyGems
+	case "ConanCenter", "CocoaPods", "Conda":
 		return compareLoose
+	case "CRAN", "Hackage":
+		return compareNumbered
 	case "PyPI":
 		return comparePEP440
 	case "Maven":

@@ -159,12 +159,13 @@ func compareAlpine(a, b string) (int, bool) {
 	if !ok || !ok2 {
 		return 0, false
 	}
-	return cmp.Or(compareLists(x.numbers, y.numbers), strings.Compare(x.letter, y.letter), compareSuffixes(x.suffixes, y.suffixes), compareNumbers(x.revision, y.revision)), true
+	return cmp.Or(compareLists(x.numbers, y.numbers), strings.Compare(x.letter, y.letter), compareNumbers(x.after, y.after), compareSuffixes(x.suffixes, y.suffixes), compareNumbers(x.revision, y.revision)), true
 }
 
 type alpineVersion struct {
 	numbers  []string
 	letter   string
+	after    string // the number behind the letter
 	suffixes []string
 	revision string
 }
@@ -178,8 +179,9 @@ func parseAlpine(s string) (alpineVersion, bool) {
 	parts := strings.Split(s, "_")
 	v.suffixes = parts[1:]
 	core := parts[0]
-	if n := len(core); n > 0 && core[n-1] >= 'a' && core[n-1] <= 'z' {
-		v.letter, core = core[n-1:], core[:n-1]
+	after := core[len(strings.TrimRight(core, "0123456789")):] // 1.8.1p1, as some packages have it
+	if n := len(core) - len(after); n > 0 && core[n-1] >= 'a' && core[n-1] <= 'z' {
+		v.letter, v.after, core = core[n-1:n], after, core[:n-1]
 	}
 	v.numbers = strings.Split(core, ".")
 	for _, n := range v.numbers {

@@ -84,9 +84,99 @@ func compareIdentifiers(a, b string) int {
 	return strings.Compare(a, b)
 }
 
+// comparePub is Semantic Versioning in which build metadata count: 1.0.0 < 1.0.0+1.
+func comparePub(a, b string) (int, bool) {
+	c, ok := compareSemver(a, b)
+	if !ok || c != 0 {
+		return c, ok
+	}
+	build := func(s string) []string {
+		if _, after, has := strings.Cut(s, "+"); has {
+			return strings.Split(after, ".")
+		}
+		return nil
+	}
+	x, y := build(a), build(b)
+	for i := range min(len(x), len(y)) {
+		if c := compareIdentifiers(x[i], y[i]); c != 0 {
+			return c, true
+		}
+	}
+	return len(x) - len(y), true
+}
+
+// compareNuGet is Semantic Versioning of up to four numbers, without regard to case.
+func compareNuGet(a, b string) (int, bool) {
+	if c, ok := compareSemver(strings.ToLower(a), strings.ToLower(b)); ok {
+		return c, true
+	}
+	return compareLoose(a, b)
+}
+
+// compareNumbered is for ecosystems whose versions are numbers in a row, of which more is newer.
+func compareNumbered(a, b string) (int, bool) {
+	split := func(s string) ([]string, bool) {
+		parts := strings.FieldsFunc(strings.TrimSpace(s), func(r rune) bool { return r == '.' || r == '-' })
+		for _, p := range parts {
+			if !isDigits(p) {
+				return nil, false
+			}
+		}
+		return parts, len(parts) > 0
+	}
+	x, ok := split(a)
+	y, ok2 := split(b)
+	if !ok || !ok2 {
+		return 0, false
+	}
+	for i := range min(len(x), len(y)) {
+		if c := compareNumbers(x[i], y[i]); c != 0 {
+			return c, true
+		}
+	}
+	return len(x) - len(y), true
+}
+
+// compareRubyGems: every word makes a version older than it is without.
+func compareRubyGems(a, b string) (int, bool) {
+	return comparePieces(a, b, func(string) int { return -1 })
+}
+
+// comparePackagist is PHP's order of words, with zeros as Composer fills them up.
+func comparePackagist(a, b string) (int, bool) {
+	return comparePieces(a, b, func(word string) int {
+		switch word {
+		case "dev":
+			return -4
+		case "alpha", "a":
+			return -3
+		case "beta", "b":
+			return -2
+		case "rc", "c":
+			return -1
+		case "stable":
+			return 0
+		case "pl", "p", "patch":
+			return 1
+		}
+		return -5
+	})
+}
+
 // compareLoose is for ecosystems that take almost anything: numbers and words
 // in a row, where a word is older than its absence (1.0.beta2 < 1.0).
 func compareLoose(a, b string) (int, bool) {
+	return comparePieces(a, b, func(word string) int {
+		switch word {
+		case "p", "pl", "patch": // a patch comes after what it patches
+			return 1
+		}
+		return -1
+	})
+}
+
+// comparePieces compares numbers and words in a row. rank orders words, with what is no word at 0.
+func comparePieces(a, b string, rank func(word string) int) (int, bool) {
 	x, ok := parseLoose(a)
 	y, ok2 := parseLoose(b)
 	if !ok || !ok2 {
@@ -100,36 +190,24 @@ func compareLoose(a, b string) (int, bool) {
 		if i < len(y) {
 			q = y[i]
 		}
-		if c := compareLoosePieces(p, q); c != 0 {
+		c := 0
+		switch numeric, other := isDigits(p), isDigits(q); {
+		case numeric && other:
+			c = compareNumbers(p, q)
+		case numeric:
+			c = -rank(q)
+		case other:
+			c = rank(p)
+		default:
+			if c = rank(p) - rank(q); c == 0 && rank(p) == rank("") { // words that are only themselves
+				c = strings.Compare(p, q)
+			}
+		}
+		if c != 0 {
 			return c, true
 		}
 	}
 	return 0, true
-}
-
-func compareLoosePieces(p, q string) int {
-	x, y := isDigits(p), isDigits(q)
-	switch {
-	case x && y:
-		return compareNumbers(p, q)
-	case x:
-		return -wordRank(q)
-	case y:
-		return wordRank(p)
-	}
-	if c := wordRank(p) - wordRank(q); c != 0 {
-		return c
-	}
-	return strings.Compare(p, q)
-}
-
-// wordRank: a patch comes after what it patches, every other word before.
-func wordRank(word string) int {
-	switch word {
-	case "p", "pl", "patch":
-		return 1
-	}
-	return -1
 }
 
 func parseLoose(s string) ([]string, bool) {

@@ -14,16 +14,18 @@ import (
 
 // Advisory is what one document says of one bug, without the versions.
 type Advisory struct {
-	ID         string   `json:"id"`
-	Aliases    []string `json:"aliases,omitzero"` // other names of the same bug
-	Summary    string   `json:"summary,omitzero"`
-	Details    string   `json:"details,omitzero"` // at most 1,000 bytes
-	Severity   Severity `json:"severity,omitzero"`
-	CWEs       []string `json:"cwes,omitzero"`
-	References []string `json:"references,omitzero"` // at most ten
-	Published  string   `json:"published,omitzero"`
-	Modified   string   `json:"modified,omitzero"`
-	OpenEnded  bool     `json:"openEnded,omitzero"` // the source does not know where it ends: more versions may be named than have it
+	ID         string     `json:"id"`
+	Aliases    []string   `json:"aliases,omitzero"` // other names of the same bug
+	Summary    string     `json:"summary,omitzero"`
+	Details    string     `json:"details,omitzero"` // at most 1,000 bytes
+	Severity   Severity   `json:"severity,omitzero"`
+	CWEs       []string   `json:"cwes,omitzero"`
+	References []string   `json:"references,omitzero"` // at most ten
+	Published  string     `json:"published,omitzero"`
+	Modified   string     `json:"modified,omitzero"`
+	Exploited  *Exploited `json:"exploited,omitzero"` // by CISA's catalogue
+	Odds       *Odds      `json:"odds,omitzero"`      // by EPSS
+	OpenEnded  bool       `json:"openEnded,omitzero"` // the source does not know where it ends: more versions may be named than have it
 }
 
 // document is an OSV document: https://ossf.github.io/osv-schema/
