@@ -143,7 +143,7 @@ func pairs(v *value) *value {
 		t, _ := x.Text()
 		name, content, ok := strings.Cut(t, "=")
 		if !ok {
-			m = append(m, pair(text(name).As(x), guard.NewUnknown(guard.Unknown{Why: "the variable " + name + " is the caller's", As: variable(name)}).As(x)))
+			m = append(m, pair(text(name).As(x), guard.NewUnknown(guard.Unknown{Why: "the variable " + name + " is the caller's", Present: true, As: variable(name)}).As(x)))
 			continue
 		}
 		m = append(m, pair(text(name).As(x), text(content).As(x)))
