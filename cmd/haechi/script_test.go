@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -39,7 +40,7 @@ func TestScript(t *testing.T) {
 			e.Values[serverKey{}] = new(*running)
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"server": startServer, "stop": stopServer, "post": post, "until": until, "exits": exits, "unhex": unhex},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"server": startServer, "stop": stopServer, "post": post, "until": until, "exits": exits, "unhex": unhex, "zap": startZAP},
 	})
 }
 
@@ -208,4 +209,22 @@ func until(ts *testscript.TestScript, _ bool, args []string) {
 			ts.Fatalf("%q did not come", args[0])
 		}
 	}
+}
+
+// startZAP makes $ZAP the address of a ZAP with one alert, whose key ZAP_API_KEY is.
+func startZAP(ts *testscript.TestScript, _ bool, _ []string) {
+	answers := map[string]string{
+		"/JSON/core/view/version/": `{"version":"2.16.1"}`, "/JSON/alert/view/numberOfAlerts/": `{"numberOfAlerts":"1"}`, "/JSON/pscan/view/recordsToScan/": `{"recordsToScan":"0"}`, "/JSON/ascan/view/scans/": `{"scans":[]}`,
+		"/JSON/alert/view/alerts/": `{"alerts":[{"pluginId":"10020","alertRef":"10020-1","name":"No header","risk":"Medium","confidence":"Medium","description":"d","cweid":"1021","url":"https://shop.example/","method":"GET","param":"x-frame-options"}]}`,
+	}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("X-ZAP-API-Key") != "right" {
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		_, _ = io.WriteString(w, answers[r.URL.Path]) // a client that is gone is the test's to notice
+	}))
+	ts.Defer(server.Close)
+	ts.Setenv("ZAP", server.URL)
+	ts.Setenv("ZAP_API_KEY", "right")
 }

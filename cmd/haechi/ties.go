@@ -71,6 +71,9 @@ func showProblem(w io.Writer, p *own.Problem) {
 			state += ", archived"
 		}
 		fmt.Fprintf(w, "  %s  %s  %s  %s  %s", cell(f.Tool), f.Severity, state, cell(f.Where), cell(f.Title))
+		if f.Claim != "" {
+			fmt.Fprintf(w, "  (%s)", cell(strings.TrimSuffix(f.Claim, "?")))
+		}
 		if f.By != "" {
 			fmt.Fprintf(w, "  (tied by %s)", cell(f.By))
 		}

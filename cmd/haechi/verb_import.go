@@ -18,17 +18,25 @@ import (
 )
 
 func importVerb() verb {
-	return verb{name: "import", args: "FILE…", summary: "bring other tools' reports into the hub", help: `
+	return verb{name: "import", args: "FILE… | -from TOOL URL", summary: "bring other tools' reports into the hub", help: `
   haechi import -target shop -branch main -commit c0ffee semgrep.json trivy.json zap.xml
   trivy fs -f json . | haechi import -target shop -
   haechi import -target shop -preview checkov.json     what would open, change and close
   haechi import -target shop -mapping ours.yaml ours.csv
+  haechi import -target shop -from sonarqube -of KEY https://sonar.example
+  haechi import -target shop -from zap http://127.0.0.1:8090
+  haechi import -target shop -from defectdojo -of 7 https://dojo.example
 
 A report is told by what is in it, not by its name. It is a scan by its tool of
 the target's branch: what the same tool saw there before and no longer reports is
 closed, if the report is complete. A report that is torn is refused as a whole.
 -tool names the tool otherwise than the report does, where one tool looks at the
 same target in several ways: -tool trivy-image.
+
+-from fetches from another tool's server, as long as that takes: SonarQube's
+vulnerabilities and hotspots, the alerts of a running ZAP, DefectDojo's findings.
+The token stands in SONAR_TOKEN, ZAP_API_KEY or DEFECTDOJO_TOKEN, or where -token
+says. What could not be fetched whole closes nothing.
 
 A mapping is YAML and says where the records of a tool of your own have what:
   tool: ours
@@ -53,6 +61,11 @@ func importReports(ctx context.Context, c call, flags *flag.FlagSet) error {
 		})
 	}
 	preview := flags.Bool("preview", false, "tell what would come of it, and change nothing")
+	flags.BoolVar(preview, "dry-run", false, "the same as -preview")
+	var from puller
+	flags.StringVar(&from.from, "from", "", "fetch from a server: sonarqube, zap, defectdojo")
+	flags.StringVar(&from.of, "of", "", "what to fetch: SonarQube's project, ZAP's site, DefectDojo's product")
+	flags.StringVar(&from.token, "token", "", "where the server's token stands: env:NAME or file:PATH")
 	mapping := flags.String("mapping", "", "YAML `file` that says how JSON or CSV of no known tool is read")
 	format := formatFlag(flags, "table", "json")
 	files, err := parse(c, flags, 1, -1)
@@ -76,12 +89,31 @@ func importReports(ctx context.Context, c call, flags *flag.FlagSet) error {
 		}
 		query.Set("mapping", text)
 	}
+	if from.from != "" {
+		if len(files) != 1 {
+			return usagef("-from takes the address of one server")
+		}
+		if _, err := from.source(); err != nil {
+			return err
+		}
+	} else if from.of != "" || from.token != "" {
+		return usagef("-of and -token go with -from")
+	}
 	client, err := find()
 	if err != nil {
 		return err
 	}
 	answers := []reports.Answer{}
 	var wrong error
+	if from.from != "" {
+		wrong = from.run(ctx, c, client, files[0], query, func(name string, a *reports.Answer) {
+			answers = append(answers, *a)
+			if shape == "table" {
+				tellImport(c, name, a)
+			}
+		})
+		files = nil
+	}
 	for _, file := range files {
 		a, err := importReport(ctx, c, client, file, query)
 		if err != nil {

@@ -76,11 +76,12 @@ type Door struct {
 
 // Handler is a door that answers
 //
-//	POST /haechi/reports?target=&branch=&commit=&tool=&preview=&mapping=
+//	POST /haechi/reports?target=&branch=&commit=&tool=&preview=&mapping=&partial=
 //
 // with the report as the body, signed as AWS's clients sign for the service haechi, or with
 // a token for intake as bearer. The report is told by what it holds. A report that is
-// torn is refused as a whole; preview=1 tells what an import would do, and does nothing.
+// torn is refused as a whole; preview=1 tells what an import would do, and does nothing. With partial,
+// which says why the sender knows that it is not all, it closes nothing.
 func Handler(c Config) *Door {
 	if c.Now == nil {
 		c.Now = time.Now

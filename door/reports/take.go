@@ -68,6 +68,7 @@ type ask struct {
 	scan    finding.Scan
 	options report.Options
 	preview bool
+	partial string // why the sender knows that it is not all
 }
 
 func (d *Door) asked(r *http.Request) (ask, error) {
@@ -76,11 +77,12 @@ func (d *Door) asked(r *http.Request) (ask, error) {
 		return ask{}, fault.Invalid.Errorf("the query: %w", err)
 	}
 	for name := range q {
-		if !slices.Contains([]string{"target", "branch", "commit", "tool", "preview", "mapping"}, name) {
-			return ask{}, fault.Invalid.Errorf("%.40q is unknown; there is target, branch, commit, tool, preview, mapping", name)
+		if !slices.Contains([]string{"target", "branch", "commit", "tool", "preview", "mapping", "partial"}, name) {
+			return ask{}, fault.Invalid.Errorf("%.40q is unknown; there is target, branch, commit, tool, preview, mapping, partial", name)
 		}
 	}
 	a := ask{scan: finding.Scan{Target: q.Get("target"), Branch: q.Get("branch"), Commit: q.Get("commit")}, options: report.Options{Tool: q.Get("tool"), Salt: secret.SaltOf(d.Salt, q.Get("target"))}}
+	a.partial = finding.Shorten(q.Get("partial"), 512)
 	switch q.Get("preview") {
 	case "", "0", "false":
 	case "1", "true":
@@ -120,7 +122,7 @@ func (d *Door) digest(a ask, sum string) string {
 
 // take reads a report and imports it, or tells what would come of that.
 func (d *Door) take(ctx context.Context, a ask, in io.ReaderAt, size int64) (*Answer, error) {
-	if !a.preview {
+	if !a.preview && a.partial == "" {
 		was, err := d.Hub.Known(ctx, a.scan.Target, a.scan.Branch, a.scan.Commit, a.scan.Digest)
 		if err == nil {
 			told := report.Told{Tool: was.Tool, Version: was.Version, Findings: was.Found, Complete: true}
@@ -133,6 +135,9 @@ func (d *Door) take(ctx context.Context, a ask, in io.ReaderAt, size int64) (*An
 	r, err := report.Foreign(in, size, a.options)
 	if err != nil {
 		return nil, err
+	}
+	if a.partial != "" {
+		r.Complete, r.Incomplete = false, cmp.Or(r.Incomplete, a.partial)
 	}
 	a.scan.Tool, a.scan.Version, a.scan.Skipped = r.Tool, finding.Shorten(r.Version, 128), r.Skipped
 	said := &Answer{Told: r.Told, Target: a.scan.Target, Branch: a.scan.Branch, Commit: a.scan.Commit, Preview: a.preview}

@@ -11,11 +11,15 @@ func sonarIssuesFormat() format {
 	return format{name: "sonarqube-issues-api", tool: "sonarqube", is: func(d *doc) bool {
 		return d.one("issues", "components") || d.one("issues", "paging")
 	}, read: func(r *reading) error {
-		names, err := r.sonarHead("issues")
+		names, rules, err := r.sonarHead("issues")
 		if err != nil {
 			return err
 		}
-		return r.each("issues/*", func(_ []string, n node) error { return r.add(sonarIssue(n, names)) })
+		return r.each("issues/*", func(_ []string, n node) error {
+			rec := sonarIssue(n, names)
+			rec.cwe = append(rec.cwe, rules[rec.rule]...)
+			return r.add(rec)
+		})
 	}}
 }
 
@@ -28,44 +32,61 @@ func sonarIssueListFormat() format {
 	}}
 }
 
+// sonarHotspotsFormat is a scan of its own: issues and hotspots come in two reports, and neither closes what is in the other.
 func sonarHotspotsFormat() format {
-	return format{name: "sonarqube-hotspots-api", tool: "sonarqube", is: func(d *doc) bool {
+	return format{name: "sonarqube-hotspots-api", tool: "sonarqube-hotspots", is: func(d *doc) bool {
 		return d.one("hotspots") && (d.members["paging"] || d.members["components"])
 	}, read: func(r *reading) error {
-		names, err := r.sonarHead("hotspots")
+		names, rules, err := r.sonarHead("hotspots")
 		if err != nil {
 			return err
 		}
-		return r.each("hotspots/*", func(_ []string, n node) error { return r.add(sonarHotspot(n, names)) })
+		return r.each("hotspots/*", func(_ []string, n node) error {
+			rec := sonarHotspot(n, names)
+			rec.cwe = append(rec.cwe, rules[rec.rule]...)
+			return r.add(rec)
+		})
 	}}
 }
 
 func sonarHotspotListFormat() format {
-	return format{name: "sonarqube-hotspots-api", tool: "sonarqube", is: func(d *doc) bool {
+	return format{name: "sonarqube-hotspots-api", tool: "sonarqube-hotspots", is: func(d *doc) bool {
 		return d.many("key", "component", "vulnerabilityProbability")
 	}, read: func(r *reading) error {
 		return r.each("[]", func(_ []string, n node) error { return r.add(sonarHotspot(n, nil)) })
 	}}
 }
 
-// sonarHead tells whether this is all there is, and what the components are called.
-func (r *reading) sonarHead(list string) (map[string]string, error) {
-	head, err := r.rest(list, "rules", "facets", "users")
+// sonarHead tells whether this is all there is, what the components are called, and which weaknesses the
+// rules are about, where they came along.
+func (r *reading) sonarHead(list string) (names map[string]string, rules map[string][]string, err error) {
+	head, err := r.rest(list, "facets", "users")
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	names := map[string]string{}
+	rules = map[string][]string{}
+	for _, rule := range head.list("rules") {
+		key := rule.text("key")
+		for _, standard := range rule.texts("securityStandards") {
+			if number, ok := strings.CutPrefix(standard, "cwe:"); ok {
+				rules[key] = append(rules[key], "CWE-"+number)
+			}
+		}
+		rules[key] = append(rules[key], cweTags(rule.texts("sysTags"))...)
+	}
+	names = map[string]string{}
 	for _, c := range head.list("components") {
 		names[c.text("key")] = c.text("path")
 	}
 	total, size := max(head.int("total"), head.int("paging", "total")), max(head.int("ps"), head.int("paging", "pageSize"))
 	switch {
+	case head.yes("merged") && total <= size: // of many pages by us, who counted
 	case total >= 10_000:
 		r.partial("the server says that there are %d, and shows no more than 10000", total)
 	case size > 0 && total > size, max(head.int("p"), head.int("paging", "pageIndex")) > 1:
 		r.partial("it is one page of %d records, of %d at most", total, size)
 	}
-	return names, nil
+	return names, rules, nil
 }
 
 // sonarPath is the file of a component, which is called project:path.

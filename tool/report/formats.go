@@ -27,7 +27,7 @@ func formats() []format {
 		checkovFormat(), kicsFormat(), cfnNagFormat(), terrascanFormat(), tfsecFormat(), conftestFormat(), kubeBenchFormat(), kubescapeFormat(), hadolintFormat(), dockleFormat(),
 		prowler3Format(), prowlerCSVFormat(), scoutSuiteFormat(),
 		zapFormat(), zapXMLFormat(), burpFormat(), burpAPIFormat(), nessusFormat(), nessusXMLFormat(), openvasFormat(), nmapFormat(), nucleiFormat(), niktoFormat(), niktoXMLFormat(), wapitiFormat(), wapitiXMLFormat(), wpscanFormat(), testsslFormat(),
-		wazuhFormat(), genericFormat(),
+		wazuhFormat(), defectDojoFormat(), defectDojoCSVFormat(), genericFormat(),
 	}
 }
 
