@@ -126,16 +126,20 @@ func (p *pass) keep(f finding.Finding) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	old, ok := p.found[fingerprint]
-	if !ok || rank(f) > rank(old) || rank(f) == rank(old) && string(f.JSON()) < string(old.JSON()) {
+	if !ok || before(f, old) {
 		p.found[fingerprint] = f
 	}
 }
 
-func rank(f finding.Finding) int {
-	if f.Compliance.Status == finding.Failed {
-		return 1
+// before tells which of two findings of the same place is told.
+func before(a, b finding.Finding) bool {
+	if x, y := a.Compliance.Status == finding.Failed, b.Compliance.Status == finding.Failed; x != y {
+		return x
 	}
-	return 0
+	if x, y := a.ProductFields[FieldResource], b.ProductFields[FieldResource]; x != y {
+		return x < y
+	}
+	return string(a.JSON()) < string(b.JSON())
 }
 
 // item is a resource as an asset.
@@ -190,10 +194,7 @@ func (s *sources) finding(doc *guard.Document, v Verdict) finding.Finding {
 		}
 	}
 	place.Why = ""
-	local := id // the ID in its own file: nested stacks prefix theirs
-	if place.File != doc.Name() {
-		local = id[strings.LastIndexByte(id, '.')+1:]
-	}
+	local := localID(doc, v.Resource)
 	fields := finding.At(place)
 	fields[finding.FieldFingerprint] = finding.Fingerprint(p.ID, start.File, local)
 	fields[FieldRule] = p.ID
@@ -234,6 +235,18 @@ func (s *sources) finding(doc *guard.Document, v Verdict) finding.Finding {
 		f.Resources = []finding.Resource{{Type: kind, ID: finding.Shorten(start.File+"#"+id, 512), Partition: "aws"}}
 	}
 	return f
+}
+
+// localID is a resource's ID in its own file, which is the same in every stack or
+// module that uses the file, and for all instances of it.
+func localID(doc *guard.Document, r guard.Resource) string {
+	if name, ok := r.Body.Get("Terraform").Get("Name").Text(); ok {
+		return name
+	}
+	if r.Name != nil && doc.Place(r.Name).File != doc.Name() { // of a nested stack
+		return r.ID[strings.LastIndexByte(r.ID, '.')+1:]
+	}
+	return r.ID
 }
 
 func escaped(id string) string {

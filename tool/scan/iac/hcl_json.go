@@ -10,14 +10,14 @@ import (
 
 // parseJSON takes in a file of Terraform's JSON syntax (*.tf.json): its objects are
 // blocks, its texts are templates.
-func (r *root) parseJSON(name string, t *moduleText) {
+func (r *library) parseJSON(name string, t *moduleText) {
 	content, ok := r.read(name)
 	if !ok {
 		return
 	}
 	doc, err := guard.Load(name, content)
 	if err != nil {
-		r.unread = append(r.unread, unreadOf(err))
+		r.torn = append(r.torn, unreadOf(err))
 		return
 	}
 	j := &jsonSyntax{name: name}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sort"
 	"strings"
+	"sync"
 
 	"github.com/go-json-experiment/json"
 	"github.com/haechi-dev/haechi/lang/guard"
@@ -20,7 +21,7 @@ func firstPosition() hcl.Pos { return hcl.Pos{Line: 1, Column: 1} }
 
 // root is a root module with all that it calls.
 type root struct {
-	tree      fs.FS
+	*library
 	dir       string
 	files     *files
 	functions map[string]function.Function
@@ -28,9 +29,17 @@ type root struct {
 	resources []*terraformResource
 	unread    []diag.Place
 	missing   []missingModule
-	installed map[string]string      // modules that terraform init has put on disk: key to folder
-	used      map[string]bool        // folders of the modules that are called
-	parsed    map[string]*moduleText // by folder
+	installed map[string]string               // modules that terraform init has put on disk: key to folder
+	overrides map[string]hclsyntax.Expression // of variables, from tfvars
+}
+
+// library is the modules of a tree, each parsed once.
+type library struct {
+	tree fs.FS
+
+	mu     sync.Mutex
+	parsed map[string]*moduleText // by folder; nil where there is none
+	torn   []diag.Place           // files that cannot be parsed
 }
 
 // missingModule is a module that is called and not on disk.
@@ -46,7 +55,6 @@ type moduleText struct {
 	locals    map[string]*hclsyntax.Attribute
 	blocks    []*hclsyntax.Block // resource, data, module
 	outputs   map[string]*hclsyntax.Block
-	overrides map[string]hclsyntax.Expression // of variables, from tfvars
 }
 
 // module is a module as it is called.
@@ -77,7 +85,9 @@ const maxModules = 20 // modules within each other
 
 // loadModule parses the files of a folder. A file that cannot be parsed is named,
 // and what it says is not known.
-func (r *root) loadModule(dir string) (*moduleText, bool) {
+func (r *library) loadModule(dir string) (*moduleText, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	if t, ok := r.parsed[dir]; ok {
 		return t, t != nil
 	}
@@ -86,7 +96,7 @@ func (r *root) loadModule(dir string) (*moduleText, bool) {
 	if err != nil {
 		return nil, false
 	}
-	t := &moduleText{dir: dir, variables: map[string]*hclsyntax.Block{}, locals: map[string]*hclsyntax.Attribute{}, outputs: map[string]*hclsyntax.Block{}, overrides: map[string]hclsyntax.Expression{}}
+	t := &moduleText{dir: dir, variables: map[string]*hclsyntax.Block{}, locals: map[string]*hclsyntax.Attribute{}, outputs: map[string]*hclsyntax.Block{}}
 	any := false
 	for _, e := range entries {
 		name := path.Join(dir, e.Name())
@@ -110,13 +120,13 @@ func (r *root) loadModule(dir string) (*moduleText, bool) {
 }
 
 // parse reads one file of HCL, or names what is wrong with it.
-func (r *root) parse(name string) *hclsyntax.Body {
+func (r *library) parse(name string) *hclsyntax.Body {
 	content, ok := r.read(name)
 	if !ok {
 		return nil
 	}
 	if wrong := tooDeepHCL(name, content); wrong != nil {
-		r.unread = append(r.unread, unreadOf(wrong))
+		r.torn = append(r.torn, unreadOf(wrong))
 		return nil
 	}
 	f, diags := hclsyntax.ParseConfig(content, name, firstPosition())
@@ -128,28 +138,28 @@ func (r *root) parse(name string) *hclsyntax.Body {
 	return body
 }
 
-func (r *root) read(name string) ([]byte, bool) {
+func (r *library) read(name string) ([]byte, bool) {
 	info, err := fs.Stat(r.tree, name)
 	if err == nil && info.Size() > maxTemplate {
-		r.unread = append(r.unread, diag.Place{File: name, Why: fmt.Sprintf("larger than %d MB", maxTemplate>>20)})
+		r.torn = append(r.torn, diag.Place{File: name, Why: fmt.Sprintf("larger than %d MB", maxTemplate>>20)})
 		return nil, false
 	}
 	content, err := fs.ReadFile(r.tree, name)
 	if err != nil {
-		r.unread = append(r.unread, diag.Place{File: name, Why: err.Error()})
+		r.torn = append(r.torn, diag.Place{File: name, Why: err.Error()})
 		return nil, false
 	}
 	return content, true
 }
 
-func (r *root) refuse(name string, diags hcl.Diagnostics) {
+func (r *library) refuse(name string, diags hcl.Diagnostics) {
 	for _, d := range diags {
 		if d.Severity == hcl.DiagError {
 			p := diag.Place{File: name, Why: "not HCL: " + oneLine(d.Summary+": "+d.Detail)}
 			if d.Subject != nil {
 				p.Line, p.Column = d.Subject.Start.Line, d.Subject.Start.Column
 			}
-			r.unread = append(r.unread, p)
+			r.torn = append(r.torn, p)
 			return
 		}
 	}
@@ -209,9 +219,12 @@ func (r *root) variableFiles(t *moduleText) {
 		if e.IsDir() || name != "terraform.tfvars" && !strings.HasSuffix(name, ".auto.tfvars") {
 			continue
 		}
-		if body := r.parse(path.Join(t.dir, name)); body != nil {
+		r.mu.Lock()
+		body := r.parse(path.Join(t.dir, name))
+		r.mu.Unlock()
+		if body != nil {
 			for key, a := range body.Attributes {
-				t.overrides[key] = a.Expr
+				r.overrides[key] = a.Expr
 			}
 		}
 	}
@@ -466,7 +479,6 @@ func (m *module) childrenOf(b *hclsyntax.Block) map[string]*module {
 		m.root.missing = append(m.root.missing, missingModule{m.prefix + "module." + name, dir, diag.Place{File: b.DefRange().Filename, Line: b.DefRange().Start.Line, Column: 1}})
 		return nil
 	}
-	m.root.used[dir] = true
 	all := map[string]*module{}
 	for _, i := range m.instances(b) {
 		child := m.root.module(t)

@@ -54,7 +54,7 @@ func (m *module) variable(name string, r hcl.Range) *value {
 		return g
 	}
 	return m.once(m.variables, name, r, "var."+name, func() *value {
-		if e, ok := m.text.overrides[name]; ok && m.prefix == "" {
+		if e, ok := m.root.overrides[name]; ok && m.prefix == "" {
 			return f.eval(e)
 		}
 		b := m.text.variables[name]

@@ -75,7 +75,7 @@ func (s *Scanner) Wants(name string) bool {
 
 // Begin begins a pass over a tree.
 func (s *Scanner) Begin(ctx context.Context, tree fs.FS, out scan.Out) scan.Pass {
-	p := &pass{ctx: ctx, scanner: s, tree: tree, out: out, rules: s.rules, found: map[string]finding.Finding{}, modules: map[string]bool{}, charts: map[string]bool{}}
+	p := &pass{ctx: ctx, scanner: s, tree: tree, out: out, rules: s.rules, found: map[string]finding.Finding{}, modules: map[string]bool{}, library: newLibrary(tree), charts: map[string]bool{}}
 	for _, u := range s.unread {
 		out.Unread(u)
 	}
@@ -115,7 +115,7 @@ type pass struct {
 	found     map[string]finding.Finding // by fingerprint
 	templates []*guard.Document          // of CloudFormation: they may nest each other
 	modules   map[string]bool            // folders of Terraform
-	plans     []*guard.Document
+	library   *library
 	charts    map[string]bool // whose templates are not rendered
 }
 
@@ -205,7 +205,7 @@ func (p *pass) unrendered(f scan.File) bool {
 // End looks at what takes more than one file, and hands over what was found.
 func (p *pass) End() error {
 	for chart := range p.charts {
-		p.out.Unread(diag.Place{File: path.Join(chart, "Chart.yaml"), Why: "the templates of a chart say nothing before they are rendered: scan what `helm template` writes"})
+		p.keep(notRendered(chart))
 	}
 	var work []func() error
 	work = append(work, p.templateWork()...)
@@ -213,6 +213,9 @@ func (p *pass) End() error {
 		work = append(work, func() error { return p.module(dir) })
 	}
 	p.all(work)
+	for _, t := range unrepeated(p.library.torn) {
+		p.out.Unread(t)
+	}
 	for _, f := range p.found {
 		p.out.Finding(f)
 	}

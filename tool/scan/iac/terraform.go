@@ -12,7 +12,7 @@ import (
 
 	"github.com/haechi-dev/haechi/lang/guard"
 	"github.com/haechi-dev/haechi/word/diag"
-	"github.com/haechi-dev/haechi/word/finding"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"go.yaml.in/yaml/v4"
 )
 
@@ -592,7 +592,7 @@ func (p *pass) rootModules() []string {
 	slices.Sort(dirs)
 	called := map[string]bool{}
 	for _, d := range dirs {
-		r := newRoot(p.tree, d)
+		r := newRoot(p.library, d)
 		if t, ok := r.loadModule(d); ok {
 			m := r.module(t)
 			for _, b := range t.blocks {
@@ -619,14 +619,18 @@ func (p *pass) rootModules() []string {
 	return roots
 }
 
-func newRoot(tree fs.FS, dir string) *root {
-	return &root{tree: tree, dir: dir, files: &files{}, functions: hclFunctions(), installed: map[string]string{}, used: map[string]bool{}, parsed: map[string]*moduleText{}}
+func newLibrary(tree fs.FS) *library {
+	return &library{tree: tree, parsed: map[string]*moduleText{}}
+}
+
+func newRoot(l *library, dir string) *root {
+	return &root{library: l, dir: dir, files: &files{}, functions: hclFunctions(), installed: map[string]string{}, overrides: map[string]hclsyntax.Expression{}}
 }
 
 // terraform is the document of a root module, what could not be read of it, and the
 // modules that it calls and that are not there.
-func terraform(tree fs.FS, dir string) (*guard.Document, *root) {
-	r := newRoot(tree, dir)
+func terraform(l *library, dir string) (*guard.Document, *root) {
+	r := newRoot(l, dir)
 	t, ok := r.loadModule(dir)
 	if !ok {
 		return nil, r
@@ -643,7 +647,7 @@ func terraform(tree fs.FS, dir string) (*guard.Document, *root) {
 
 // module looks at one root module.
 func (p *pass) module(dir string) error {
-	doc, r := terraform(p.tree, dir)
+	doc, r := terraform(p.library, dir)
 	for _, u := range unrepeated(r.unread) {
 		p.out.Unread(u)
 	}
@@ -663,20 +667,4 @@ func unrepeated(places []diag.Place) (all []diag.Place) {
 		}
 	}
 	return all
-}
-
-// notOnDisk tells of a module that is called and cannot be looked at.
-func notOnDisk(m missingModule) finding.Finding {
-	fields := finding.At(m.place)
-	fields[finding.FieldFingerprint] = finding.Fingerprint("MODULE_NOT_ON_DISK", m.place.File, bare(m.address))
-	fields[FieldRule], fields[FieldResource] = "MODULE_NOT_ON_DISK", m.address
-	fields[FieldTitleKo], fields[FieldFixKo] = "이 모듈은 디스크에 없어 검사하지 못함", "terraform init을 실행한 폴더를 검사하거나, 계획을 JSON으로 검사하십시오."
-	return finding.Finding{
-		GeneratorID: "iac/MODULE_NOT_ON_DISK", Title: "It cannot be known here: the module is not on disk", Severity: &finding.Severity{Label: finding.Informational},
-		Description:   finding.Shorten(m.address+" comes from "+m.source+", which is not in the tree: what it makes was not looked at.", 1024),
-		Types:         []string{"Software and Configuration Checks/Infrastructure as Code"},
-		Remediation:   &finding.Remediation{Recommendation: &finding.Recommendation{Text: "Scan the folder after terraform init, or a plan: terraform show -json."}},
-		Compliance:    &finding.Compliance{Status: finding.Warning, SecurityControlID: "MODULE_NOT_ON_DISK"},
-		ProductFields: fields,
-	}
 }
