@@ -62,6 +62,7 @@ type App struct {
 	log     *slog.Logger
 	now     func() time.Time
 	sealer  *seal.Sealer
+	logins  []access.Login
 	lock    *os.File
 	node    string // name of this node
 	rooms   []room
@@ -129,6 +130,9 @@ func (a *App) ground(ctx context.Context, env Env) (err error) {
 		key = filepath.Join(a.Config.Data, "root.key")
 	}
 	if a.sealer, err = seal.OpenOrCreate(key); err != nil {
+		return err
+	}
+	if a.logins, err = a.Config.logins(env.Getenv); err != nil {
 		return err
 	}
 	url, err := a.Config.database(env.Getenv)

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"github.com/haechi-dev/haechi/base/seal"
+	"github.com/haechi-dev/haechi/keeper/access"
 	"github.com/haechi-dev/haechi/lang/strict"
 	"github.com/haechi-dev/haechi/tool/sandbox"
 	"github.com/haechi-dev/haechi/word/fault"
@@ -33,6 +35,8 @@ type Config struct {
 	Hosts    []string       // names by which browsers may call, besides the address listened on
 	URL      string         // how people reach the console, for links in messages; empty: the address listened on
 
+	SignIn []SignIn `yaml:"sign-in"` // identity providers that people sign in to the console by
+
 	Outbound  Outbound
 	Commands  map[string]Command
 	Sandbox   Sandbox
@@ -43,6 +47,62 @@ type Config struct {
 
 // TLS are the files of the listener's certificate and key.
 type TLS struct{ Cert, Key string }
+
+// SignIn is an OpenID Connect provider that people sign in to the console by.
+// It must be known to IAM, with the client as an audience, and the roles must trust it.
+type SignIn struct {
+	Name    string // in addresses: /sign-in/NAME
+	Issuer  string // https://…
+	Client  string
+	Secret  string   // env:NAME or file:PATH
+	Scopes  []string // besides openid
+	Session string   // the claim that names sessions; empty: email, else sub
+	Roles   []SignInRole
+}
+
+// SignInRole gives a role, by name or ARN, to whom a claim says something of.
+type SignInRole struct{ Claim, Value, Role string }
+
+var loginName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,30}$`)
+
+// logins are the sign-ins as access has them, with what env: and file: stand for.
+func (c *Config) logins(env func(string) string) (all []access.Login, err error) {
+	for _, s := range c.SignIn {
+		l := access.Login{Name: s.Name, Issuer: strings.TrimSuffix(s.Issuer, "/"), Client: s.Client, Scopes: s.Scopes, Sessions: s.Session}
+		if l.Secret, err = reveal(s.Secret, env); err != nil {
+			return nil, fmt.Errorf("sign-in %s: %w", s.Name, err)
+		}
+		for _, r := range s.Roles {
+			l.Roles = append(l.Roles, access.Mapping{Claim: r.Claim, Value: r.Value, Role: r.Role})
+		}
+		all = append(all, l)
+	}
+	return all, nil
+}
+
+func (c *Config) checkSignIn() error {
+	for _, s := range c.SignIn {
+		u, err := url.Parse(s.Issuer)
+		switch {
+		case !loginName.MatchString(s.Name) || s.Name == "code":
+			return fault.Invalid.Errorf("sign-in wants a name of small letters, digits and dashes, not %q", s.Name)
+		case err != nil || u.Scheme != "https" || u.Host == "":
+			return fault.Invalid.Errorf("sign-in %s: the issuer is https://HOST, not %q", s.Name, s.Issuer)
+		case s.Client == "":
+			return fault.Invalid.Errorf("sign-in %s wants a client, the id that the provider has for this server", s.Name)
+		case len(s.Roles) == 0:
+			return fault.Invalid.Errorf("sign-in %s gives nobody a role: roles lists claim, value and role", s.Name)
+		case s.Secret != "" && !strings.HasPrefix(s.Secret, "env:") && !strings.HasPrefix(s.Secret, "file:"):
+			return fault.Invalid.Errorf("sign-in %s: secret is env:NAME or file:PATH", s.Name)
+		}
+		for _, r := range s.Roles {
+			if r.Claim == "" || r.Value == "" || r.Role == "" {
+				return fault.Invalid.Errorf("sign-in %s: each of roles has claim, value and role", s.Name)
+			}
+		}
+	}
+	return nil
+}
 
 // Outbound bounds where targets may point.
 type Outbound struct {
@@ -127,6 +187,9 @@ func (c *Config) Check() error {
 		return err
 	}
 	if _, err := c.walls(); err != nil {
+		return err
+	}
+	if err := c.checkSignIn(); err != nil {
 		return err
 	}
 	host, _, err := net.SplitHostPort(c.Listen)

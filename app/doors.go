@@ -46,7 +46,7 @@ func (a *App) open(ctx context.Context) error {
 	}
 	taken := reports.Handler(reports.Config{Hub: a.Hub, Access: watchedAccess{a.Access}, Maker: a.maker(), Salt: salt, Folder: a.Config.Data, Now: a.now, SourceIP: a.sourceIP, Log: a.log})
 	a.pages, err = console.New(console.Config{
-		Access: a.Access, People: a.Access, Kept: a.kept, DB: a.DB, Hub: a.Hub, Bus: a.Bus, Log: a.log, Now: a.now,
+		Access: a.Access, People: a.Access, Logins: a.Access, URL: a.page, Kept: a.kept, DB: a.DB, Hub: a.Hub, Bus: a.Bus, Log: a.log, Now: a.now,
 		Account: a.Config.Account, Region: a.Config.Region, Version: a.version, Secure: a.overTLS, SourceIP: a.sourceIP,
 		Runs: a.Pipeline, Assets: a.Inventory, Comply: a.Comply, Routes: a.Route, Loop: a.loop, Reports: taken, Trail: a.Audit, Records: a.Audit, Known: a.Access.Principal,
 	})

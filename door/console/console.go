@@ -17,6 +17,7 @@ import (
 	"github.com/haechi-dev/haechi/base/db"
 	"github.com/haechi-dev/haechi/base/seal"
 	"github.com/haechi-dev/haechi/door/reports"
+	"github.com/haechi-dev/haechi/keeper/access"
 	"github.com/haechi-dev/haechi/keeper/hub"
 	"github.com/haechi-dev/haechi/keeper/inventory"
 	"github.com/haechi-dev/haechi/lang/iam"
@@ -51,6 +52,8 @@ type Config struct {
 	Trail           Trail                      // where records of all that is done go; nil: nowhere
 	Records         Records                    // the page of the trail; nil: none
 	Known           Known                      // who a user is, for records of sign-ins; may be nil
+	Logins          Logins                     // second factors and identity providers; nil: passwords alone
+	URL             func(path string) string   // the address of a path here, for those who send people back
 	Reports         *reports.Door              // takes other tools' reports; nil: no page for them
 	SourceIP        func(*http.Request) string // where a request came from; nil: the connection's address
 }
@@ -94,6 +97,11 @@ func New(c Config) (*Console, error) {
 	o.mux.Handle("GET /static/", static())
 	o.mux.HandleFunc("GET /sign-in", o.signInPage)
 	o.mux.HandleFunc("POST /sign-in", o.signIn)
+	if c.Logins != nil {
+		o.mux.HandleFunc("POST /sign-in/code", o.code)
+		o.mux.HandleFunc("GET /sign-in/{login}", o.leave)
+		o.mux.HandleFunc("GET /sign-in/{login}/back", o.arrive)
+	}
 	o.mux.HandleFunc("GET /link/{token}", o.linkPage)
 	o.mux.HandleFunc("POST /link/{token}", o.redeem)
 	o.mux.HandleFunc("POST /sign-out", o.signOut)
@@ -183,7 +191,7 @@ func (o *Console) pages() []page {
 	if o.config.Routes != nil {
 		all = append(all, o.routes(), o.route(), o.receiver(), o.deliveries(), o.letter())
 	}
-	all = append(all, o.users())
+	all = append(all, o.users(), o.password())
 	if o.config.Records != nil {
 		all = append(all, o.trail())
 	}
@@ -202,8 +210,7 @@ type request struct {
 
 // ask is the question whether whoever looks may do action on resource ("" is *).
 func (r *request) ask(action, resource string) []iam.Request {
-	q := iam.Request{Principal: r.principal, Action: action, Resource: cmp.Or(resource, "*")}.Known()
-	q.Context["aws:sourceip"] = []string{r.console.config.SourceIP(r.Request)}
+	q := iam.Request{Principal: r.principal, Action: action, Resource: cmp.Or(resource, "*"), Context: r.context()}.Known()
 	return []iam.Request{q}
 }
 
@@ -224,7 +231,12 @@ func (o *Console) show(p page) http.HandlerFunc {
 		}
 		asked := p.asks(q)
 		if err := o.config.Access.Allow(r.Context(), asked...); err != nil {
-			o.fail(w, r, o.heard(q, asked, err))
+			err = o.heard(q, asked, err)
+			if errors.Is(err, access.ErrMustChange) {
+				http.Redirect(w, r, "/password", http.StatusSeeOther)
+				return
+			}
+			o.fail(w, r, err)
 			return
 		}
 		if q.head, err = o.head(r.Context()); err != nil {

@@ -169,7 +169,7 @@ type frame struct {
 }
 
 func (o *Console) render(q *request, status int, p page, view any) {
-	f := frame{Page: p.name, Lang: q.lang, User: q.principal.Name, Account: o.config.Account, Version: o.config.Version, Said: q.said(), Head: q.head, View: view}
+	f := frame{Page: p.name, Lang: q.lang, User: nameOf(q.principal), Account: o.config.Account, Version: o.config.Version, Said: q.said(), Head: q.head, View: view}
 	if f.User != "" {
 		for _, n := range o.pages() {
 			if n.nav != "" && (o.config.Access.Allow(q.Context(), n.asks(q)...) == nil) {

@@ -2,6 +2,9 @@ package console
 
 import (
 	"context"
+	"errors"
+	"strings"
+	"time"
 
 	"github.com/haechi-dev/haechi/base/seal"
 	"github.com/haechi-dev/haechi/keeper/access"
@@ -23,6 +26,19 @@ type People interface {
 	CreateToken(ctx context.Context, user string, purpose access.Purpose) (access.Token, seal.Secret, error)
 	DeleteToken(ctx context.Context, user, id string) error
 	UserARN(name string) string
+
+	Directory(ctx context.Context) (*access.Directory, error)
+	RoleUsed(ctx context.Context) (map[string]time.Time, error)
+	CreateGroup(ctx context.Context, name, path string) error
+	DeleteGroup(ctx context.Context, name string) error
+	Join(ctx context.Context, group, user string) error
+	Leave(ctx context.Context, group, user string) error
+	AttachTo(ctx context.Context, o access.Owner, policy string) error
+	DetachFrom(ctx context.Context, o access.Owner, policy string) error
+	CreateDevice(ctx context.Context, name, path string, tags map[string]string) (access.Seed, error)
+	EnableDevice(ctx context.Context, user, serial, code1, code2 string) (recovery []seal.Secret, err error)
+	DisableDevice(ctx context.Context, user, serial string) error
+	DeleteDevice(ctx context.Context, serial string) error
 }
 
 // made is a credential that is shown this once.
@@ -30,9 +46,27 @@ type made struct{ Title, ID, Value string }
 
 type usersView struct {
 	Users    []access.User
+	Groups   []groupRow
+	Roles    []roleRow
 	Policies []string
 	Me       string
 	Made     *made
+	Enrol    *enrolment // a second factor that is being set up
+}
+
+type groupRow struct {
+	Name, ARN string
+	Policies  []string
+	Inline    int
+	Members   []string
+}
+
+type roleRow struct {
+	Name, ARN, Trust string
+	Policies         []string
+	Inline           int
+	Boundary         string
+	Used             time.Time
 }
 
 func (o *Console) users() page {
@@ -48,6 +82,11 @@ func (o *Console) users() page {
 		view: func(r *request) (any, error) { return o.usersView(r, nil) },
 	}
 	people := o.config.People
+	inGroup := func(name string) func(*request) []iam.Request {
+		return func(r *request) []iam.Request {
+			return r.ask("iam:"+name, strings.Replace(people.UserARN("x"), ":user/x", ":group/", 1)+r.PostFormValue("group"))
+		}
+	}
 	p.actions = map[string]action{
 		"/users/create": {asks: on("CreateUser"), do: func(r *request) (string, error) {
 			if err := people.CreateUser(r.Context(), r.PostFormValue("user"), r.PostForm["policy"]...); err != nil {
@@ -100,6 +139,57 @@ func (o *Console) users() page {
 			}
 			return o.usersView(r, &made{r.t("Token of %s for %s", t.User, string(t.Purpose)), t.User, value.Reveal()})
 		}},
+		"/users/group": {asks: inGroup("CreateGroup"), do: func(r *request) (string, error) {
+			return "/users#groups", people.CreateGroup(r.Context(), r.PostFormValue("group"), "/")
+		}},
+		"/users/group-delete": {asks: inGroup("DeleteGroup"), do: func(r *request) (string, error) {
+			return "/users#groups", people.DeleteGroup(r.Context(), r.PostFormValue("group"))
+		}},
+		"/users/group-attach": {asks: inGroup("AttachGroupPolicy"), do: func(r *request) (string, error) {
+			return "/users#groups", people.AttachTo(r.Context(), access.GroupNamed(r.PostFormValue("group")), r.PostFormValue("policy"))
+		}},
+		"/users/group-detach": {asks: inGroup("DetachGroupPolicy"), do: func(r *request) (string, error) {
+			return "/users#groups", people.DetachFrom(r.Context(), access.GroupNamed(r.PostFormValue("group")), r.PostFormValue("policy"))
+		}},
+		"/users/join": {asks: inGroup("AddUserToGroup"), do: func(r *request) (string, error) {
+			return "/users#groups", people.Join(r.Context(), r.PostFormValue("group"), r.PostFormValue("user"))
+		}},
+		"/users/leave": {asks: inGroup("RemoveUserFromGroup"), do: func(r *request) (string, error) {
+			return "/users#groups", people.Leave(r.Context(), r.PostFormValue("group"), r.PostFormValue("user"))
+		}},
+		"/users/mfa": {asks: func(r *request) []iam.Request {
+			user := r.PostFormValue("user")
+			return append(on("EnableMFADevice")(r), r.ask("iam:CreateVirtualMFADevice", strings.Replace(people.UserARN("x"), ":user/x", ":mfa/", 1)+user)...)
+		}, show: func(r *request) (any, error) {
+			e, err := o.enrol(r, r.PostFormValue("user"))
+			if err != nil {
+				return nil, err
+			}
+			v, err := o.usersView(r, nil)
+			v.Enrol = e
+			return v, err
+		}},
+		"/users/mfa-enable": {asks: on("EnableMFADevice"), show: func(r *request) (any, error) {
+			user := r.PostFormValue("user")
+			codes, err := people.EnableDevice(r.Context(), user, r.PostFormValue("serial"), strings.TrimSpace(r.PostFormValue("code1")), strings.TrimSpace(r.PostFormValue("code2")))
+			if errors.Is(err, access.ErrCode) {
+				return nil, fault.Invalid.Errorf("%s", r.t("These are not two codes in a row of that device. Go back, wait for the next code, and try again."))
+			}
+			if err != nil {
+				return nil, err
+			}
+			var lines []string
+			for _, c := range codes {
+				lines = append(lines, c.Reveal())
+			}
+			return o.usersView(r, &made{r.t("Recovery codes of %s: each stands in for the app once", user), user, strings.Join(lines, "\n")})
+		}},
+		"/users/mfa-off": {asks: on("DeactivateMFADevice"), do: func(r *request) (string, error) {
+			if err := people.DisableDevice(r.Context(), r.PostFormValue("user"), r.PostFormValue("serial")); err != nil {
+				return "", err
+			}
+			return "/users", people.DeleteDevice(r.Context(), r.PostFormValue("serial"))
+		}},
 		"/users/token-delete": {asks: on("DeleteServiceSpecificCredential"), do: func(r *request) (string, error) {
 			return "/users", people.DeleteToken(r.Context(), r.PostFormValue("user"), r.PostFormValue("id"))
 		}},
@@ -107,7 +197,41 @@ func (o *Console) users() page {
 	return p
 }
 
-func (o *Console) usersView(r *request, m *made) (any, error) {
+func (o *Console) usersView(r *request, m *made) (usersView, error) {
+	v := usersView{Policies: access.Managed(), Me: r.principal.Name, Made: m}
 	users, err := o.config.People.Users(r.Context())
-	return usersView{users, access.Managed(), r.principal.Name, m}, err
+	if err != nil {
+		return v, err
+	}
+	d, err := o.config.People.Directory(r.Context())
+	if err != nil {
+		return v, err
+	}
+	used, err := o.config.People.RoleUsed(r.Context())
+	if err != nil {
+		return v, err
+	}
+	v.Users = users
+	for i := range d.Policies {
+		if p := &d.Policies[i]; !p.Ours {
+			v.Policies = append(v.Policies, d.PolicyARN(p))
+		}
+	}
+	for i := range d.Groups {
+		g := &d.Groups[i]
+		v.Groups = append(v.Groups, groupRow{g.Name, d.GroupARN(g), short(g.Attached), len(g.Inline), g.Members})
+	}
+	for i := range d.Roles {
+		role := &d.Roles[i]
+		v.Roles = append(v.Roles, roleRow{role.Name, d.RoleARN(role), role.Trust, short(role.Attached), len(role.Inline), strings.Join(short([]string{role.Boundary}), ""), used[d.RoleARN(role)]})
+	}
+	return v, nil
+}
+
+// short are policies by name where they come with Haechi.
+func short(arns []string) (names []string) {
+	for _, arn := range arns {
+		names = append(names, strings.TrimPrefix(arn, "arn:aws:iam::aws:policy/"))
+	}
+	return names
 }

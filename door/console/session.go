@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/haechi-dev/haechi/base/seal"
+	"github.com/haechi-dev/haechi/keeper/access"
 	"github.com/haechi-dev/haechi/word/fault"
 )
 
@@ -30,6 +31,15 @@ func (o *Console) setCookie(w http.ResponseWriter, r *http.Request, name, value 
 
 type signInView struct {
 	User, Next, Error string
+	Logins            []string // identity providers
+}
+
+func (o *Console) signInView(_ *request, user, next, problem string) signInView {
+	v := signInView{User: user, Next: next, Error: problem}
+	if o.config.Logins != nil {
+		v.Logins = o.config.Logins.Logins()
+	}
+	return v
 }
 
 func (o *Console) signInPage(w http.ResponseWriter, r *http.Request) {
@@ -38,7 +48,7 @@ func (o *Console) signInPage(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, "/", http.StatusSeeOther)
 		return
 	}
-	o.render(q, http.StatusOK, page{name: "signin"}, signInView{Next: within(r.URL.Query().Get("next"))})
+	o.render(q, http.StatusOK, page{name: "signin"}, o.signInView(q, "", within(r.URL.Query().Get("next")), ""))
 }
 
 // within is a path on this site, for going on after signing in; anything else is the front page.
@@ -60,6 +70,10 @@ func (o *Console) signIn(w http.ResponseWriter, r *http.Request) {
 	}
 	user, next := r.PostForm.Get("user"), within(r.PostForm.Get("next"))
 	token, err := o.config.Access.SignIn(r.Context(), user, seal.Secret(r.PostForm.Get("password")))
+	if needed := (*access.CodeNeeded)(nil); errors.As(err, &needed) && o.config.Logins != nil {
+		o.askCode(q, needed.Challenge, next)
+		return
+	}
 	err = o.signed(q, user, false, err)
 	switch {
 	case errors.Is(err, fault.Unauthenticated), errors.Is(err, fault.Limit):
@@ -68,7 +82,7 @@ func (o *Console) signIn(w http.ResponseWriter, r *http.Request) {
 		if errors.Is(err, fault.Limit) {
 			message = q.t("Too many wrong passwords. Wait a while, then try again.")
 		}
-		o.render(q, http.StatusUnauthorized, page{name: "signin"}, signInView{User: user, Next: next, Error: message})
+		o.render(q, http.StatusUnauthorized, page{name: "signin"}, o.signInView(q, user, next, message))
 	case err != nil:
 		o.fail(w, r, err)
 	default:

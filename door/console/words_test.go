@@ -261,7 +261,7 @@ func TestTemplates(t *testing.T) {
 	for _, p := range all {
 		names = append(names, p.name)
 	}
-	names = append(names, "signin", "link", "failure")
+	names = append(names, "signin", "code", "arrived", "link", "failure")
 	slices.Sort(names)
 	parsed, err := parseTemplates()
 	if err != nil {
