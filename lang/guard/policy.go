@@ -10,6 +10,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/haechi-dev/haechi/word/diag"
@@ -135,25 +136,39 @@ func ParsePolicies(fsys fs.FS) ([]*Policy, error) {
 	if err != nil {
 		return nil, err
 	}
-	var all []*Policy
+	all, wrong := make([]*Policy, len(files)), make([]error, len(files))
+	var work sync.WaitGroup
+	for first := range workers { // a start waits for this
+		work.Go(func() {
+			for i := first; i < len(files); i += workers {
+				all[i], wrong[i] = readPolicy(fsys, files[i])
+			}
+		})
+	}
+	work.Wait()
 	from := map[string]string{}
-	for _, file := range files {
-		text, err := fs.ReadFile(fsys, file)
-		if err != nil {
-			return nil, err
-		}
-		p, err := ParsePolicy(file, text)
-		if err != nil {
-			return nil, err
+	for i, p := range all {
+		if wrong[i] != nil {
+			return nil, wrong[i]
 		}
 		if from[p.ID] != "" {
-			return nil, fault.Invalid.Errorf("%s: %s says %s too", file, from[p.ID], p.ID)
+			return nil, fault.Invalid.Errorf("%s: %s says %s too", files[i], from[p.ID], p.ID)
 		}
-		from[p.ID] = file
-		all = append(all, p)
+		from[p.ID] = files[i]
 	}
 	slices.SortFunc(all, func(a, b *Policy) int { return strings.Compare(a.ID, b.ID) })
 	return all, nil
+}
+
+// workers is how many policies are read at a time.
+const workers = 4
+
+func readPolicy(fsys fs.FS, file string) (*Policy, error) {
+	text, err := fs.ReadFile(fsys, file)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePolicy(file, text)
 }
 
 // Reader makes documents of an example: one of a template, one or more of a file of configuration items.
