@@ -31,6 +31,7 @@ import (
 	"github.com/haechi-dev/haechi/room/pipeline"
 	"github.com/haechi-dev/haechi/room/route"
 	"github.com/haechi-dev/haechi/tool/gate"
+	"github.com/haechi-dev/haechi/tool/scan/iac"
 	"github.com/haechi-dev/haechi/word/fault"
 )
 
@@ -57,6 +58,7 @@ type App struct {
 
 	own     gate.Policy                 // what haechi.yaml names
 	policy  atomic.Pointer[gate.Policy] // what counts: a file's that was applied, else own
+	guards  atomic.Pointer[iac.Scanner] // with the rules that come with Haechi, and those that were applied
 	files   sync.Mutex
 	taken   []keptFile // what the rooms go by
 	log     *slog.Logger

@@ -248,6 +248,9 @@ func (a *App) takeFiles(ctx context.Context) error {
 	if err := a.Comply.Use(ctx, packsWith(a.packs, f)...); err != nil {
 		return err
 	}
+	if err := a.setGuards(f); err != nil {
+		return err
+	}
 	a.setPolicy(f)
 	a.taken = f.kept
 	return nil

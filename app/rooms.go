@@ -68,6 +68,9 @@ func (a *App) buildKeepers(ctx context.Context) (err error) {
 	}
 	a.taken = applied.kept
 	a.setPolicy(applied)
+	if err = a.setGuards(applied); err != nil {
+		return err
+	}
 	if a.rules, err = detections(applied); err != nil {
 		return err
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/haechi-dev/haechi/base/advisory"
 	"github.com/haechi-dev/haechi/tool/scan"
 	"github.com/haechi-dev/haechi/tool/scan/deps"
+	"github.com/haechi-dev/haechi/tool/scan/iac"
 	"github.com/haechi-dev/haechi/tool/scan/secret"
 )
 
@@ -44,8 +45,12 @@ func Local(env func(string) string) deps.Local {
 }
 
 // Scanners are those that look at every tree; salt keys the hashes of secrets.
-func Scanners(salt []byte, index *advisory.Index) []scan.Scanner {
-	return []scan.Scanner{secret.New(salt), deps.New(index)}
+func Scanners(salt []byte, index *advisory.Index) ([]scan.Scanner, error) {
+	policies, err := Policies()
+	if err != nil {
+		return nil, err
+	}
+	return []scan.Scanner{secret.New(salt), deps.New(index), iac.New(iac.Rules(policies...)...)}, nil
 }
 
 // scanners are the server's: they use the newest vulnerability data.
@@ -58,7 +63,7 @@ func (a *App) scanners(ctx context.Context) ([]scan.Scanner, error) {
 	if file == "" {
 		file = filepath.Join(a.Config.Data, AdvisoryFile)
 	}
-	return []scan.Scanner{secret.New(salt), &freshDeps{file: file, log: a.log, now: deps.New(advisory.Few())}}, nil
+	return []scan.Scanner{secret.New(salt), &freshDeps{file: file, log: a.log, now: deps.New(advisory.Few())}, freshRules{&a.guards}}, nil
 }
 
 // freshDeps is the scanner of dependencies with the index as it is when a scan

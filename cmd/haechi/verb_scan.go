@@ -23,11 +23,12 @@ import (
 )
 
 func scanVerb() verb {
-	return verb{name: "scan", args: "[PATH]", summary: "secrets and vulnerable dependencies in a tree of files", help: `
+	return verb{name: "scan", args: "[PATH]", summary: "secrets, vulnerable dependencies and unsafe infrastructure in a tree of files", help: `
   haechi scan                        this folder
   haechi scan -format sarif . > haechi.sarif
   haechi scan -baseline haechi.sarif only what is new since then
   haechi scan -only secret -fail-on critical shop
+  haechi scan -only iac              templates, plans, manifests, Dockerfiles, workflows
 
 Exits 1 if there is a finding of the severity that -fail-on says, or worse, or if
 something could not be looked at: silence is then no good news. Nothing leaves
@@ -44,7 +45,7 @@ func runScan(ctx context.Context, c call, flags *flag.FlagSet) error {
 	config := app.Default(c.env)
 	config.Environment(c.env)
 	f := scanFlags{
-		only:     flags.String("only", "", "scanners to run, separated by commas: secret, deps (all)"),
+		only:     flags.String("only", "", "scanners to run, separated by commas: secret, deps, iac (all)"),
 		format:   flags.String("format", "table", "table, json, asff (the same) or sarif"),
 		failOn:   flags.String("fail-on", "high", "the least severity that fails: low, medium, high, critical, or none"),
 		baseline: flags.String("baseline", "", "a report of an earlier scan, SARIF or ASFF: what it holds is left out"),
@@ -71,7 +72,11 @@ func runScan(ctx context.Context, c call, flags *flag.FlagSet) error {
 		return err
 	}
 	defer index.Close()
-	scanners, err := chosen(*f.only, app.Scanners(nil, index))
+	every, err := app.Scanners(nil, index)
+	if err != nil {
+		return err
+	}
+	scanners, err := chosen(*f.only, every)
 	if err != nil {
 		return err
 	}
@@ -82,12 +87,57 @@ func runScan(ctx context.Context, c call, flags *flag.FlagSet) error {
 	}
 	all := result.Own(finding.Maker{Account: config.Account, Region: config.Region}, start)
 	fresh := known.Fresh(all)
-	if err := writeFindings(c, *f.format, result, fresh); err != nil {
+	count := parted(fresh)
+	show := fresh
+	if *f.format == "table" {
+		show = count.told
+	}
+	if err := writeFindings(c, *f.format, result, show); err != nil {
 		return err
 	}
 	notes(c.stderr, result, few)
-	summary(c.stderr, result, fresh, len(all)-len(fresh), time.Since(start))
-	return verdict(result, fresh, least)
+	count.notes(c.stderr)
+	summary(c.stderr, result, count.told, len(all)-len(fresh), time.Since(start))
+	return verdict(result, count.told, least)
+}
+
+// parts are findings by what they ask of people.
+type parts struct {
+	told    []finding.Finding
+	let     []finding.Finding // of infrastructure that a comment, or metadata, lets be
+	unknown []finding.Finding // rules that cannot be decided before it is made
+}
+
+func parted(all []finding.Finding) (p parts) {
+	for _, f := range all {
+		_, allowed := f.ProductFields[finding.FieldAllow]
+		switch {
+		case f.ProductFields[finding.FieldTool] != "iac":
+			p.told = append(p.told, f)
+		case allowed:
+			p.let = append(p.let, f)
+		case f.Compliance != nil && f.Compliance.Status == finding.Warning:
+			p.unknown = append(p.unknown, f)
+		default:
+			p.told = append(p.told, f)
+		}
+	}
+	return p
+}
+
+// notes says what was let be, and what cannot be known.
+func (p *parts) notes(w io.Writer) {
+	const most = 10
+	for i, f := range p.unknown {
+		if i == most {
+			fmt.Fprintf(w, "UNKNOWN %d more; -format json lists all\n", len(p.unknown)-most)
+			break
+		}
+		fmt.Fprintf(w, "UNKNOWN %s: %s: %s\n", f.Where(), f.GeneratorID, strings.SplitN(f.Description, "\n", 2)[0])
+	}
+	if len(p.let) > 0 {
+		fmt.Fprintf(w, "let be in the files themselves: %d; -format sarif lists them with their reasons\n", len(p.let))
+	}
 }
 
 // leastOf is the rank of the least severity that fails; none is above all.
