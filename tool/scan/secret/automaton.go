@@ -42,6 +42,11 @@ type trie struct {
 
 func newTrie(a *automaton, words []string) *trie {
 	t := &trie{width: int(a.width)}
+	letters := 1
+	for _, w := range words {
+		letters += len(w)
+	}
+	t.next, t.ends = make([]int, 0, letters*t.width), make([][]int, 0, letters)
 	t.state()
 	for i, w := range words {
 		s := 0

@@ -1,6 +1,8 @@
 package secret
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"io/fs"
 	"path"
@@ -26,6 +28,7 @@ type Config struct {
 	words   *automaton              // all keywords
 	byWord  [][]*foreign
 	always  []*foreign // rules without keywords
+	version string
 }
 
 // foreign is a rule of such a file.
@@ -73,6 +76,8 @@ func ParseConfig(file string, text []byte, files fs.FS) (*Config, error) {
 		return nil, err
 	}
 	c.build()
+	sum := sha256.Sum256(text)
+	c.version = hex.EncodeToString(sum[:6])
 	return c, nil
 }
 

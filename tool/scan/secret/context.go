@@ -386,7 +386,7 @@ func genreOf(name string) genre {
 	case ".go", ".java", ".kt", ".kts", ".scala", ".groovy", ".gradle", ".js", ".jsx", ".mjs", ".cjs", ".ts", ".tsx", ".vue", ".svelte", ".py", ".rb", ".php", ".cs", ".fs", ".vb", ".c", ".h", ".cc", ".cpp", ".hpp", ".m",
 		".mm", ".rs", ".swift", ".dart", ".lua", ".pl", ".pm", ".ex", ".exs", ".erl", ".hs", ".clj", ".tf", ".hcl", ".r", ".jl", ".ps1", ".psm1", ".sol", ".nix", ".cljs", ".cljc", ".edn", ".el", ".lisp", ".scm", ".ml", ".mli", ".zig", ".nim", ".cr", ".v", ".hh", ".cxx", ".hxx", ".ino", ".jsonc", ".json5", ".sc", ".fsx", ".bicep", ".razor", ".cshtml", ".jsp", ".erb", ".sql", ".proto", ".graphql", ".css", ".scss", ".ipynb", ".json":
 		g.code = true
-	case ".so", ".dll", ".exe", ".dylib", ".a", ".o", ".class", ".jar", ".png", ".jpg", ".jpeg", ".gif", ".ico", ".woff", ".woff2", ".ttf", ".eot", ".pdf", ".mp4", ".zip", ".gz", ".mgc", ".cache", ".mo", ".po":
+	case ".so", ".dll", ".exe", ".dylib", ".a", ".o", ".class", ".png", ".jpg", ".jpeg", ".gif", ".ico", ".woff", ".woff2", ".ttf", ".eot", ".pdf", ".mp4", ".mgc", ".cache", ".mo", ".po":
 		g.none = true
 	case ".html", ".htm", ".md", ".rst", ".adoc":
 		g.prose = true

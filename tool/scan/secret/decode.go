@@ -43,10 +43,11 @@ func decodeRuns(text []byte, table *[256]bool, found func(run)) {
 		}
 		next := end + shortestRun
 		if end-start >= shortestRun {
-			if r, ok := decodeRun(text, start, end, table); ok {
+			r, ok := decodeRun(text, start, end, table)
+			if ok {
 				found(r)
-				next = r.end + shortestRun
 			}
+			next = max(next, r.end+shortestRun) // what is too long is not read again from its next line
 		}
 		i = next
 	}
@@ -68,7 +69,7 @@ func decodeRun(text []byte, start, end int, table *[256]bool) (run, bool) {
 		encoded, end = append(encoded, more...), after
 	}
 	if len(encoded) > longestRun {
-		return run{}, false
+		return run{end: end}, false
 	}
 	decoded := make([]byte, len(encoded))
 	n, err = encodingOf(encoded).Decode(decoded, encoded)

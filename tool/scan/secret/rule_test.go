@@ -38,3 +38,29 @@ func TestRulesProveThemselves(t *testing.T) {
 		}
 	}
 }
+
+// What is read without a YAML parser is read as one reads it.
+func TestPlainRules(t *testing.T) {
+	names, err := rules.Files.ReadDir(".")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range names {
+		text, err := rules.Files.ReadFile(name.Name())
+		if err != nil {
+			t.Fatal(err)
+		}
+		plain, err := secret.ParseRule(name.Name(), text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		// A comment is what only the parser knows.
+		slow, err := secret.ParseRule(name.Name(), []byte(strings.Replace(string(text), "-- rule.yaml --\n", "-- rule.yaml --\n# comment\n", 1)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if secret.Say(plain) != secret.Say(slow) {
+			t.Errorf("%s: %s, and by the parser %s", name.Name(), secret.Say(plain), secret.Say(slow))
+		}
+	}
+}

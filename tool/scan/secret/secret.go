@@ -17,6 +17,10 @@ import (
 	"github.com/haechi-dev/haechi/word/finding"
 )
 
+// generation is raised when what is written by hand finds something else: who
+// remembers what was scanned scans it again.
+const generation = 1
+
 // Scanner finds secrets. It is safe for use by any number of goroutines.
 type Scanner struct {
 	engine  *engine
@@ -47,8 +51,9 @@ func With(parsed []*Rule, salt []byte) (*Scanner, error) {
 		return nil, err
 	}
 	h := sha256.New()
+	fmt.Fprintln(h, generation)
 	for _, r := range parsed {
-		fmt.Fprintln(h, r.ID, r.Severity, r.keywords, r.names, r.lexer)
+		fmt.Fprintln(h, r.ID, r.Severity, r.keywords, r.names, r.lexer, r.source, r.before, r.entropy, r.rank)
 	}
 	return &Scanner{engine: e, salt: salt, version: hex.EncodeToString(h.Sum(nil)[:6])}, nil
 }
@@ -58,6 +63,7 @@ func With(parsed []*Rule, salt []byte) (*Scanner, error) {
 func (s *Scanner) Configured(c *Config) *Scanner {
 	own := *s
 	own.config = c
+	own.version = s.version + "+" + c.version
 	return &own
 }
 
@@ -69,7 +75,7 @@ func (s *Scanner) Version() string { return s.version }
 
 // Wants every file that people write.
 func (s *Scanner) Wants(path string) bool {
-	return !genreOf(path).none || s.config.names(path)
+	return isArchive(path) || !genreOf(path).none || s.config.names(path)
 }
 
 // For is the scanner for a repository: it has the same rules, and a salt of
@@ -113,20 +119,28 @@ type pass struct {
 }
 
 func (p *pass) File(f scan.File) error {
-	if f.Binary && !p.scanner.config.names(f.Path) {
-		return nil
+	var whole error
+	keep := func(path string, content []byte) {
+		findings, all := p.scanner.check(path, content)
+		p.mu.Lock()
+		p.found.add(findings...)
+		p.mu.Unlock()
+		if !all {
+			whole = fault.Limit.Errorf("it holds so much that looks like secrets, or is encoded, that some was left out")
+		}
 	}
-	if f.Binary {
-		f.Content = nil // only its name says something
+	switch {
+	case isArchive(f.Path):
+		if err := Unpack(f.Path, f.Content, keep); err != nil {
+			return err
+		}
+	case !f.Binary:
+		keep(f.Path, f.Content)
 	}
-	findings, whole := p.scanner.check(f.Path, f.Content)
-	p.mu.Lock()
-	p.found.add(findings...)
-	p.mu.Unlock()
-	if !whole {
-		return fault.Limit.Errorf("it holds so much that looks like secrets, or is encoded, that some was left out")
+	if f.Binary && p.scanner.config.names(f.Path) {
+		keep(f.Path, nil) // only its name says something
 	}
-	return nil
+	return whole
 }
 
 // End tells of each secret once, with all its places.
@@ -167,5 +181,12 @@ func (s *Scanner) hits(path string, content []byte) (hits []hit, whole bool) {
 		hits = s.config.keep(path, content, hits)
 	}
 	more, all := s.config.hits(path, content)
+	decodeRuns(content, &s.engine.base64, func(r run) {
+		inner, _ := s.config.hits(path, r.text)
+		for _, h := range inner {
+			h.start, h.end, h.depth = r.start, r.end, 1
+			more = append(more, h)
+		}
+	})
 	return settle(append(hits, more...), nil), whole && all
 }

@@ -196,7 +196,8 @@ func TestBounded(t *testing.T) {
 		many.WriteString("API_TOKEN=" + random(i, 40) + "\n")
 	}
 	nested.WriteString(strings.Repeat(`pass`+`word = "\\`, 40_000))
-	for name, text := range map[string]string{"many": many.String(), "nested": nested.String()} {
+	encoded := strings.Repeat("YWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFh\n", 100_000)
+	for name, text := range map[string]string{"many": many.String(), "nested": nested.String(), "encoded": encoded} {
 		start := time.Now()
 		r, err := scan.Tree(context.Background(), fstest.MapFS{"a.env": {Data: []byte(text)}}, scan.Options{Scanners: []scan.Scanner{secret.New(nil)}})
 		if err != nil {
