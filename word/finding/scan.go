@@ -39,12 +39,19 @@ const (
 	FieldPackage     = "haechi/package"
 	FieldInstalled   = "haechi/installed"
 	FieldFixed       = "haechi/fixed"
-	FieldCWE         = "haechi/cwe"    // CWE-798
-	FieldSecret      = "haechi/secret" // salted hash, the same wherever the same secret stands
-	FieldAllow       = "haechi/allow"  // the reason that a comment at the place gives for letting it be: a proposal
-	FieldScope       = "haechi/scope"  // runtime or development
-	FieldPlaces      = "haechi/places" // all places of what stands in several: file:line, separated by blanks
-	FieldState       = "haechi/state"  // UNRESOLVED or NO_DATA, where a finding is about what cannot be known
+	FieldCWE         = "haechi/cwe"        // CWE-798
+	FieldSecret      = "haechi/secret"     // salted hash, the same wherever the same secret stands
+	FieldAllow       = "haechi/allow"      // the reason that a comment at the place gives for letting it be: a proposal
+	FieldScope       = "haechi/scope"      // runtime or development
+	FieldPlaces      = "haechi/places"     // all places of what stands in several: file:line, separated by blanks
+	FieldScore       = "haechi/score"      // how urgent it is here, 0.0 to 10.0
+	FieldScoreWhy    = "haechi/score-why"  // every step to the score
+	FieldExploited   = "haechi/exploited"  // since when it is known to be, by CISA's catalogue
+	FieldReach       = "haechi/reach"      // imported, not imported, called, not called
+	FieldLicence     = "haechi/licence"    // an SPDX expression
+	FieldObligation  = "haechi/obligation" // what that asks for: weak, strong, network, restricted, other
+	FieldEcosystem   = "haechi/ecosystem"
+	FieldState       = "haechi/state" // UNRESOLVED or NO_DATA, where a finding is about what cannot be known
 )
 
 // Company is who Haechi's own findings are from.

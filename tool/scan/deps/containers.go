@@ -58,42 +58,59 @@ var (
 	dockerVar  = regexp.MustCompile(`\$(?:\{([A-Za-z_][A-Za-z0-9_]*)(?::?-([^}]*))?\}|([A-Za-z_][A-Za-z0-9_]*))`)
 )
 
+// stagedImage is an image in the stage of a Dockerfile that asks for it.
+type stagedImage struct {
+	component component.Component
+	stage     int
+}
+
 // dockerfile lists the images that a Dockerfile is built from, and those that it
-// copies from. The last stage runs; what only earlier ones need is development.
+// copies from. What the last stage is made of runs, what only others need is development.
 func dockerfile(_ context.Context, f manifest, out func(component.Component)) error {
 	arguments := map[string]string{}
-	stages := map[string]bool{}
-	var listed []component.Component
-	number, from := 0, false
+	stages := map[string]int{}
+	var listed []stagedImage
+	var from []int // of each stage: the stage that it goes on from, or itself
+	number := 0
 	for line := range strings.Lines(string(f.content)) {
 		number++
 		place := diag.Place{File: f.path, Line: number}
-		if m := dockerArg.FindStringSubmatch(line); m != nil && !from && m[2] != "" {
+		if m := dockerArg.FindStringSubmatch(line); m != nil && len(from) == 0 && m[2] != "" {
 			arguments[m[1]] = dockerExpand(strings.Trim(m[2], `"'`), arguments)
 		}
 		if m := dockerFrom.FindStringSubmatch(line); m != nil {
-			from = true
-			name := dockerExpand(m[1], arguments)
-			if !stages[strings.ToLower(name)] && name != "scratch" {
-				listed = append(listed, imageComponent(name, place))
-			}
-			for i := range listed[:max(0, len(listed)-1)] {
-				listed[i].Scope = component.Development
+			name, stage := dockerExpand(m[1], arguments), len(from)
+			earlier, ok := stages[strings.ToLower(name)]
+			switch {
+			case ok:
+				from = append(from, earlier)
+			default:
+				from = append(from, stage)
+				if name != "scratch" {
+					listed = append(listed, stagedImage{imageComponent(name, place), stage})
+				}
 			}
 			if m[2] != "" {
-				stages[strings.ToLower(m[2])] = true
+				stages[strings.ToLower(m[2])] = stage
 			}
 		}
-		if m := dockerCopy.FindStringSubmatch(line); m != nil {
+		if m := dockerCopy.FindStringSubmatch(line); m != nil && len(from) > 0 {
 			name := dockerExpand(m[1], arguments)
-			if !stages[strings.ToLower(name)] && strings.Trim(name, "0123456789") != "" {
-				listed = append(listed, imageComponent(name, place))
+			if _, ok := stages[strings.ToLower(name)]; !ok && strings.Trim(name, "0123456789") != "" {
+				listed = append(listed, stagedImage{imageComponent(name, place), len(from) - 1})
 			}
 		}
 	}
-	for _, c := range listed {
-		if strings.Trim(c.Name, "/:@") != "" {
-			out(c)
+	runs := map[int]bool{}
+	for stage := len(from) - 1; stage >= 0 && !runs[stage]; stage = from[stage] {
+		runs[stage] = true
+	}
+	for _, image := range listed {
+		if !runs[image.stage] {
+			image.component.Scope = component.Development
+		}
+		if strings.Trim(image.component.Name, "/:@") != "" {
+			out(image.component)
 		}
 	}
 	return nil

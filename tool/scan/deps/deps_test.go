@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io/fs"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -283,48 +284,71 @@ func TestProve(t *testing.T) {
 		"web/package-lock.json": lock3, "old/package-lock.json": lock1, "go.mod": goModText, "requirements.txt": "PyYAML==5.3\n", "pom.xml": parentPom, "child/pom.xml": childPom}))
 }
 
-// fuzz checks that no manifest breaks the scanner, alone in a tree.
-func fuzz(f *testing.F, name string, seeds ...string) {
-	for _, s := range seeds {
-		f.Add([]byte(s))
+// kinds are files of every format, by which FuzzManifest chooses.
+var kinds = []string{"package-lock.json", "yarn.lock", "pnpm-lock.yaml", "bun.lock", "package.json", "node_modules/a/package.json", "go.mod", "go.sum", "pom.xml", "gradle.lockfile", "libs.versions.toml", "build.gradle",
+	"requirements.txt", "Pipfile.lock", "poetry.lock", "uv.lock", "pdm.lock", "pylock.toml", "pyproject.toml", "Pipfile", "a.dist-info/METADATA", "Gemfile.lock", "Gemfile", "specifications/a.gemspec", "Cargo.lock", "Cargo.toml",
+	"composer.lock", "composer.json", "packages.lock.json", "a.deps.json", "packages.config", "a.csproj", "Directory.Packages.props", ".github/workflows/a.yml", "Dockerfile", "compose.yaml", "a.cdx.json", "a.spdx", "bom.xml",
+	"var/lib/dpkg/status", "lib/apk/db/installed", "var/lib/rpm/rpmdb.sqlite", "var/lib/rpm/Packages.db", "var/lib/rpm/Packages", "a.jar", "program", "pubspec.lock", "mix.lock", "Package.resolved", "Podfile.lock", "conan.lock", "renv.lock", "stack.yaml.lock", "cabal.project.freeze", "a.js", "a.py", "A.java"}
+
+// beside is what lies beside a fuzzed file, for the parsers that look there.
+var beside = map[string]string{"Gemfile.lock": "GEM\n  specs:\n    a (1.0)\n\nDEPENDENCIES\n  a\n", "go.mod": "module m\ngo 1.16\nrequire a.b/c v1.0.0\n", "Pipfile.lock": `{"default":{"a":{"version":"==1"}}}`, "a.csproj": `<Project><ItemGroup><PackageReference Include="A"/></ItemGroup></Project>`,
+	"package-lock.json": lock1, "Cargo.lock": "[[package]]\nname = \"a\"\nversion = \"1.0.0\"\n", "etc/os-release": "ID=debian\nVERSION_ID=11\n"}
+
+// Any file of any kind is listed or refused, alone in a tree or with others beside it: nothing breaks.
+func FuzzManifest(f *testing.F) {
+	byKind := func(name string) byte {
+		for i, k := range kinds {
+			if strings.HasSuffix(name, k) || strings.HasSuffix(k, filepath.Ext(name)) && filepath.Ext(name) != "" && filepath.Ext(name) != ".json" && filepath.Ext(name) != ".lock" && filepath.Ext(name) != ".toml" {
+				return byte(i)
+			}
+		}
+		return 0
+	}
+	for name, text := range map[string]string{"package-lock.json": lock3, "x/package-lock.json": lock1, "go.mod": goModText, "requirements.txt": "a==1\nb[x]>=2 ; python_version>'3'\n-r c\nd @ https://x\n-e git+x#egg=e\n", "pom.xml": parentPom, "x/pom.xml": childPom} {
+		f.Add(byKind(name), []byte(text))
+	}
+	names, err := filepath.Glob("testdata/*.txtar")
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, name := range names {
+		files, _, _ := unpacked(f, name)
+		for name, file := range files {
+			f.Add(byKind(name), file.Data)
+		}
+	}
+	for name, content := range archives(f) {
+		f.Add(byKind(name), content)
 	}
 	s := deps.New(advisory.Few())
-	f.Fuzz(func(t *testing.T, text []byte) {
+	f.Fuzz(func(t *testing.T, kind byte, text []byte) {
 		if len(text) > 1<<18 {
 			return
 		}
-		r, err := scan.Tree(context.Background(), fstest.MapFS{name: {Data: text}}, scan.Options{Scanners: []scan.Scanner{s}})
+		name := kinds[int(kind)%len(kinds)]
+		files := fstest.MapFS{name: {Data: text}}
+		for other, content := range beside {
+			if other != name {
+				files[other] = &fstest.MapFile{Data: []byte(content)}
+			}
+		}
+		r, err := scan.Tree(context.Background(), files, scan.Options{Scanners: []scan.Scanner{s.Beside(deps.Local{Maven: files, Go: files})}, Skip: []string{}})
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, p := range r.Runs[0].Scan.Skipped {
 			if strings.Contains(p.Why, "broke") {
-				t.Fatalf("%q: %s", text, p.Why)
+				t.Fatalf("%s %q: %s", name, text, p.Why)
 			}
 		}
 		for _, c := range r.Components {
 			if c.Name == "" || c.PURL == "" || c.Place.Line < 1 {
-				t.Fatalf("%q gives %+v", text, c)
+				t.Fatalf("%s %q gives %+v", name, text, c)
 			}
 		}
 		for _, x := range r.Runs[0].Findings {
 			_ = x.JSON()
 		}
+		s.Licences(files, r.Components)
 	})
 }
-
-// Any package-lock.json is listed or refused.
-func FuzzNpmLock(f *testing.F) {
-	fuzz(f, "package-lock.json", lock3, lock1, `{"dependencies":{"":{}}}`)
-}
-
-// Any go.mod is listed or refused.
-func FuzzGoMod(f *testing.F) { fuzz(f, "go.mod", goModText) }
-
-// Any requirements.txt is listed or refused.
-func FuzzRequirements(f *testing.F) {
-	fuzz(f, "requirements.txt", "a==1\nb[x]>=2 ; python_version>'3'\n-r c\nd @ https://x\n-e git+x#egg=e\n")
-}
-
-// Any pom.xml is listed or refused.
-func FuzzPom(f *testing.F) { fuzz(f, "pom.xml", parentPom, childPom) }

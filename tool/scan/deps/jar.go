@@ -189,9 +189,6 @@ func jarOwn(coordinates []component.Component, title map[string]string, file str
 	if container && group == "" {
 		return nil // an application's own archive
 	}
-	if strings.HasSuffix(group, "."+artifact) { // org.slf4j.api of slf4j-api is a guess; org.ow2.asm of asm is not
-		group = strings.TrimSuffix(group, "."+artifact)
-	}
 	c := mavenComponent(firstNonEmpty(group, artifact), artifact, version)
 	if group == "" || version == "" { // what it is called where advisories are is not known
 		c.State = component.Unresolved

@@ -107,26 +107,24 @@ func pnpmRoots(root *branch) (runtime, development []string) {
 // pnpmKey is a key of packages without what versions of pnpm put around it.
 func pnpmKey(key string) string {
 	key = strings.TrimPrefix(key, "/")
-	name, version := pnpmName("/" + key)
+	name, version := pnpmName(key)
 	if name == "" {
 		return key
 	}
-	if i := strings.IndexByte(key, '('); i >= 0 {
-		return name + "@" + version + key[i:]
+	i := strings.Index(key[len(name):], version)
+	if i < 0 {
+		return name + "@" + version
 	}
-	if i := strings.LastIndexByte(key, '_'); i >= 0 && strings.Contains(key[:i], version) && i > len(name) {
-		return name + "@" + version + key[i:]
-	}
-	return name + "@" + version
+	return name + "@" + version + key[len(name)+i+len(version):]
 }
 
 // pnpmTarget is the key of what is asked for as name in a version.
 func pnpmTarget(name, version string) string {
-	if strings.HasPrefix(version, "/") { // an alias, of versions 5 and 6
+	if strings.HasPrefix(version, "/") || strings.HasPrefix(version, "@") { // an alias
 		return pnpmKey(version)
 	}
-	if real, _ := cutAt(withoutPeers(version)); real != "" && !strings.Contains(real, ":") && !strings.Contains(real, "/") || strings.HasPrefix(version, "@") {
-		return pnpmKey(version) // an alias, of version 9
+	if real, _ := cutAt(withoutPeers(version)); real != "" && !strings.ContainsAny(real, ":/_") && !exactNpm(real) { // an alias, of version 9
+		return pnpmKey(version)
 	}
 	return pnpmKey(name + "@" + version)
 }
@@ -139,14 +137,18 @@ func withoutPeers(key string) string {
 // pnpmName parts /name/1.0.0, /name/1.0.0_peer@2, /name@1.0.0(peer@2) and name@1.0.0.
 func pnpmName(key string) (name, version string) {
 	s := strings.TrimPrefix(withoutPeers(key), "/")
-	if name, version = cutAt(s); name != "" && !strings.Contains(strings.TrimPrefix(name, "@"), "/") || strings.HasPrefix(s, "@") && strings.Count(name, "/") == 1 && name != "" {
-		return name, version
+	name, version = cutAt(s)
+	slashes := strings.Count(name, "/")
+	if name == "" || slashes > 1 || slashes == 1 && name[0] != '@' {
+		i := strings.LastIndexByte(s, '/')
+		if peers := strings.IndexByte(s, '_'); peers > 0 { // _@scope/peer@1
+			i = strings.LastIndexByte(s[:peers], '/')
+		}
+		if i <= 0 {
+			return "", ""
+		}
+		name, version = s[:i], s[i+1:]
 	}
-	i := strings.LastIndexByte(s, '/')
-	if i <= 0 {
-		return "", ""
-	}
-	name, version = s[:i], s[i+1:]
 	if j := strings.IndexByte(version, '_'); j > 0 {
 		version = version[:j]
 	}

@@ -20,6 +20,7 @@ func gemLock(ctx context.Context, f manifest, out func(component.Component)) err
 	section := ""
 	var direct []string
 	var last *node
+	own := map[string]*node{}
 	number := 0
 	for line := range strings.Lines(string(f.content)) {
 		number++
@@ -45,9 +46,14 @@ func gemLock(ctx context.Context, f manifest, out func(component.Component)) err
 		case len(m[1]) == 4:
 			c := gemComponent(name, version)
 			c.Place = diag.Place{File: f.path, Line: number}
-			last = &node{component: c} // the project's own gem leads on to what it needs, and is none of the components
-			if g.nodes[name] == nil {
+			switch {
+			case section == "PATH": // the project's own
+				last = &node{component: c}
+				own[name] = last
+			case g.nodes[name] == nil:
 				last = g.add(name, c)
+			default: // again, for another platform
+				last = &node{component: c}
 			}
 		case len(m[1]) == 6 && last != nil:
 			last.needs = append(last.needs, name)
@@ -55,7 +61,13 @@ func gemLock(ctx context.Context, f manifest, out func(component.Component)) err
 	}
 	groups := gemGroups(f)
 	var runtime, development []string
-	for _, name := range direct {
+	for i := 0; i < len(direct); i++ {
+		name := direct[i]
+		if n := own[name]; n != nil { // what it needs, the project needs
+			delete(own, name)
+			direct = append(direct, n.needs...)
+			continue
+		}
 		if groups[name] {
 			development = append(development, name)
 		} else {
@@ -97,6 +109,7 @@ func gemGroups(f manifest) map[string]bool {
 	development, runtime := map[string]bool{}, map[string]bool{}
 	var blocks []bool // of each open block: is it a group for development
 	for line := range strings.Lines(string(text)) {
+		line = strings.TrimRight(line, "\r\n")
 		if m := gemCall.FindStringSubmatch(line); m != nil {
 			inside := false
 			for _, b := range blocks {

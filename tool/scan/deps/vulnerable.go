@@ -2,6 +2,7 @@ package deps
 
 import (
 	"fmt"
+	"path"
 	"slices"
 	"strings"
 
@@ -18,6 +19,8 @@ type vulnerable struct {
 	bug        advisory.Match
 	components []component.Component
 	fixes      []string // of each
+	reach      Reach
+	importedAt string
 }
 
 func (v *vulnerable) add(c component.Component, m advisory.Match) {
@@ -39,6 +42,15 @@ func (v *vulnerable) finding() finding.Finding {
 	fields[finding.FieldEvidence] = v.evidence(c)
 	if fixed := v.fixed(); fixed != "" {
 		fields[finding.FieldFixed] = fixed
+	}
+	fields[finding.FieldEcosystem] = c.Ecosystem
+	score, steps := Score(v.bug, Context{Scope: c.Scope, Reach: v.reach, Fixed: v.fixed()})
+	fields[finding.FieldScore], fields[finding.FieldScoreWhy] = fmt.Sprintf("%.1f", score), finding.Shorten(told(steps), 1000)
+	if v.reach != NotLooked {
+		fields[finding.FieldReach] = string(v.reach)
+	}
+	if v.bug.Exploited != nil {
+		fields[finding.FieldExploited] = v.bug.Exploited.Added
 	}
 	lead := v.bug.Advisories[0]
 	if len(lead.CWEs) > 0 {
@@ -119,6 +131,12 @@ func (v *vulnerable) evidence(c component.Component) string {
 			parts[0] = "brought in by " + strings.Join(c.Path, " > ")
 		}
 	}
+	if v.importedAt != "" {
+		parts = append(parts, "imported at "+v.importedAt)
+	}
+	if k := v.bug.Exploited; k != nil {
+		parts = append(parts, "known to be exploited since "+k.Added)
+	}
 	if len(v.bug.Names) > 1 {
 		parts = append(parts, "also known as "+strings.Join(v.bug.Names[1:], ", "))
 	}
@@ -133,6 +151,8 @@ func (v *vulnerable) advice(c component.Component) string {
 	switch {
 	case fixed == "":
 		return fmt.Sprintf("No version of %s without it is known. Replace the package, or see to it that the part with the bug is not reached, and record why.", c.Name)
+	case isJar(c.Place.File), c.Place.Line <= 1 && c.Ecosystem == "Go":
+		return fmt.Sprintf("Build %s anew with %s %s or later.", v.file, c.Name, fixed)
 	case c.Direct:
 		return fmt.Sprintf("Upgrade %s to %s or later in %s.", c.Name, fixed, v.file)
 	case len(c.Path) > 1:
@@ -144,11 +164,17 @@ func (v *vulnerable) advice(c component.Component) string {
 func (v *vulnerable) vulnerability(lead advisory.Advisory) finding.Vulnerability {
 	x := finding.Vulnerability{ID: v.bug.ID, Related: v.bug.Names[1:], ReferenceURLs: lead.References, FixAvailable: "YES"}
 	for i, c := range v.components {
-		p := finding.Package{Name: c.Name, Version: c.Version, PackageManager: manager(c.Ecosystem), FilePath: v.file, FixedInVersion: v.fixes[i]}
+		p := finding.Package{Name: c.Name, Version: c.Version, PackageManager: manager(c), FilePath: v.file, FixedInVersion: v.fixes[i]}
 		if v.fixes[i] == "" {
 			x.FixAvailable = "NO"
 		}
 		x.Packages = append(x.Packages, p)
+	}
+	if o := v.bug.Odds; o != nil {
+		x.EpssScore = &o.Score
+	}
+	if v.bug.Exploited != nil {
+		x.ExploitAvailable = "YES"
 	}
 	if s := v.bug.Severity; s.Score > 0 {
 		type cvss struct {
@@ -164,7 +190,48 @@ func (v *vulnerable) vulnerability(lead advisory.Advisory) finding.Vulnerability
 	return x
 }
 
-// manager is what Inspector calls the package manager of an ecosystem.
-func manager(ecosystem string) string {
-	return map[string]string{"npm": "NPM", "Go": "GOMOD", "PyPI": "PIP", "Maven": "POM"}[ecosystem]
+// manager is what Inspector calls the package manager of an ecosystem, or of a file.
+func manager(c component.Component) string {
+	switch path.Base(c.Place.File) {
+	case "yarn.lock":
+		return "YARN"
+	case "poetry.lock":
+		return "POETRY"
+	case "Pipfile.lock":
+		return "PIPENV"
+	case "go.mod", "go.sum":
+		return "GOMOD"
+	case "METADATA", "PKG-INFO":
+		return "PYTHONPKG"
+	}
+	switch {
+	case c.Ecosystem == "Maven" && isJar(c.Place.File):
+		return "JAR"
+	case strings.HasSuffix(c.Place.File, ".deps.json"):
+		return "DOTNET_CORE"
+	case strings.HasSuffix(c.Place.File, ".gemspec"):
+		return "GEMSPEC"
+	}
+	base, _, _ := strings.Cut(c.Ecosystem, ":")
+	switch base {
+	case "npm":
+		return "NPM"
+	case "Go":
+		return "GOBINARY"
+	case "PyPI":
+		return "PIP"
+	case "Maven":
+		return "POM"
+	case "RubyGems":
+		return "BUNDLER"
+	case "crates.io":
+		return "CARGO"
+	case "Packagist":
+		return "COMPOSER"
+	case "NuGet":
+		return "NUGET"
+	case "Debian", "Ubuntu", "Alpine", "AlmaLinux", "Red Hat", "Rocky Linux", "SUSE", "Wolfi", "Chainguard", "Mageia":
+		return "OS"
+	}
+	return ""
 }
