@@ -94,6 +94,9 @@ func (s *Scanner) finding(h hit, place diag.Place, text []byte, lines lineIndex,
 	if reason, ok := allowed(text, lines, place.Line); ok {
 		fields[finding.FieldAllow] = reason
 	}
+	if reason, ok := s.allow.reason(place.File, place.Line, h.secret, fingerprint, s.now); ok {
+		fields[finding.FieldAllow] = reason
+	}
 	severity, confidence := h.rule.Severity, 90
 	switch h.verdict {
 	case doubtful:

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"strings"
 	"sync"
+	"time"
 
 	rules "github.com/haechi-dev/haechi/rules/secret"
 	"github.com/haechi-dev/haechi/tool/scan"
@@ -27,6 +28,9 @@ type Scanner struct {
 	salt    []byte
 	version string
 	config  *Config // rules and allowlists that a repository brings; may be nil
+	allow   *Allow  // secrets that it lets be; may be nil
+	now     time.Time
+	fixed   bool // the salt is a repository's already
 }
 
 // New is a scanner with the rules that come with Haechi. Salt keys the hashes
@@ -67,6 +71,17 @@ func (s *Scanner) Configured(c *Config) *Scanner {
 	return &own
 }
 
+// Allowing is the scanner that notes of the secrets that a repository lets be
+// why it does so, as it notes it of a comment. now decides what has ended.
+func (s *Scanner) Allowing(a *Allow, now time.Time) *Scanner {
+	own := *s
+	own.allow, own.now = a, now
+	if len(a.Salt) > 0 {
+		own.salt, own.fixed = a.Salt, true
+	}
+	return &own
+}
+
 // Name is "secret".
 func (s *Scanner) Name() string { return "secret" }
 
@@ -86,7 +101,9 @@ func (s *Scanner) For(repository string) scan.Scanner { return s.Of(repository) 
 // Of is For, for those who check files one by one.
 func (s *Scanner) Of(repository string) *Scanner {
 	own := *s
-	own.salt = SaltOf(s.salt, repository)
+	if !s.fixed {
+		own.salt = SaltOf(s.salt, repository)
+	}
 	return &own
 }
 
@@ -95,14 +112,6 @@ func SaltOf(salt []byte, repository string) []byte {
 	m := hmac.New(sha256.New, append([]byte("haechi/repository/"), salt...))
 	m.Write([]byte(repository))
 	return m.Sum(nil)
-}
-
-// WithSalt is the scanner with exactly this salt, as a repository's file of
-// what is let be says it.
-func (s *Scanner) WithSalt(salt []byte) *Scanner {
-	own := *s
-	own.salt = salt
-	return &own
 }
 
 // Begin starts on a tree.
