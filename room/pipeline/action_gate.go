@@ -85,10 +85,17 @@ func (p *Pipelines) compare(ctx context.Context, repo *git.Repo, e Execution, he
 		return nil, nil, fmt.Errorf("comparing with %s: %w", e.Base, err)
 	}
 	for _, f := range head.Findings {
-		if base[f.ID] {
+		reason, allowed := f.ProductFields[finding.FieldAllow]
+		switch {
+		case allowed && base[allowedID(f.ID)]: // the base says so too
+			log.printf("let be: %s %s: %s\n", f.Where(), f.Title, clip(reason, 250))
+		case base[f.ID]:
 			known = append(known, f)
-		} else {
+		default:
 			fresh = append(fresh, f)
+		}
+		if allowed && !base[allowedID(f.ID)] {
+			log.printf("proposal: to let be %s %s (%s): it counts once the default branch has passed with it\n", f.Where(), f.Title, clip(reason, 250))
 		}
 	}
 	return fresh, known, nil
@@ -114,15 +121,7 @@ func (p *Pipelines) scanBase(ctx context.Context, repo *git.Repo, e Execution, t
 // default branch that has passed, never the run's own. Without one, or without
 // a file there, it is the server's.
 func (p *Pipelines) policy(ctx context.Context, repo *git.Repo, e Execution, log *logger) (gate.Policy, string, error) {
-	r, err := p.config.Source.Repository(ctx, e.Repository)
-	if err != nil {
-		return p.config.Policy(), "", err
-	}
-	before := e.Number
-	if e.Branch != r.DefaultBranch {
-		before = 1 << 62
-	}
-	commit, err := p.lastPassed(ctx, e.Pipeline, r.DefaultBranch, before)
+	branch, commit, err := p.counts(ctx, e)
 	if err != nil || commit == "" {
 		log.printf("policy: the server's\n")
 		return p.config.Policy(), "", err
@@ -140,8 +139,23 @@ func (p *Pipelines) policy(ctx context.Context, repo *git.Repo, e Execution, log
 		log.printf("%s of %s cannot be read, so the server's policy counts:\n%s\n", PolicyFile, commit, diag.Detail(err))
 		return p.config.Policy(), commit, nil
 	}
-	log.printf("policy: %s of %s at %s\n", PolicyFile, r.DefaultBranch, commit)
+	log.printf("policy: %s of %s at %s\n", PolicyFile, branch, commit)
 	return policy, commit, nil
+}
+
+// counts is the commit whose .haechi counts for a run: the last of the default
+// branch that has passed before it, or "".
+func (p *Pipelines) counts(ctx context.Context, e Execution) (branch, commit string, err error) {
+	r, err := p.config.Source.Repository(ctx, e.Repository)
+	if err != nil {
+		return "", "", err
+	}
+	before := e.Number
+	if e.Branch != r.DefaultBranch {
+		before = 1 << 62
+	}
+	commit, err = p.lastPassed(ctx, e.Pipeline, r.DefaultBranch, before)
+	return r.DefaultBranch, commit, err
 }
 
 func fileOf(ctx context.Context, repo *git.Repo, commit, name string) ([]byte, error) {

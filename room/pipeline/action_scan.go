@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"slices"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -83,13 +85,46 @@ func (p *Pipelines) scan(ctx context.Context, repo *git.Repo, e Execution, commi
 		return scan.Result{}, "", err
 	}
 	defer files.Close()
-	result, err := scan.Tree(ctx, files, scan.Options{Scanners: p.config.Scanners, Target: e.Repository, Branch: e.Branch, Commit: commit})
+	scanners, done, err := p.scanners(ctx, repo, e)
+	if err != nil {
+		return scan.Result{}, "", err
+	}
+	defer done()
+	result, err := scan.Tree(ctx, files, scan.Options{Scanners: scanners, Target: e.Repository, Branch: e.Branch, Commit: commit})
 	for i := range result.Runs { // whose name nobody can say nobody has looked at
 		s := &result.Runs[i].Scan
 		s.Skipped = append(s.Skipped, files.Skipped...)
 		s.Complete = s.Complete && len(files.Skipped) == 0
 	}
 	return result, files.ID, err
+}
+
+// scanners are those that look at a run's commit, and at its base: with the rules
+// of the default branch, as it passed last.
+func (p *Pipelines) scanners(ctx context.Context, repo *git.Repo, e Execution) (all []scan.Scanner, done func(), err error) {
+	done = func() {}
+	if !slices.ContainsFunc(p.config.Scanners, func(s scan.Scanner) bool { _, ok := s.(scan.Ruled); return ok }) {
+		return p.config.Scanners, done, nil
+	}
+	_, counts, err := p.counts(ctx, e)
+	if err != nil {
+		return nil, done, err
+	}
+	var base fs.FS
+	if counts != "" {
+		tree, err := repo.Tree(ctx, counts)
+		if err != nil {
+			return nil, done, fmt.Errorf("the rules of %s: %w", counts, err)
+		}
+		base, done = tree, func() { tree.Close() }
+	}
+	for _, s := range p.config.Scanners {
+		if r, ok := s.(scan.Ruled); ok {
+			s = r.Under(base)
+		}
+		all = append(all, s)
+	}
+	return all, done, nil
 }
 
 // pack makes v small.
@@ -135,6 +170,9 @@ func (p *Pipelines) remember(ctx context.Context, treeID string, s scanned) erro
 	for _, f := range s.Findings {
 		tool := f.ProductFields[finding.FieldTool]
 		ids[tool] = append(ids[tool], f.ID)
+		if _, ok := f.ProductFields[finding.FieldAllow]; ok {
+			ids[tool] = append(ids[tool], allowedID(f.ID))
+		}
 	}
 	return p.db.Write(ctx, func(tx *db.Tx) error {
 		for _, scan := range s.Scans {
@@ -153,6 +191,10 @@ func (p *Pipelines) remember(ctx context.Context, treeID string, s scanned) erro
 		return nil
 	})
 }
+
+// allowedID stands among the IDs of a tree's findings for one that a comment, or
+// metadata, lets be.
+func allowedID(id string) string { return "allow:" + id }
 
 // recall is which findings a tree has, by what every one of the scans' tools saw there; ok
 // is false when one of them, in this version, has not looked at it.

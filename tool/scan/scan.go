@@ -54,3 +54,9 @@ type Version interface{ Version() string }
 // Targeted is what a Scanner may be besides: another one for each target, as
 // that of secrets is, which hashes them with a salt of the repository.
 type Targeted interface{ For(target string) Scanner }
+
+// Ruled is what a Scanner may be besides: one whose rules repositories bring. Under
+// is the scanner for a change to a repository: the rules that stand in base, which is
+// the protected branch, count; those of the tree that is scanned are proposals. base
+// is nil where there is nothing yet that counts.
+type Ruled interface{ Under(base fs.FS) Scanner }
