@@ -59,7 +59,7 @@ func (g Graph) SVG() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, `<svg class="chart graph" viewBox="0 0 %d %d" width="%d" height="%d" role="group" aria-label="%s" xmlns="http://www.w3.org/2000/svg">`,
 		width, height, width, height, html.EscapeString(strings.TrimSpace(g.Title+". "+g.Words)))
-	b.WriteString(`<defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto-start-reverse"><path class="tip" d="M0 0 8 4 0 8z"/></marker></defs>`)
+	b.WriteString(`<defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerUnits="userSpaceOnUse" markerWidth="9" markerHeight="9" orient="auto-start-reverse"><path class="tip" d="M0 0 8 4 0 8z"/></marker></defs>`)
 	for _, e := range g.Edges[:min(len(g.Edges), mostDraw)] {
 		from, to := at[e.From], at[e.To]
 		if from == nil || to == nil || from == to {

@@ -50,6 +50,7 @@ type Config struct {
 	Kept            Holdings                   // what is kept, for the settings; may be nil
 	Loop            Loop                       // what goes on, for the overview; may be nil
 	Trail           Trail                      // where records of all that is done go; nil: nowhere
+	Accounts        Accounts                   // who may do what; nil: no page for it
 	Records         Records                    // the page of the trail; nil: none
 	Known           Known                      // who a user is, for records of sign-ins; may be nil
 	Logins          Logins                     // second factors and identity providers; nil: passwords alone
@@ -192,6 +193,9 @@ func (o *Console) pages() []page {
 		all = append(all, o.routes(), o.route(), o.receiver(), o.deliveries(), o.letter())
 	}
 	all = append(all, o.users(), o.password())
+	if o.config.Accounts != nil {
+		all = append(all, o.permissions(), o.graph())
+	}
 	if o.config.Records != nil {
 		all = append(all, o.trail())
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/haechi-dev/haechi/base/seal"
 	"github.com/haechi-dev/haechi/keeper/audit"
 	"github.com/haechi-dev/haechi/keeper/inventory"
+	"github.com/haechi-dev/haechi/keeper/snapshot"
 	"github.com/haechi-dev/haechi/lang/iam"
 	"github.com/haechi-dev/haechi/room/comply"
 	"github.com/haechi-dev/haechi/room/pipeline"
@@ -30,6 +31,9 @@ func fill(h *house) (f filled) {
 	h.t.Helper()
 	f.slack, f.hook = h.listeners()
 	h.work()
+	if _, err := snapshot.New(h.db, time.Now).Put(h.t.Context(), "arn:aws:iam::"+account+":user/kim", "shop <b>bold</b>.json", []byte(shop(3))); err != nil {
+		h.t.Fatal(err)
+	}
 	for _, e := range []audit.Entry{
 		{Principal: iam.Principal{ARN: "arn:aws:iam::" + account + ":user/kim", Type: "User", Name: "kim"}, Action: "iam:CreateUser", Resources: []string{"arn:aws:iam::" + account + ":user/" + strings.Repeat("long-", 20)}, UserAgent: hostile, SourceIP: "198.51.100.7"},
 		{Action: "codecommit:GitPush", UserAgent: hostile, Reason: hostile, Code: "InvalidClientTokenId", Refused: true},

@@ -33,9 +33,9 @@ func (o *Console) heard(q *request, asked []iam.Request, err error) error {
 		e.Action = cmp.Or(e.Action, a.Action)
 		e.Resources = append(e.Resources, a.Resource)
 	}
-	e.Read = q.Method == "GET" || q.Method == "HEAD"
+	e.Read = q.Method == "GET" || q.Method == "HEAD" || audit.ReadOnly(e.Action)
 	values := q.URL.Query()
-	if !e.Read {
+	if q.Method == "POST" {
 		values = q.PostForm
 	}
 	e.Parameters = parameters(q.URL.Path, values)

@@ -30,6 +30,7 @@ import (
 	"github.com/haechi-dev/haechi/keeper/audit"
 	"github.com/haechi-dev/haechi/keeper/hub"
 	"github.com/haechi-dev/haechi/keeper/inventory"
+	"github.com/haechi-dev/haechi/keeper/snapshot"
 	"github.com/haechi-dev/haechi/keeper/source"
 	"github.com/haechi-dev/haechi/river/bus"
 	"github.com/haechi-dev/haechi/room/comply"
@@ -89,7 +90,7 @@ func home(t testing.TB) *house {
 }
 
 func schemas() []db.Schema {
-	return []db.Schema{bus.Schema(), access.Schema(), audit.Schema(), hub.Schema(), inventory.Schema(), source.Schema(), route.Schema(), comply.Schema(), pipeline.Schema()}
+	return []db.Schema{bus.Schema(), access.Schema(), audit.Schema(), snapshot.Schema(), hub.Schema(), inventory.Schema(), source.Schema(), route.Schema(), comply.Schema(), pipeline.Schema()}
 }
 
 func furnish(t testing.TB, d *db.DB) *house {
@@ -132,7 +133,7 @@ func furnish(t testing.TB, d *db.DB) *house {
 	taken := reports.Handler(reports.Config{Hub: h.hub, Access: h.access, Maker: finding.Maker{Account: account, Region: region}, Salt: []byte("salt"), Folder: dir, Log: quiet})
 	h.console, err = console.New(console.Config{
 		Access: h.access, People: h.access, DB: d, Hub: h.hub, Bus: h.bus, Log: quiet, Runs: h.runs, Assets: h.assets, Comply: h.comply, Routes: h.routes,
-		Account: account, Region: region, Version: "v0.0.0-test", Kept: h.kept, Loop: h.loop, Reports: taken, Trail: h.trail, Records: h.trail, Known: h.access.Principal,
+		Account: account, Region: region, Version: "v0.0.0-test", Kept: h.kept, Loop: h.loop, Reports: taken, Trail: h.trail, Records: h.trail, Accounts: accounts{snapshot.New(d, time.Now), h.access}, Known: h.access.Principal,
 	})
 	must(err)
 	h.server = httptest.NewServer(h.console)

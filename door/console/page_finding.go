@@ -51,6 +51,7 @@ type findingView struct {
 	Choose      bool
 	Remediation string
 	URL         string
+	Graph       string // of who can become whom, where it is about a principal
 }
 
 func (o *Console) finding() page {
@@ -83,6 +84,7 @@ func (o *Console) findingView(r *request) (any, error) {
 	f := &v.Finding
 	v.Row, v.Excerpt, v.Place = rowOf(r.lang, f, false), f.ProductFields[finding.FieldExcerpt], f.Place().String()
 	v.Evidence = f.ProductFields[finding.FieldEvidence]
+	v.Graph = o.graphOf(&v.Finding)
 	if f.Remediation != nil && f.Remediation.Recommendation != nil {
 		v.Remediation, v.URL = f.Remediation.Recommendation.Text, safeURL(f.Remediation.Recommendation.URL)
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/haechi-dev/haechi/door/reports"
 	"github.com/haechi-dev/haechi/keeper/hub"
+	"github.com/haechi-dev/haechi/keeper/snapshot"
 	"github.com/haechi-dev/haechi/lang/iam"
 	"github.com/haechi-dev/haechi/room/pipeline"
 	"github.com/haechi-dev/haechi/word/fault"
@@ -216,6 +217,9 @@ func (o *Console) dropReports(r *request) (string, error) {
 func mostBody(r *http.Request) int64 {
 	if r.Method == http.MethodPost && r.URL.Path == reportsPath {
 		return reports.MaxUpload
+	}
+	if r.Method == http.MethodPost && r.URL.Path == permissionsPath+"/snapshot" {
+		return snapshot.MaxSize + 1<<20
 	}
 	return 1 << 20
 }

@@ -41,6 +41,7 @@ type Question struct {
 	Context          map[string][]string // what is known of the request
 	Policy           *iam.Policy         // of the resource, where it is known
 	Owner            string              // the resource's account, or "" as its ARN says, else the snapshot's
+	Limits           iam.Policies        // for Explain: a session's policies, an endpoint's and an organisation's, of which the snapshot says nothing
 }
 
 // may asks the principal's policies.
@@ -72,7 +73,35 @@ func (p *Principal) Explain(q Question) iam.Explanation {
 	maps.Copy(r.Context, q.Context)
 	policies := p.policies
 	policies.Resource = q.Policy
+	policies.Session, policies.Endpoint = q.Limits.Session, q.Limits.Endpoint
+	policies.ServiceControl, policies.ResourceControl = q.Limits.ServiceControl, q.Limits.ResourceControl
 	return policies.Explain(r)
+}
+
+// Find is a user or role by its ARN or, where no other has it, its name.
+func (a *Account) Find(name string) *Principal {
+	var found *Principal
+	for _, p := range a.Principals {
+		switch {
+		case p.ARN == name:
+			return p
+		case p.Name == name && found != nil:
+			return nil
+		case p.Name == name:
+			found = p
+		}
+	}
+	return found
+}
+
+// Trust is the policy that says who may assume a role, where arn is one of the account's.
+func (a *Account) Trust(arn string) *iam.Policy {
+	for _, p := range a.Principals {
+		if p.ARN == arn {
+			return p.trust
+		}
+	}
+	return nil
 }
 
 // assumes tells whether a principal can become a role.
