@@ -18,11 +18,11 @@ import (
 	"github.com/haechi-dev/haechi/base/db"
 	"github.com/haechi-dev/haechi/base/seal"
 	"github.com/haechi-dev/haechi/door/console"
+	"github.com/haechi-dev/haechi/door/reports"
 	"github.com/haechi-dev/haechi/keeper/access"
 	"github.com/haechi-dev/haechi/keeper/audit"
 	"github.com/haechi-dev/haechi/keeper/hub"
 	"github.com/haechi-dev/haechi/keeper/inventory"
-	"github.com/haechi-dev/haechi/keeper/snapshot"
 	"github.com/haechi-dev/haechi/keeper/source"
 	"github.com/haechi-dev/haechi/lang/sigma"
 	"github.com/haechi-dev/haechi/river/bus"
@@ -71,6 +71,7 @@ type App struct {
 	rooms   []room
 	handler http.Handler
 	pages   *console.Console
+	reports *reports.Door // takes other tools' reports
 	began   time.Time
 	version string
 	anyKey  bool
@@ -152,7 +153,7 @@ func (a *App) ground(ctx context.Context, env Env) (err error) {
 // Schemas are the tables of every room there is.
 func Schemas() []db.Schema {
 	return []db.Schema{
-		Schema(), bus.Schema(), access.Schema(), audit.Schema(), snapshot.Schema(), hub.Schema(), inventory.Schema(), source.Schema(),
+		Schema(), bus.Schema(), access.Schema(), audit.Schema(), hub.Schema(), inventory.Schema(), source.Schema(),
 		route.Schema(), detect.Schema(), comply.Schema(), pipeline.Schema(),
 	}
 }

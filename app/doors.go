@@ -21,7 +21,6 @@ import (
 	"github.com/haechi-dev/haechi/door/wire/iam"
 	"github.com/haechi-dev/haechi/door/wire/securityhub"
 	"github.com/haechi-dev/haechi/door/wire/sts"
-	"github.com/haechi-dev/haechi/keeper/snapshot"
 	"github.com/haechi-dev/haechi/tool/scan/secret"
 	"github.com/haechi-dev/haechi/word/finding"
 )
@@ -45,12 +44,11 @@ func (a *App) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	taken := reports.Handler(reports.Config{Hub: a.Hub, Access: watchedAccess{a.Access}, Maker: a.maker(), Salt: salt, Folder: a.Config.Data, Now: a.now, SourceIP: a.sourceIP, Log: a.log})
+	a.reports = reports.Handler(reports.Config{Hub: a.Hub, Access: watchedAccess{a.Access}, Maker: a.maker(), Salt: salt, Folder: a.Config.Data, Now: a.now, SourceIP: a.sourceIP, Log: a.log})
 	a.pages, err = console.New(console.Config{
 		Access: a.Access, People: a.Access, Logins: a.Access, URL: a.page, Kept: a.kept, DB: a.DB, Hub: a.Hub, Bus: a.Bus, Log: a.log, Now: a.now,
 		Account: a.Config.Account, Region: a.Config.Region, Version: a.version, Secure: a.overTLS, SourceIP: a.sourceIP,
-		Runs: a.Pipeline, Assets: a.Inventory, Comply: a.Comply, Routes: a.Route, Loop: a.loop, Reports: taken, Trail: a.Audit, Records: a.Audit, Known: a.Access.Principal,
-		Accounts: accounts{a, a.Access, snapshot.New(a.DB, a.now)},
+		Runs: a.Pipeline, Assets: a.Inventory, Comply: a.Comply, Routes: a.Route, Loop: a.loop, Reports: a.reports, Trail: a.Audit, Records: a.Audit, Known: a.Access.Principal,
 	})
 	if err != nil {
 		return err
@@ -63,7 +61,7 @@ func (a *App) open(ctx context.Context) error {
 	mux.Handle(gitdoor.Prefix, a.watch(git))
 	mux.Handle(intake.Prefix, a.watch(intake.Handler(intake.Config{Journal: a.Journal, Access: watched, Items: a.Inventory, Now: a.now, Log: a.log})))
 	mux.Handle("/", a.pages)
-	a.handler = a.secured(a.dispatch(spoken, a.watch(taken), mux))
+	a.handler = a.secured(a.dispatch(spoken, a.watch(a.reports), mux))
 	return nil
 }
 

@@ -62,11 +62,30 @@ func (p *Pipelines) doBuild(ctx context.Context, e Execution, log *logger) (outc
 	}
 	exit, err := p.config.Runner.Run(ctx, step, log)
 	o, err := built(exit, err, report)
+	if err == nil && len(spec.Reports) > 0 {
+		o, err = p.reported(ctx, e, spec, dir, log, o)
+	}
 	o.change = func(e *Execution) {
 		e.Level = level.String()
 		e.action("Build").Phases = report.timings()
 	}
 	return o, err
+}
+
+// reported imports what a build has left, also one that failed: a tool that found something often says so
+// with its status. A build that came to its end and did not leave what it should has failed.
+func (p *Pipelines) reported(ctx context.Context, e Execution, spec Buildspec, dir string, log *logger, o outcome) (outcome, error) {
+	if p.config.Reports == nil {
+		return failed("Build", Reason{Text: "reports cannot be read here", Where: BuildspecFile, Do: "leave reports out"}), nil
+	}
+	reason, err := p.takeReports(ctx, e, spec.Reports, dir, log)
+	if err != nil {
+		return outcome{}, err
+	}
+	if reason != nil && o.status == Succeeded {
+		return failed("Build", *reason), nil
+	}
+	return o, nil
 }
 
 // built is what became of a build. More than a limit is the build's fault, not ours.

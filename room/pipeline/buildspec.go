@@ -24,6 +24,7 @@ type Buildspec struct {
 	Shell     string            // sh or bash
 	Variables map[string]string // as they stand: nothing in them is expanded
 	Phases    []Phase           // those that are there, in the order in which they run
+	Reports   []ReportGroup     // what the build leaves for the hub
 	Warnings  []string          // what is passed over, for the log
 }
 
@@ -46,7 +47,7 @@ type specFile struct {
 	Proxy     yaml.Node
 	Batch     yaml.Node
 	Phases    map[string]specPhase
-	Reports   yaml.Node
+	Reports   map[string]specReports
 	Artifacts yaml.Node
 	Cache     yaml.Node
 }
@@ -92,7 +93,6 @@ func ParseBuildspec(text []byte) (Buildspec, error) {
 		{f.RunAs, "run-as", "steps run as an unprivileged user of their own: leave it out"},
 		{f.Proxy, "proxy", "steps have no network: leave it out"},
 		{f.Batch, "batch", "write the builds as one"},
-		{f.Reports, "reports", "leave it out; what tests say is in the log"},
 		{f.Artifacts, "artifacts", "leave it out; nothing is kept of a build but its log and its result"},
 		{f.Cache, "cache", "leave it out; every build starts afresh"},
 		{f.Env.Parameters, "env/parameter-store", "secrets cannot be handed to builds yet"},
@@ -110,6 +110,7 @@ func ParseBuildspec(text []byte) (Buildspec, error) {
 			c.fail(place(text, name+":"), diag.DidYouMean(name, phases[:]), "there is no phase %q", name)
 		}
 	}
+	b.Reports = c.groups(f.Reports)
 	length := 0
 	for _, name := range phases {
 		p, ok := f.Phases[name]
