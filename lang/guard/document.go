@@ -2,6 +2,7 @@ package guard
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 	"sync"
 
@@ -84,4 +85,38 @@ func LoadAll(name string, text []byte) ([]*Document, error) {
 		all = append(all, &Document{name: name, root: r})
 	}
 	return all, nil
+}
+
+// With is the document with the members of others beside its own at the top, as
+// parameters of the rules are handed in. A name may stand in one of them only.
+func (d *Document) With(others ...*Document) (*Document, error) {
+	if len(others) == 0 {
+		return d, nil
+	}
+	fields := slices.Clone(d.root.fields)
+	from := map[string]string{}
+	for _, f := range fields {
+		from[f.key.text] = d.name
+	}
+	files := []string{d.name}
+	for i, o := range others {
+		if d.root.kind != kindMap || o.root.kind != kindMap {
+			return nil, fault.Invalid.Wrap(diag.Errorf(diag.Place{File: o.name}, "parameters can only be put beside the members of a map"))
+		}
+		files = append(files, o.name)
+		for _, f := range o.root.fields {
+			if other, ok := from[f.key.text]; ok {
+				return nil, fault.Invalid.Wrap(diag.Errorf(f.key.place(o.name), "%s is in %s too", f.key.text, other))
+			}
+			from[f.key.text] = o.name
+			fields = append(fields, field{f.key.Clone().InFileAll(i + 1), f.value.Clone().InFileAll(i + 1)})
+		}
+	}
+	own := make([]field, len(fields))
+	for i, f := range fields {
+		if own[i] = f; f.value.parent == d.root {
+			own[i] = field{f.key.Clone(), f.value.Clone()}
+		}
+	}
+	return &Document{name: d.name, root: newMap(own), files: files}, nil
 }

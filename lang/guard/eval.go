@@ -88,8 +88,9 @@ type evaluation struct {
 
 	failures []failed
 	omitted  int
-	message  string // of the innermost call of a parameterised rule
-	reason   string // why something was unknown last
+	message  string  // of the innermost call of a parameterised rule
+	reason   string  // why something was unknown last
+	trace    *tracer // where somebody asks why
 
 	index      *index   // of the document's resources
 	focus      []field  // the one resource of focusTypes that is seen, or nil
@@ -193,6 +194,17 @@ func (e *evaluation) clauses(s *scope, lines [][]clause) (Status, error) {
 }
 
 func (e *evaluation) clause(s *scope, c clause) (Status, error) {
+	if e.trace == nil {
+		return e.evaluate(s, c)
+	}
+	kind, text := describe(c)
+	step := e.step2(kind, text, c.at())
+	status, err := e.evaluate(s, c)
+	e.done(step, status)
+	return status, err
+}
+
+func (e *evaluation) evaluate(s *scope, c clause) (Status, error) {
 	switch c := c.(type) {
 	case *compareClause:
 		return e.compareClause(s, c)

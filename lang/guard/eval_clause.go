@@ -99,6 +99,7 @@ func (e *evaluation) tally(c *compareClause, outcomes []outcome) Status {
 			e.fail(c, o)
 		}
 	}
+	e.look(c, outcomes)
 	switch {
 	case c.query.some && count[yes] > 0:
 		return Pass
@@ -375,7 +376,9 @@ func (e *evaluation) typeClause(s *scope, c *typeClause) (Status, error) {
 func (e *evaluation) guarded(s *scope, when [][]clause, b *block) (Status, error) {
 	perhaps := s.root.perhaps()
 	if when != nil {
+		step := e.step2("when", "when", diag.Place{File: e.rules.name})
 		met, err := e.filter(s, when)
+		e.done(step, met)
 		if err != nil || met != Pass && met != Unsure {
 			return Skip, err
 		}

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"github.com/haechi-dev/haechi/word/diag"
 )
 
 // result is a value that a query selected, or what it looked for and did not find.
@@ -386,7 +388,10 @@ func (e *evaluation) walkFilter(s *scope, v *Value, parts []part, i int, out []r
 			return
 		}
 		var met Status
-		if met, err = e.filter(s.within(x), p.filter); met != Pass && met != Unsure || err != nil {
+		step := e.step2("filter", "[ … ] on "+pathFor(e, x), diag.Place{File: e.rules.name})
+		met, err = e.filter(s.within(x), p.filter)
+		e.done(step, met)
+		if met != Pass && met != Unsure || err != nil {
 			return
 		}
 		before, why := len(out), x.perhaps()
@@ -416,6 +421,14 @@ func (e *evaluation) walkFilter(s *scope, v *Value, parts []part, i int, out []r
 		out = append(out, miss(v, parts, i))
 	}
 	return out, err
+}
+
+// pathFor is the path of a value, where somebody asks.
+func pathFor(e *evaluation, v *Value) string {
+	if e.trace == nil {
+		return ""
+	}
+	return v.path()
 }
 
 // filter is the status of clauses for the root of s.

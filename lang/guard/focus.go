@@ -85,17 +85,24 @@ func (d *Document) Resources(types ...string) (all []Resource) {
 // CheckResource is what the rule of f says about the resource of f.
 func (r *Rules) CheckResource(doc *Document, f Focus, now time.Time) Verdict {
 	e := r.evaluation(doc, now)
-	if x := doc.indexed(); x.resources != nil {
-		if v := x.resources.get(f.Resource); v != nil {
-			e.focus = []field{{v.parent.key(f.Resource), v}}
-			e.focusTypes, e.focusType = f.Types, typeOf(v)
-		}
-	}
+	e.focused(doc, f)
 	rules := r.byName[f.Rule]
 	if len(rules) == 0 {
 		return Verdict{Rule: f.Rule}
 	}
 	return e.verdict(rules)
+}
+
+// focused makes the evaluation see only one resource of the types in focus.
+func (e *evaluation) focused(doc *Document, f Focus) {
+	x := doc.indexed()
+	if x.resources == nil || f.Resource == "" {
+		return
+	}
+	if v := x.resources.get(f.Resource); v != nil {
+		e.focus = []field{{v.parent.key(f.Resource), v}}
+		e.focusTypes, e.focusType = f.Types, typeOf(v)
+	}
 }
 
 // key is the name of a member, at its place.
