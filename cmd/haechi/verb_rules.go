@@ -12,6 +12,7 @@ import (
 
 	"github.com/haechi-dev/haechi/lang/guard"
 	"github.com/haechi-dev/haechi/lang/sigma"
+	"github.com/haechi-dev/haechi/rules"
 	"github.com/haechi-dev/haechi/tool/scan/iac"
 	"github.com/haechi-dev/haechi/tool/scan/secret"
 	"github.com/haechi-dev/haechi/word/diag"
@@ -20,19 +21,24 @@ import (
 )
 
 func rulesVerb() verb {
-	return verb{name: "rules", args: "test DIR…", summary: "let rules prove themselves on their own examples", help: `
-  haechi rules test rules/detect          each rule, ok or why not
-  haechi rules test -format json my-rules
+	return verb{name: "rules", args: "list [FAMILY…] | show RULE | test [DIR…]", summary: "the rules that there are, and whether they prove themselves", help: `
+  haechi rules list                       all that come with Haechi
+  haechi rules list -pack K-ISMS -lang ko
+  haechi rules list -type AWS::S3::Bucket aws
+  haechi rules show RDS_STORAGE_ENCRYPTED what it is about, what to do, how it tells
+  haechi rules test                       each rule that comes with Haechi, ok or why not
+  haechi rules test -format json my-rules those of a folder
 
 A rule is one file, NAME.txtar: its help, the rule, bad examples that it must
 find and good ones that it must leave alone. Which kind of rule it is, the file
 says by its parts:
 
   rule.yml                a Sigma rule over log records, with bad/*.jsonl and good/*.jsonl
-  rule.yaml, rule.guard   a Guard policy over templates and configuration items
+  rule.yaml, rule.guard   a Guard policy over templates, manifests, build files
+                          and configuration items
   rule.yaml               a secret: keywords, pattern, checks
 
-It needs no server, and exits 1 if one rule does not prove itself.`, run: rules}
+It needs no server; test exits 1 if one rule does not prove itself.`, run: rulesRun}
 }
 
 // proof is what became of one file.
@@ -43,26 +49,56 @@ type proof struct {
 	Unmet  []string `json:"unmet"`
 }
 
-func rules(_ context.Context, c call, flags *flag.FlagSet) error {
+func rulesRun(_ context.Context, c call, flags *flag.FlagSet) error {
 	format := formatFlag(flags, "table", "json")
-	rest, err := parse(c, flags, 2, -1)
+	which := rulesFlagsOf(flags)
+	rest, err := parse(c, flags, 1, -1)
 	if err != nil {
 		return err
-	}
-	if rest[0] != "test" {
-		return unknown(rest[0], "test")
 	}
 	shape, err := format()
 	if err != nil {
 		return err
 	}
+	switch rest[0] {
+	case "list":
+		return listRules(c, which, shape, rest[1:])
+	case "show":
+		if err := only(flags, "rules show", "format", "lang"); err != nil {
+			return err
+		}
+		if len(rest) != 2 {
+			return usagef("show takes the name of one rule")
+		}
+		return showRule(c, which, shape, rest[1])
+	case "test":
+		if err := only(flags, "rules test", "format"); err != nil {
+			return err
+		}
+		return testRules(c, shape, rest[1:])
+	}
+	return unknown(rest[0], "list", "show", "test")
+}
+
+// testRules lets the rules of folders prove themselves; without one, those that
+// come with Haechi.
+func testRules(c call, shape string, folders []string) error {
 	all := []proof{}
-	for _, folder := range rest[1:] {
-		proofs, err := prove(folder)
+	for _, folder := range folders {
+		proofs, err := prove(folder, os.DirFS(folder))
 		if err != nil {
 			return err
 		}
 		all = append(all, proofs...)
+	}
+	if len(folders) == 0 {
+		for _, f := range rules.Families() {
+			proofs, err := prove("rules/"+f.Name, f.Files)
+			if err != nil {
+				return err
+			}
+			all = append(all, proofs...)
+		}
 	}
 	if shape == "json" {
 		if err := writeJSON(c.stdout, all); err != nil {
@@ -93,12 +129,11 @@ func rules(_ context.Context, c call, flags *flag.FlagSet) error {
 	return nil
 }
 
-// prove tries every rule of a folder.
-func prove(folder string) ([]proof, error) {
-	root := os.DirFS(folder)
-	entries, err := os.ReadDir(folder)
+// prove tries every rule of a folder, root.
+func prove(folder string, root fs.FS) ([]proof, error) {
+	entries, err := fs.ReadDir(root, ".")
 	if err != nil {
-		return nil, fault.Invalid.Wrap(err)
+		return nil, fault.Invalid.Errorf("reading rules in %s: %w", folder, err)
 	}
 	var proofs []proof
 	var secrets []string
