@@ -133,7 +133,8 @@ func (a *App) buildPipeline(ctx context.Context) error {
 	a.Pipeline = pipeline.New(pipeline.Config{
 		DB: a.DB, Bus: a.Bus, Source: a.Source, Hub: a.Hub, Scanners: scanners, Runner: sandbox.New(sandbox.Config{Least: least}),
 		Work: filepath.Join(a.Config.Data, "work"), Reports: left{a}, Account: a.Config.Account, Region: a.Config.Region, Log: a.log, Now: a.now,
-		Mask: func(line []byte) []byte { return []byte(mask.Text(string(line))) }, Kept: a.Config.Retention.Logs, Policy: func() gate.Policy { return *a.policy.Load() },
+		Identity: &pipeline.Identity{Token: a.vouch, Endpoint: a.issuer},
+		Mask:     func(line []byte) []byte { return []byte(mask.Text(string(line))) }, Kept: a.Config.Retention.Logs, Policy: func() gate.Policy { return *a.policy.Load() },
 	})
 	return nil
 }

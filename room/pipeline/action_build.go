@@ -60,6 +60,11 @@ func (p *Pipelines) doBuild(ctx context.Context, e Execution, log *logger) (outc
 		Argv: []string{spec.Shell, "-c", spec.Script()}, Env: p.environment(e, spec), Work: dir,
 		Tools: p.config.Tools, Report: report, Limits: p.config.Limits,
 	}
+	done, err := p.identify(ctx, e, &step)
+	if err != nil {
+		return outcome{}, err
+	}
+	defer done()
 	exit, err := p.config.Runner.Run(ctx, step, log)
 	o, err := built(exit, err, report)
 	if err == nil && len(spec.Reports) > 0 {

@@ -59,6 +59,7 @@ type Config struct {
 	Now      func() time.Time
 	Policy   func() gate.Policy       // where a repository's protected base branch has none; nil is the default policy
 	Reports  Reports                  // takes the reports that builds leave; nil refuses them
+	Identity *Identity                // tells builds who they are; nil: they are nobody
 	Mask     func(line []byte) []byte // takes secrets out of what is logged; nil changes nothing
 	Tools    []sandbox.Tool           // what builds may read besides the system's programs
 	Env      []string                 // what builds find in their environment besides
