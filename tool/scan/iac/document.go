@@ -10,6 +10,7 @@ import (
 
 	"github.com/haechi-dev/haechi/base/shape"
 	"github.com/haechi-dev/haechi/lang/guard"
+	"github.com/haechi-dev/haechi/word/diag"
 	"github.com/haechi-dev/haechi/word/fault"
 )
 
@@ -124,4 +125,18 @@ func mayHold(name string, content []byte) bool {
 func surely(name string, content []byte) bool {
 	base, dir := path.Base(name), path.Dir(name)
 	return strings.HasSuffix(dir, ".github/workflows") || composeName.MatchString(base) || buildspecName.MatchString(base) || strong.Match(content)
+}
+
+// Module is the document of a root module of Terraform: the files of a folder, with
+// the modules on disk that they call. A file that cannot be read fails it.
+func Module(tree fs.FS, dir string) (*guard.Document, error) {
+	l := newLibrary(tree)
+	doc, r := terraform(l, dir)
+	for _, p := range append(l.torn, r.unread...) {
+		return nil, fault.Invalid.Wrap(diag.Errorf(diag.Place{File: p.File, Line: p.Line, Column: p.Column}, "%s", p.Why))
+	}
+	if doc == nil {
+		return nil, fault.Invalid.Errorf("there is no Terraform in %s", dir)
+	}
+	return doc, nil
 }
