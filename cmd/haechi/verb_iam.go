@@ -1,10 +1,13 @@
 package main
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"flag"
 	"fmt"
 	"io"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -12,6 +15,8 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/haechi-dev/haechi/base/remote"
+	"github.com/haechi-dev/haechi/door/reports"
 	"github.com/haechi-dev/haechi/lang/iam"
 	"github.com/haechi-dev/haechi/lang/iam/account"
 	"github.com/haechi-dev/haechi/tool/report"
@@ -29,18 +34,22 @@ func iamVerb() verb {
   haechi iam who -account snapshot.json s3:GetObject 'arn:aws:s3:::shop/*'
   haechi iam paths -account snapshot.json        how somebody could become an administrator, and what to cut
   haechi iam paths -account snapshot.json -credentials report.csv -all
+  haechi iam paths -account snapshot.json -all -format sarif
+  haechi iam paths -account snapshot.json -all -report      and into the hub
 
 The snapshot is what 'aws iam get-account-authorization-details' writes, the
 report what 'aws iam get-credential-report' holds. It needs no server and no
-cloud. simulate exits 1 if it is not allowed, check and paths if something is
-found.`, run: iamRun}
+cloud, but for -report, which sends what is found to a server. simulate exits 1
+if it is not allowed, check and paths if something is found.
+` + clientHelp, run: iamRun}
 }
 
 // iamFlags are those of all that the verb does; each refuses the others'.
 type iamFlags struct {
 	principal, action, resource, owner, resourcePolicy, kind, account, credentials *string
 	boundary, session, endpoint, scp, rcp, context                                 *several
-	trust, all                                                                     *bool
+	trust, all, report                                                             *bool
+	find                                                                           func() (*remote.Client, error)
 }
 
 // several is a flag that may be given more than once.
@@ -55,7 +64,7 @@ func (s *several) Set(text string) error {
 	return nil
 }
 
-func iamRun(_ context.Context, c call, flags *flag.FlagSet) error {
+func iamRun(ctx context.Context, c call, flags *flag.FlagSet) error {
 	list := func(name, usage string) *several {
 		s := new(several)
 		flags.Var(s, name, usage)
@@ -78,8 +87,10 @@ func iamRun(_ context.Context, c call, flags *flag.FlagSet) error {
 		account:        flags.String("account", "", "file with a snapshot of an account"),
 		credentials:    flags.String("credentials", "", "file with a credential report"),
 		all:            flags.Bool("all", false, "all findings of the snapshot, not the escalations alone"),
+		report:         flags.Bool("report", false, "paths: send what is found to a server, into the hub"),
+		find:           func() (*remote.Client, error) { return findServer(c, "", "") }, // -endpoint is a policy here
 	}
-	format := formatFlag(flags, "table", "json")
+	format := formatFlag(flags, "table", "json", "asff", "sarif")
 	rest, err := parse(c, flags, 1, -1)
 	if err != nil {
 		return err
@@ -87,6 +98,9 @@ func iamRun(_ context.Context, c call, flags *flag.FlagSet) error {
 	shape, err := format()
 	if err != nil {
 		return err
+	}
+	if shape != "table" && shape != "json" && rest[0] != "paths" && rest[0] != "check" {
+		return usagef("%s writes table or json", rest[0])
 	}
 	switch what := rest[0]; what {
 	case "simulate":
@@ -105,10 +119,10 @@ func iamRun(_ context.Context, c call, flags *flag.FlagSet) error {
 		}
 		return f.who(c, rest[1:], shape)
 	case "paths":
-		if err := only(flags, what, "account", "credentials", "all", "format"); err != nil {
+		if err := only(flags, what, "account", "credentials", "all", "format", "report"); err != nil {
 			return err
 		}
-		return f.paths(c, rest[1:], shape)
+		return f.paths(ctx, c, rest[1:], shape)
 	default:
 		return unknown(what, "simulate", "check", "who", "paths")
 	}
@@ -385,17 +399,46 @@ func (f *iamFlags) check(c call, files []string, format string) error {
 			}
 		}
 	}
-	if format == "json" {
+	switch {
+	case format == "json":
 		if err := writeJSON(c.stdout, all); err != nil {
 			return err
 		}
-	} else if len(all) == 0 {
+	case format == "sarif", format == "asff":
+		if err := remarks(c, all, format); err != nil {
+			return err
+		}
+	case len(all) == 0:
 		fmt.Fprintln(c.stdout, "fine: nothing to remark")
 	}
 	if wrong {
 		return exit(exitWrong)
 	}
 	return nil
+}
+
+// remarks are written as findings, each at its place in its file.
+func remarks(c call, all []remarked, format string) error {
+	scan := finding.Scan{Tool: "iam-check", Complete: true}
+	now := time.Now()
+	var found []finding.Finding
+	for _, r := range all {
+		severity := map[string]finding.Label{"mistake": finding.High, "warning": finding.Medium}[r.Weight]
+		f := finding.Finding{
+			GeneratorID: "haechi/iam-check/" + r.Rule, Types: []string{"Software and Configuration Checks/AWS Security Best Practices"},
+			Severity: &finding.Severity{Label: cmp.Or(severity, finding.Low)}, Title: finding.Shorten(r.Message, 256), Description: finding.Shorten(r.Message, 1024),
+			Resources:     []finding.Resource{{Type: "Other", ID: r.File}},
+			ProductFields: map[string]string{finding.FieldFile: r.File, finding.FieldLine: fmt.Sprint(r.Line), finding.FieldColumn: fmt.Sprint(r.Column)},
+		}
+		if r.Hint != "" {
+			f.Remediation = &finding.Remediation{Recommendation: &finding.Recommendation{Text: finding.Shorten(r.Hint, 512)}}
+		}
+		found = append(found, finding.Maker{Account: "000000000000", Region: "us-east-1"}.Own(scan, f, now))
+	}
+	if format == "sarif" {
+		return report.SARIF(c.stdout, versionText(), []finding.Scan{scan}, found)
+	}
+	return report.ASFF(c.stdout, found)
 }
 
 // snapshotOf reads the snapshot, and says what it lacks.
@@ -474,7 +517,7 @@ func (f *iamFlags) who(c call, rest []string, format string) error {
 	return t.Flush()
 }
 
-func (f *iamFlags) paths(c call, rest []string, format string) error {
+func (f *iamFlags) paths(ctx context.Context, c call, rest []string, format string) error {
 	if len(rest) > 0 {
 		return usagef("%q is too much", rest[0])
 	}
@@ -511,19 +554,47 @@ func (f *iamFlags) paths(c call, rest []string, format string) error {
 		}
 		all = append(all, found...)
 	}
-	return f.found(c, id, all, ways, format, now)
+	return f.found(ctx, c, id, all, ways, format, now)
 }
 
-// found writes findings: as a table, what to do below, or as ASFF.
-func (f *iamFlags) found(c call, id string, all []finding.Finding, ways []account.Escalation, format string, now time.Time) error {
+// send has a server take the findings as a report of this account, as haechi import does.
+func (f *iamFlags) send(ctx context.Context, c call, id string, all []finding.Finding) error {
+	client, err := f.find()
+	if err != nil {
+		return err
+	}
+	var text bytes.Buffer
+	if err := report.ASFF(&text, all); err != nil {
+		return err
+	}
+	query := url.Values{"target": {id}, "tool": {account.Tool}}
+	var a reports.Answer
+	if err := client.Upload(ctx, "haechi", reports.Path+"?"+strings.ReplaceAll(query.Encode(), "+", "%20"), bytes.NewReader(text.Bytes()), &a); err != nil {
+		return err
+	}
+	fmt.Fprintf(c.stderr, "sent: %d findings, %d new, %d closed\n", a.Findings, a.New, a.Closed)
+	return nil
+}
+
+// found writes findings: as a table, what to do below, or as ASFF or SARIF; and sends them where that is asked for.
+func (f *iamFlags) found(ctx context.Context, c call, id string, all []finding.Finding, ways []account.Escalation, format string, now time.Time) error {
 	for i := range all {
 		if parts := strings.SplitN(all[i].Resources[0].ID, ":", 6); len(parts) == 6 {
 			id = parts[4]
 		}
 		all[i] = finding.Maker{Account: id, Region: "us-east-1"}.Own(finding.Scan{Tool: account.Tool, Target: id}, all[i], now)
 	}
+	if *f.report {
+		if err := f.send(ctx, c, id, all); err != nil {
+			return err
+		}
+	}
 	switch {
-	case format == "json":
+	case format == "sarif":
+		if err := report.SARIF(c.stdout, versionText(), []finding.Scan{{Tool: account.Tool, Target: id, Complete: true}}, all); err != nil {
+			return err
+		}
+	case format == "json", format == "asff":
 		if err := report.ASFF(c.stdout, all); err != nil {
 			return err
 		}
