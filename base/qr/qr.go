@@ -1,11 +1,15 @@
-// Package qr draws a text as a QR code, as SVG that any reader can read off a screen.
+// Package qr draws a text as a QR code that any reader can read off a screen.
 //
 // It knows what is needed for that, and no more: bytes, error correction of
 // level M, and versions 1 to 20 (666 bytes), as ISO/IEC 18004 has them.
 package qr
 
 import (
+	"bytes"
 	"fmt"
+	"image"
+	"image/color"
+	"image/png"
 	"strings"
 
 	"github.com/haechi-dev/haechi/word/fault"
@@ -378,6 +382,24 @@ func runs(line []bool) (p int) {
 		}
 	}
 	return p
+}
+
+// PNG is the code as a picture, four dots a module.
+func (c *Code) PNG() ([]byte, error) {
+	const dots = 4
+	whole := (c.size + 2*quiet) * dots
+	picture := image.NewPaletted(image.Rect(0, 0, whole, whole), color.Palette{color.White, color.Black})
+	for at, dark := range c.dark {
+		if !dark {
+			continue
+		}
+		for i := range dots * dots {
+			picture.SetColorIndex((at%c.size+quiet)*dots+i%dots, (at/c.size+quiet)*dots+i/dots, 1)
+		}
+	}
+	var b bytes.Buffer
+	err := png.Encode(&b, picture)
+	return b.Bytes(), err
 }
 
 // SVG is the code as an image that says what it is: dark on white in every

@@ -1,8 +1,10 @@
 package qr
 
 import (
+	"bytes"
 	"encoding/xml"
 	"errors"
+	"image/png"
 	"strings"
 	"testing"
 
@@ -151,6 +153,17 @@ func TestSVG(t *testing.T) {
 	}
 	if err := xml.Unmarshal([]byte(c.SVG(`"<kim>' & co`)), &v); err != nil || v.Label != `"<kim>' & co` {
 		t.Errorf("got %q, %v", v.Label, err)
+	}
+	raw, err := c.PNG()
+	if err != nil {
+		t.Fatal(err)
+	}
+	picture, err := png.Decode(bytes.NewReader(raw))
+	if err != nil || picture.Bounds().Dx() != (c.size+8)*4 {
+		t.Fatalf("%v, %v", picture, err)
+	}
+	if r, _, _, _ := picture.At(4*4, 4*4).RGBA(); r != 0 {
+		t.Error("the corner's module is light")
 	}
 }
 

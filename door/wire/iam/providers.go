@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/haechi-dev/haechi/base/qr"
 	"github.com/haechi-dev/haechi/door/wire"
 	"github.com/haechi-dev/haechi/keeper/access"
 	"github.com/haechi-dev/haechi/word/fault"
@@ -110,6 +111,7 @@ type (
 	deviceOut struct {
 		SerialNumber     string
 		Base32StringSeed []byte     `json:",omitzero"`
+		QRCodePNG        []byte     `json:",omitzero"`
 		User             *userOut   `json:",omitzero"`
 		EnableDate       *time.Time `json:",omitzero"`
 		Tags             []tag      `json:",omitzero"`
@@ -147,7 +149,12 @@ func (s *service) devices() map[string]wire.Operation {
 			if err != nil {
 				return nil, err
 			}
-			return &oneDevice{deviceOut{SerialNumber: seed.Serial, Base32StringSeed: []byte(seed.Base32.Reveal())}}, nil
+			code, err := qr.Encode(seed.URL.Reveal())
+			if err != nil {
+				return nil, err
+			}
+			picture, err := code.PNG()
+			return &oneDevice{deviceOut{SerialNumber: seed.Serial, Base32StringSeed: []byte(seed.Base32.Reveal()), QRCodePNG: picture}}, err
 		}),
 		"EnableMFADevice": does(owner, func(ctx context.Context, _ *wire.Call, in *input) error {
 			_, err := s.access.EnableDevice(ctx, in.UserName, in.SerialNumber, in.AuthenticationCode1, in.AuthenticationCode2)
