@@ -51,7 +51,17 @@ const (
 	FieldLicence     = "haechi/licence"    // an SPDX expression
 	FieldObligation  = "haechi/obligation" // what that asks for: weak, strong, network, restricted, other
 	FieldEcosystem   = "haechi/ecosystem"
-	FieldState       = "haechi/state" // UNRESOLVED or NO_DATA, where a finding is about what cannot be known
+	FieldSince       = "haechi/since"      // the commit that brought it first
+	FieldSinceTime   = "haechi/since-time" // when that was made, RFC 3339
+	FieldAuthor      = "haechi/author"     // and by whom
+	FieldStill       = "haechi/still"      // InHead, or InHistory where only older commits hold it still
+	FieldState       = "haechi/state"      // UNRESOLVED or NO_DATA, where a finding is about what cannot be known
+)
+
+// The values of FieldStill.
+const (
+	InHead    = "head"
+	InHistory = "history"
 )
 
 // Company is who Haechi's own findings are from.
