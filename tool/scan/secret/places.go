@@ -114,3 +114,26 @@ func cutPlace(place string) (file string, line int) {
 	line, _ = strconv.Atoi(place[i+1:])
 	return place[:max(i, 0)], line
 }
+
+// Moved is a finding in a file as it is when the file, or the archive, has another path.
+func Moved(f finding.Finding, from, to string) finding.Finding {
+	f.ProductFields = maps.Clone(f.ProductFields)
+	if from == to {
+		return f
+	}
+	if rest, ok := strings.CutPrefix(f.ProductFields[finding.FieldFile], from); ok {
+		f.ProductFields[finding.FieldFile] = strings.ToValidUTF8(to, "\uFFFD") + rest
+	}
+	var places []string
+	for _, p := range strings.Fields(f.ProductFields[finding.FieldPlaces]) {
+		if rest, ok := strings.CutPrefix(p, strings.TrimSuffix(placeText(from, 0), ":0")); ok {
+			p = strings.TrimSuffix(placeText(to, 0), ":0") + rest
+		}
+		places = append(places, p)
+	}
+	if len(places) > 0 {
+		f.ProductFields[finding.FieldPlaces] = strings.Join(places, " ")
+	}
+	f.Title = strings.Replace(f.Title, " in "+finding.Shorten(from, 180), " in "+finding.Shorten(to, 180), 1)
+	return f
+}

@@ -2,6 +2,7 @@
 package secret
 
 import (
+	"bytes"
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
@@ -128,28 +129,11 @@ type pass struct {
 }
 
 func (p *pass) File(f scan.File) error {
-	var whole error
-	keep := func(path string, content []byte) {
-		findings, all := p.scanner.check(path, content)
-		p.mu.Lock()
-		p.found.add(findings...)
-		p.mu.Unlock()
-		if !all {
-			whole = fault.Limit.Errorf("it holds so much that looks like secrets, or is encoded, that some was left out")
-		}
-	}
-	switch {
-	case isArchive(f.Path):
-		if err := Unpack(f.Path, f.Content, keep); err != nil {
-			return err
-		}
-	case !f.Binary:
-		keep(f.Path, f.Content)
-	}
-	if f.Binary && p.scanner.config.names(f.Path) {
-		keep(f.Path, nil) // only its name says something
-	}
-	return whole
+	findings, err := p.scanner.look(f.Path, f.Content, f.Binary)
+	p.mu.Lock()
+	p.found.add(findings...)
+	p.mu.Unlock()
+	return err
 }
 
 // End tells of each secret once, with all its places.
@@ -158,6 +142,34 @@ func (p *pass) End() error {
 		p.out.Finding(f)
 	}
 	return nil
+}
+
+// Look is what one file holds, an archive's files among them. An error says
+// that some of it could not be looked at.
+func (s *Scanner) Look(path string, content []byte) ([]finding.Finding, error) {
+	return s.look(path, content, bytes.IndexByte(content[:min(len(content), 8<<10)], 0) >= 0)
+}
+
+func (s *Scanner) look(path string, content []byte, binary bool) (all []finding.Finding, err error) {
+	keep := func(path string, content []byte) {
+		findings, whole := s.check(path, content)
+		all = append(all, findings...)
+		if !whole {
+			err = fault.Limit.Errorf("it holds so much that looks like secrets, or is encoded, that some was left out")
+		}
+	}
+	switch {
+	case isArchive(path):
+		if wrong := Unpack(path, content, keep); wrong != nil {
+			err = wrong
+		}
+	case !binary:
+		keep(path, content)
+	}
+	if binary && s.config.names(path) {
+		keep(path, nil) // only its name says something
+	}
+	return all, err
 }
 
 // Check is what one file holds: one finding for each secret, at its first
