@@ -200,7 +200,7 @@ func tellImport(c call, file string, a *reports.Answer) {
 	for _, n := range []struct {
 		n    int
 		what string
-	}{{a.New, "new"}, {a.Changed, "changed"}, {a.Unchanged, "unchanged"}, {a.Closed, "closed"}, {a.Suppressed, "suppressed"}} {
+	}{{a.New, "new"}, {a.Changed, "changed"}, {a.Unchanged, "unchanged"}, {a.Closed, "closed"}, {a.Suppressed, "suppressed"}, {a.VEX, "of other tools suppressed"}} {
 		if n.n > 0 {
 			fmt.Fprintf(c.stdout, ", %d %s", n.n, n.what)
 		}

@@ -40,6 +40,7 @@ type Answer struct {
 	Opens     []Line    `json:"opens,omitzero"` // of a preview, at most maxLines
 	Changes   []Line    `json:"changes,omitzero"`
 	Closes    []Line    `json:"closes,omitzero"`
+	VEX       int       `json:"vex,omitzero"`    // findings of other tools that it says are none
 	Failed    []Failure `json:"failed,omitzero"` // findings that the hub refused, at most maxLines; nothing is closed then
 }
 
@@ -146,7 +147,13 @@ func (d *Door) take(ctx context.Context, a ask, in io.ReaderAt, size int64) (*An
 	}
 	a.scan.ID = cmp.Or(a.scan.ID, bus.ID())
 	said.Scan = a.scan.ID
-	return said, d.keep(ctx, a.scan, r, said)
+	if err := d.keep(ctx, a.scan, r, said); err != nil {
+		return said, err
+	}
+	if r.Complete && len(said.Failed) == 0 {
+		return said, d.applyVEX(ctx, a.scan, r, said)
+	}
+	return said, nil
 }
 
 // keep imports the findings in parts. The last part says whether the report is complete: what

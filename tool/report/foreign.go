@@ -6,6 +6,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/haechi-dev/haechi/word/diag"
 	"github.com/haechi-dev/haechi/word/fault"
@@ -32,6 +33,8 @@ type Told struct {
 	Incomplete string       `json:"incomplete,omitzero"` // why not
 	Skipped    []diag.Place `json:"-"`                   // what the tool could not look at
 	Warnings   []string     `json:"warnings,omitzero"`   // what was read by a default
+	VEX        []Statement  `json:"-"`                   // what it says of other tools' findings
+	Made       time.Time    `json:"made,omitzero"`       // when, if it says so
 }
 
 // Report is a foreign report that was read to its end.
@@ -111,6 +114,7 @@ func (r *reading) add(rec record) error {
 		r.told.Suppressed++
 	}
 	rec.complete(r)
+	r.state(&rec)
 	return r.sink(&rec)
 }
 

@@ -147,8 +147,12 @@ func vexState(state, why string, rec *record) {
 	case "fixed", "resolved", "resolved_with_pedigree":
 		rec.closed = true
 	}
+	rec.vex, rec.vexWhy = vexWords[state], why
 	if state != "" {
-		rec.fields = map[string]string{"analysis": joined(": ", state, why)}
+		if rec.fields == nil {
+			rec.fields = map[string]string{}
+		}
+		rec.fields["analysis"] = joined(": ", state, why)
 	}
 }
 

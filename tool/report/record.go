@@ -74,6 +74,9 @@ type record struct {
 	first      string // when the tool saw it first, in any form of time
 	fields     map[string]string
 
+	vex    VEXStatus // what a VEX document says of it, and why
+	vexWhy string
+
 	asff  *finding.Finding // kept as it came, where it is one already
 	known key              // ours, where the report is our own
 }
