@@ -2,6 +2,7 @@ package guard
 
 import (
 	"iter"
+	"path"
 
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/haechi-dev/haechi/word/diag"
@@ -268,6 +269,15 @@ func (v *Value) appendJSON(b []byte) []byte {
 // Made is a document whose root was made; files are those that its values are in.
 func Made(root *Value, files ...string) *Document {
 	return &Document{name: files[0], root: root, files: files}
+}
+
+// Below is the document with another folder before the names of its files.
+func (d *Document) Below(folder string) *Document {
+	files := make([]string, len(d.files))
+	for i, f := range d.files {
+		files[i] = path.Join(folder, f)
+	}
+	return &Document{name: path.Join(folder, d.name), root: d.root, files: files}
 }
 
 // Root is the whole of the document.

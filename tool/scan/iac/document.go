@@ -127,16 +127,35 @@ func surely(name string, content []byte) bool {
 	return strings.HasSuffix(dir, ".github/workflows") || composeName.MatchString(base) || buildspecName.MatchString(base) || strong.Match(content)
 }
 
-// Module is the document of a root module of Terraform: the files of a folder, with
-// the modules on disk that they call. A file that cannot be read fails it.
-func Module(tree fs.FS, dir string) (*guard.Document, error) {
-	l := newLibrary(tree)
-	doc, r := terraform(l, dir)
-	for _, p := range append(l.torn, r.unread...) {
-		return nil, fault.Invalid.Wrap(diag.Errorf(diag.Place{File: p.File, Line: p.Line, Column: p.Column}, "%s", p.Why))
+// Modules are the documents of Terraform's root modules in a tree, with the modules
+// on disk that they call. prefix stands before the names of files. A file that
+// cannot be read is an error beside the documents of the others.
+func Modules(tree fs.FS, prefix string) (docs []*guard.Document, wrong []error) {
+	p := &pass{tree: tree, library: newLibrary(tree), modules: map[string]bool{}}
+	err := fs.WalkDir(tree, ".", func(name string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && name != "." && (strings.HasPrefix(d.Name(), ".") || d.Name() == "node_modules"):
+			return fs.SkipDir
+		case !d.IsDir() && (path.Ext(name) == ".tf" || strings.HasSuffix(name, ".tf.json")):
+			p.modules[path.Dir(name)] = true
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, []error{err}
 	}
-	if doc == nil {
-		return nil, fault.Invalid.Errorf("there is no Terraform in %s", dir)
+	var unread []diag.Place
+	for _, dir := range p.rootModules() {
+		doc, r := terraform(p.library, dir)
+		unread = append(unread, r.unread...)
+		if doc != nil {
+			docs = append(docs, doc.Below(prefix))
+		}
 	}
-	return doc, nil
+	for _, u := range unrepeated(append(p.library.torn, unread...)) {
+		wrong = append(wrong, fault.Invalid.Wrap(diag.Errorf(diag.Place{File: path.Join(prefix, u.File), Line: u.Line, Column: u.Column}, "%s", u.Why)))
+	}
+	return docs, wrong
 }
