@@ -1,8 +1,12 @@
 package iam
 
 import (
+	"fmt"
 	"slices"
 	"strings"
+	"unicode"
+
+	"github.com/haechi-dev/haechi/word/diag"
 )
 
 // dead finds statements that change nothing: what they allow is allowed or
@@ -110,6 +114,7 @@ func (c *checker) reach(s *statement) {
 		if r.all || !strings.HasPrefix(r.text, "arn:") {
 			continue
 		}
+		c.oddARN(r)
 		if len(r.parts) < arnParts && !strings.HasSuffix(r.text, "*") {
 			c.say(Warning, "short-arn", r.at, "arn:partition:service:region:account:resource", "this ARN has %d parts, %d are needed: it matches nothing", len(r.parts), arnParts)
 			continue
@@ -117,6 +122,30 @@ func (c *checker) reach(s *statement) {
 		if !slices.ContainsFunc(s.actions, func(a action) bool { return a.broken || a.reaches(r) }) {
 			c.say(Warning, "unreachable", r.at, r.objectHint(), "none of the actions here is about such a resource")
 		}
+	}
+}
+
+// partitions are AWS's.
+var partitions = []string{"aws", "aws-cn", "aws-us-gov", "aws-iso", "aws-iso-b", "aws-iso-e", "aws-iso-f", "aws-eusc"}
+
+// oddARN finds parts of an ARN that no ARN has: it matches nothing.
+func (c *checker) oddARN(r *arn) {
+	parts := splitARN(r.text, true)
+	fixed := func(i int) bool {
+		return len(parts) == arnParts && parts[i] != "" && !strings.ContainsAny(parts[i], "*?$")
+	}
+	if fixed(1) && !slices.Contains(partitions, parts[1]) {
+		hint := diag.DidYouMean(parts[1], partitions)
+		for _, letter := range parts[1] {
+			if letter > unicode.MaxASCII {
+				hint = fmt.Sprintf("%q is U+%04X, and no letter of an ARN", letter, letter)
+				break
+			}
+		}
+		c.say(Warning, "odd-arn", r.at, hint, "there is no partition %q: this matches nothing", parts[1])
+	}
+	if fixed(4) && parts[4] != "aws" && !accountID(parts[4]) {
+		c.say(Warning, "odd-arn", r.at, "", "%q is no account, which has 12 digits: this matches nothing", parts[4])
 	}
 }
 

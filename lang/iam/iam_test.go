@@ -151,7 +151,17 @@ func TestDecisionExplains(t *testing.T) {
 // What cannot be evaluated is refused at its place, so that it is never passed over.
 func TestParseRefuses(t *testing.T) {
 	for _, test := range []struct{ text, want string }{
-		{``, "not JSON"},
+		{``, "there is nothing in it"},
+		{" \n", "there is nothing in it"},
+		{"\ufeff" + policy(``), "byte order mark"},
+		{"// mine\n" + policy(``), "JSON has no comments"},
+		{"Version: 2012-10-17\nStatement: []", "this looks like YAML"},
+		{`{'Version':'2012-10-17'}`, "JSON has double quotes"},
+		{policy(`{"Effect":"Deny","Action":"*","Resource":"*",}`), "a comma stands between two"},
+		{policy(`{"Effect":"Deny","Action":"s3.GetObject","Resource":"*"}`), `did you mean "s3:GetObject"?`},
+		{policy(`{"Effect":"Deny","Action":"s3:\u200bGetObject","Resource":"*"}`), "it holds U+200B, which cannot be seen"},
+		{policy(`{"Effect":"Deny","Action":"s3:GetObject","Resource":"shop/*"}`), "a bucket is arn:aws:s3:::NAME"},
+		{policy(`{"Effect":"Deny","Action":"s3:GetObject","Resource":" arn:aws:s3:::b"}`), "a blank too many"},
 		{`{"Statement":[`, "not JSON"},
 		{`[]`, "p.json:1:1: a policy must be an object"},
 		{`{"Version":"2012-10-17"}`, "p.json:1:1: a policy needs a Statement"},

@@ -86,13 +86,39 @@ func (p *parser) placed(err error) *diag.Error {
 	if errors.As(err, &placed) {
 		return placed
 	}
+	if strings.TrimSpace(string(p.text)) == "" {
+		return p.errorf(0, "there is nothing in it")
+	}
 	at := int(p.dec.InputOffset())
 	var syntactic *jsontext.SyntacticError
 	if errors.As(err, &syntactic) {
 		at = int(syntactic.ByteOffset)
-		return p.errorf(at, "not JSON: %v", syntactic.Err)
+		err = syntactic.Err
 	}
-	return p.errorf(at, "not JSON: %v", err)
+	e := p.errorf(at, "not JSON: %v", err)
+	if hint := p.unJSON(at); hint != "" {
+		e = e.WithHint("%s", hint)
+	}
+	return e
+}
+
+// unJSON is what people write who take JSON for something else, as a hint, or "".
+func (p *parser) unJSON(at int) string {
+	rest := p.text[min(at, len(p.text)):]
+	before := strings.TrimRight(string(p.text[max(0, min(at, len(p.text))-200):min(at, len(p.text))]), " \t\r\n")
+	switch {
+	case strings.HasPrefix(string(p.text), "\ufeff"):
+		return "it begins with a byte order mark: save it as UTF-8 without one"
+	case bytes.HasPrefix(rest, []byte("//")), bytes.HasPrefix(rest, []byte("/*")), bytes.HasPrefix(rest, []byte("#")):
+		return "JSON has no comments"
+	case bytes.HasPrefix(rest, []byte("'")):
+		return "JSON has double quotes"
+	case bytes.HasPrefix(rest, []byte("Version:")), bytes.HasPrefix(rest, []byte("Statement:")), bytes.HasPrefix(rest, []byte("---")):
+		return "this looks like YAML; policies are JSON"
+	case len(rest) > 0 && (rest[0] == ',' || rest[0] == '}' || rest[0] == ']') && (strings.HasSuffix(before, ",") || rest[0] == ','):
+		return "a comma stands between two, and not after the last"
+	}
+	return ""
 }
 
 // object reads an object, member by member; each reads the value.

@@ -1,6 +1,7 @@
 package iam
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/haechi-dev/haechi/word/diag"
@@ -97,8 +98,14 @@ func (p *parser) action(s *statement, text string, at int) error {
 	s.actions = append(s.actions, a)
 	if a.broken {
 		e := p.errorf(at, "an action is written service:Name, or *")
-		if strings.ContainsAny(text, ", ") {
+		service, name, dotted := strings.Cut(text, ".")
+		switch unseen := unseen(text); {
+		case unseen != "":
+			e = e.WithHint("%s", unseen)
+		case strings.ContainsAny(text, ", "):
 			e = e.WithHint("several actions are a list of strings")
+		case dotted && !strings.Contains(text, ":"):
+			e = e.WithHint("did you mean %q?", service+":"+name)
 		}
 		return p.mistake(e)
 	}
@@ -110,9 +117,28 @@ func (p *parser) resource(s *statement, text string, at int) error {
 	r.at = at
 	s.resources = append(s.resources, r)
 	if !strings.HasPrefix(text, "arn:") && strings.Trim(text, "*") != "" && !(p.variables && strings.HasPrefix(text, "${")) {
-		return p.mistake(p.errorf(at, "a resource is an ARN, or *"))
+		e := p.errorf(at, "a resource is an ARN, or *")
+		switch unseen := unseen(text); {
+		case unseen != "":
+			e = e.WithHint("%s", unseen)
+		case strings.TrimSpace(text) != text:
+			e = e.WithHint("there is a blank too many")
+		case len(s.actions) > 0 && s.actions[0].service == "s3" && !strings.Contains(text, ":"):
+			e = e.WithHint("a bucket is arn:aws:s3:::NAME, its objects are arn:aws:s3:::NAME/*")
+		}
+		return p.mistake(e)
 	}
 	return p.knownVariables(text, at)
+}
+
+// unseen names a character of a text that people do not see, or take for another; "" where there is none.
+func unseen(text string) string {
+	for _, r := range text {
+		if r == '\u00a0' || r == '\ufeff' || r >= '\u200b' && r <= '\u200f' || r >= '\u202a' && r <= '\u202e' || r == '\u2060' {
+			return fmt.Sprintf("it holds U+%04X, which cannot be seen", r)
+		}
+	}
+	return ""
 }
 
 func (p *parser) knownVariables(text string, at int) error {
