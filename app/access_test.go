@@ -207,3 +207,45 @@ func TestUnknownLogin(t *testing.T) {
 		t.Errorf("coming back: %d", status)
 	}
 }
+
+// Every door asks with what the call is about and where it comes from, so that policies can hold somebody to a network, and to one thing.
+func TestDoorsAskWithContext(t *testing.T) {
+	h := build(t)
+	ctx := t.Context()
+	must(t, h.Access.CreateUser(ctx, "sender"))
+	_, token, err := h.Access.CreateToken(ctx, "sender", access.Intake)
+	must(t, err)
+	id, secret, err := h.Access.CreateKey(ctx, "sender")
+	must(t, err)
+	_, git, err := h.Access.CreateToken(ctx, "sender", access.Git)
+	must(t, err)
+	own := "arn:aws:haechi:" + h.Config.Region + ":" + h.Config.Account + ":"
+	for _, c := range []struct {
+		resource, condition string
+		lines, reports      int
+		git, wire           int
+	}{
+		{"*", `"IpAddress":{"aws:SourceIp":"127.0.0.0/8"},"Bool":{"aws:SecureTransport":"false"}`, 200, 400, 200, 200},
+		{"*", `"IpAddress":{"aws:SourceIp":"10.0.0.0/8"}`, 403, 403, 403, 400},
+		{"*", `"Bool":{"aws:SecureTransport":"true"}`, 403, 403, 403, 400},
+		{"*", `"DateGreaterThan":{"aws:CurrentTime":"2100-01-01T00:00:00Z"}`, 403, 403, 403, 400},
+		{own + "records", `"StringLike":{"aws:UserAgent":"Go-http-client*"}`, 200, 403, 403, 400},
+		{own + "report/shop", `"StringEquals":{"aws:username":"sender"}`, 403, 400, 403, 400},
+		{"arn:aws:codecommit:*:*:shop", `"StringEquals":{"aws:username":"sender"}`, 403, 403, 200, 400},
+	} {
+		must(t, h.Access.PutInline(ctx, access.UserNamed("sender"), "p", `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["haechi:*","codecommit:*","events:*"],"Resource":"`+c.resource+`","Condition":{`+c.condition+`}}]}`))
+		bearer := func(path string) int {
+			r := request(t, http.MethodPost, h.url+path, "x\n")
+			r.Header.Set("Authorization", "Bearer "+token.Reveal())
+			status, _, _ := do(t, r)
+			return status
+		}
+		r := request(t, http.MethodGet, h.url+"/git/shop/info/refs?service=git-receive-pack", "")
+		r.SetBasicAuth("sender", git.Reveal())
+		pushed, _, _ := do(t, r)
+		asked, _ := h.wire(t, id, secret.Reveal(), "events", "AWSEvents.ListRules", `{}`)
+		if lines, report := bearer("/intake/lines?source=app"), bearer("/haechi/reports?tool=sarif&target=shop"); lines != c.lines || report != c.reports || pushed != c.git || asked != c.wire {
+			t.Errorf("%s %s: lines %d, report %d, git %d, wire %d, want %d %d %d %d", c.resource, c.condition, lines, report, pushed, asked, c.lines, c.reports, c.git, c.wire)
+		}
+	}
+}

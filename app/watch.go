@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 
 	"github.com/go-json-experiment/json"
@@ -24,6 +25,9 @@ import (
 
 // heard keeps what the door wire tells of a call.
 func (a *App) heard(ctx context.Context, h wire.Heard) error {
+	if h.Call.Principal.ARN != "" && h.Call.Principal.Session == nil { // a key that stays
+		a.Access.Used(h.Key, h.Call.Service, h.Call.Region)
+	}
 	e := audit.Entry{
 		Time: h.Call.Time, Principal: h.Call.Principal, Key: h.Key, Action: h.Action, Region: h.Call.Region,
 		SourceIP: h.Call.SourceIP, UserAgent: h.Call.UserAgent, RequestID: h.Call.RequestID,
@@ -44,7 +48,31 @@ type note struct {
 	who         iam.Principal
 	key         string
 	from, agent string // the client's address and name
+	tls         bool
+	base        string // of the ARNs of what a door takes in
+	target      string // of a report
 	asks        []iam.Request
+}
+
+// known is a request with what is known of the call: the keys that conditions ask for, and what it is about.
+func (n *note) known(r iam.Request) iam.Request {
+	if n.from == "" {
+		return r
+	}
+	context := map[string][]string{"aws:sourceip": {n.from}, "aws:securetransport": {strconv.FormatBool(n.tls)}}
+	if n.agent != "" {
+		context["aws:useragent"] = []string{n.agent}
+	}
+	for key, values := range r.Context {
+		if key = strings.ToLower(key); context[key] == nil {
+			context[key] = values
+		}
+	}
+	r.Context = context
+	if what := map[string]string{intake.Action: "records", intake.ItemsAction: "items", reports.Action: "report/" + n.target}[r.Action]; what != "" && r.Resource == "*" {
+		r.Resource = n.base + what
+	}
+	return r
 }
 
 type noteKey struct{}
@@ -70,17 +98,18 @@ func (w watchedAccess) Secret(ctx context.Context, id, token string) (seal.Secre
 // Allow asks whether all of that is allowed.
 func (w watchedAccess) Allow(ctx context.Context, requests ...iam.Request) error {
 	n := noteOf(ctx)
-	n.asks = append(n.asks, requests...)
-	for _, r := range requests {
-		n.who = r.Principal
+	asked := make([]iam.Request, len(requests))
+	for i, r := range requests {
+		asked[i], n.who = n.known(r), r.Principal
 	}
-	return w.Access.Allow(ctx, requests...)
+	n.asks = append(n.asks, asked...)
+	return w.Access.Allow(ctx, asked...)
 }
 
 // watch keeps a record of every request that next answers, before its answer begins.
 func (a *App) watch(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		n := &note{from: a.sourceIP(r), agent: r.UserAgent()}
+		n := &note{from: a.sourceIP(r), agent: r.UserAgent(), tls: a.overTLS(r), base: "arn:aws:haechi:" + a.Config.Region + ":" + a.Config.Account + ":", target: r.URL.Query().Get("target")}
 		r = r.WithContext(context.WithValue(r.Context(), noteKey{}, n))
 		next.ServeHTTP(&watcher{ResponseWriter: w, app: a, request: r, note: n}, r)
 	})
