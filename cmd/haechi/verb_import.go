@@ -217,6 +217,10 @@ func tellImport(c call, file string, a *reports.Answer) {
 			fmt.Fprintf(c.stdout, "%s %-13s  %s  %s  %s\n", list.mark, l.Severity, onLine(l.Where), onLine(l.Rule), onLine(l.Title))
 		}
 	}
+	if a.Older != "" {
+		fmt.Fprintf(c.stderr, "haechi import: %s: the report is older than what is known: %s\n", file, onLine(a.Older))
+		return
+	}
 	if !a.Complete {
 		fmt.Fprintf(c.stderr, "haechi import: %s: nothing was closed, since the report is not complete: %s\n", file, onLine(a.Incomplete))
 	}

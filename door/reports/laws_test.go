@@ -3,6 +3,7 @@ package reports_test
 import (
 	"bytes"
 	"encoding/csv"
+	"fmt"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -207,5 +208,34 @@ func TestSkippedStays(t *testing.T) {
 	}
 	if n := len(h.present("shop", "")); n != 2 {
 		t.Errorf("%d are there, want a.py and b.py", n)
+	}
+}
+
+// A report that was made before the newest that was imported opens, changes and closes nothing, and says so.
+func TestOlder(t *testing.T) {
+	h := build(t)
+	report := func(day int, ids ...string) []byte {
+		return bytes.Replace(trivyOf(ids...), []byte(`"SchemaVersion":2`), fmt.Appendf(nil, `"SchemaVersion":2,"CreatedAt":"2026-01-%02dT10:00:00Z"`, day), 1)
+	}
+	h.imports("target=shop&branch=main", report(1, "CVE-1-1", "CVE-1-2"))
+	h.imports("target=shop&branch=main", report(3, "CVE-1-2", "CVE-1-3"))
+	events, before := h.events(), h.present("shop", "main")
+	for _, query := range []string{"", "&preview=1"} {
+		a := h.imports("target=shop&branch=main"+query, report(2, "CVE-1-1"))
+		if a.Older == "" || a.New+a.Changed+a.Closed+a.Unchanged != 0 || h.events() != events {
+			t.Errorf("%+v", a)
+		}
+	}
+	if after := h.present("shop", "main"); len(after) != len(before) {
+		t.Errorf("%d became %d", len(before), len(after))
+	}
+	// On another branch, by another tool and at the same time it counts.
+	for _, query := range []string{"target=shop&branch=dev", "target=shop&branch=main&tool=trivy-image", "target=other&branch=main"} {
+		if a := h.imports(query, report(2, "CVE-1-1")); a.Older != "" || a.Findings != 1 {
+			t.Errorf("%s: %+v", query, a)
+		}
+	}
+	if a := h.imports("target=shop&branch=main", report(3, "CVE-1-3")); a.Older != "" || a.Closed != 1 {
+		t.Errorf("the same time: %+v", a)
 	}
 }

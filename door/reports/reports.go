@@ -40,6 +40,7 @@ type Hub interface {
 	Get(ctx context.Context, ref hub.Ref) (finding.Finding, error)
 	Update(ctx context.Context, u hub.Update) (hub.Updated, error)
 	Known(ctx context.Context, target, branch, commit, digest string) (hub.ScanRecord, error)
+	Newest(ctx context.Context, target, branch, tool string) (time.Time, error)
 	Suppressing
 }
 

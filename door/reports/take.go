@@ -40,6 +40,7 @@ type Answer struct {
 	Opens     []Line    `json:"opens,omitzero"` // of a preview, at most maxLines
 	Changes   []Line    `json:"changes,omitzero"`
 	Closes    []Line    `json:"closes,omitzero"`
+	Older     string    `json:"older,omitzero"`  // why nothing of it was imported: a newer report was
 	VEX       int       `json:"vex,omitzero"`    // findings of other tools that it says are none
 	Failed    []Failure `json:"failed,omitzero"` // findings that the hub refused, at most maxLines; nothing is closed then
 }
@@ -142,6 +143,10 @@ func (d *Door) take(ctx context.Context, a ask, in io.ReaderAt, size int64) (*An
 	}
 	a.scan.Tool, a.scan.Version, a.scan.Skipped = r.Tool, finding.Shorten(r.Version, 128), r.Skipped
 	said := &Answer{Told: r.Told, Target: a.scan.Target, Branch: a.scan.Branch, Commit: a.scan.Commit, Preview: a.preview}
+	a.scan.Made = r.Made
+	if said.Older, err = d.older(ctx, a.scan); err != nil || said.Older != "" {
+		return said, err
+	}
 	if a.preview {
 		return said, d.look(ctx, a.scan, r, said)
 	}
@@ -154,6 +159,19 @@ func (d *Door) take(ctx context.Context, a ask, in io.ReaderAt, size int64) (*An
 		return said, d.applyVEX(ctx, a.scan, r, said)
 	}
 	return said, nil
+}
+
+// older tells that a report was made before one that was imported: what it has and the newer has not was mended
+// since, and what it lacks was not there yet. It is passed over as a whole.
+func (d *Door) older(ctx context.Context, s finding.Scan) (string, error) {
+	if s.Made.IsZero() {
+		return "", nil
+	}
+	newest, err := d.Hub.Newest(ctx, s.Target, s.Branch, s.Tool)
+	if err != nil || !s.Made.Before(newest) {
+		return "", err
+	}
+	return fmt.Sprintf("it is of %s, and a report by %s of %s was imported: nothing is opened, changed or closed", s.Made.UTC().Format(time.RFC3339), s.Tool, newest.Format(time.RFC3339)), nil
 }
 
 // keep imports the findings in parts. The last part says whether the report is complete: what

@@ -67,10 +67,18 @@ func (b *batch) begin(s finding.Scan) error {
 	if err != nil {
 		return fault.Invalid.Errorf("skipped places: %w", err)
 	}
-	_, err = b.tx.Exec(`INSERT INTO hub_scans (id, tool, version, target, branch, revision, digest, complete, skipped, at, found, closed, done) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, 0)
+	_, err = b.tx.Exec(`INSERT INTO hub_scans (id, tool, version, target, branch, revision, digest, complete, skipped, at, found, closed, done, made) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, 0, ?)
 		ON CONFLICT (id) DO UPDATE SET complete = excluded.complete, skipped = excluded.skipped`,
-		s.ID, s.Tool, s.Version, s.Target, s.Branch, s.Commit, s.Digest, flag(s.Complete), string(skipped), b.at.UnixMicro())
+		s.ID, s.Tool, s.Version, s.Target, s.Branch, s.Commit, s.Digest, flag(s.Complete), string(skipped), b.at.UnixMicro(), microsOf(s.Made))
 	return err
+}
+
+// microsOf is a time as the tables have it; 0 is none.
+func microsOf(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMicro()
 }
 
 func flag(b bool) int64 {

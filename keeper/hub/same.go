@@ -3,6 +3,7 @@ package hub
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/haechi-dev/haechi/base/db"
 	"github.com/haechi-dev/haechi/word/fault"
@@ -37,4 +38,15 @@ func (h *Hub) Known(ctx context.Context, target, branch, commit, digest string) 
 		return ScanRecord{}, unknown
 	}
 	return s, err
+}
+
+// Newest is when the newest complete scan of a tool on a branch of a target was made, as the tool says; zero where
+// none says so.
+func (h *Hub) Newest(ctx context.Context, target, branch, tool string) (made time.Time, err error) {
+	err = h.db.Read(ctx, func(tx *db.Tx) error {
+		at, err := db.One(tx, db.Value[int64], "SELECT COALESCE(MAX(made), 0) FROM hub_scans WHERE target = ? AND branch = ? AND tool = ? AND complete = 1 AND done = 1", target, branch, tool)
+		made = fromMicros(at)
+		return err
+	})
+	return made, err
 }

@@ -45,5 +45,6 @@ CREATE TABLE hub_ties (finding BIGINT NOT NULL, claim TEXT NOT NULL, problem BIG
 CREATE INDEX hub_ties_by_problem ON hub_ties (problem);
 CREATE TABLE hub_untied (finding BIGINT NOT NULL, claim TEXT NOT NULL, who TEXT NOT NULL, why TEXT NOT NULL, at BIGINT NOT NULL, PRIMARY KEY (finding, claim));
 INSERT INTO hub_counters (name, value) SELECT 'unclaimed', value FROM hub_counters WHERE name = 'seq';
-INSERT INTO hub_counters (name, value) VALUES ('problem', 0)`}}
+INSERT INTO hub_counters (name, value) VALUES ('problem', 0)`, `
+ALTER TABLE hub_scans ADD COLUMN made BIGINT NOT NULL DEFAULT 0`}}
 }

@@ -128,6 +128,13 @@ func (r *reading) partial(format string, a ...any) {
 	}
 }
 
+// made says when the tool looked. Of several times the earliest counts.
+func (r *reading) made(text string) {
+	if at, ok := finding.Time(stamp(text)); ok && (r.told.Made.IsZero() || at.Before(r.told.Made)) {
+		r.told.Made = at
+	}
+}
+
 // skipped says that the tool could not look at a file or package: what was known there stays. Where it
 // says not at what, it did not see everything.
 func (r *reading) skipped(file, why string) {

@@ -8,6 +8,7 @@ func banditFormat() format {
 		if err != nil {
 			return err
 		}
+		r.made(head.text("generated_at"))
 		for _, e := range head.list("errors") {
 			r.skipped(e.text("filename"), or(e.text("reason"), "an error"))
 		}

@@ -17,6 +17,7 @@ func cyclonedxFormat() format {
 		if err != nil {
 			return err
 		}
+		r.made(head.text("metadata", "timestamp"))
 		tools := append(head.list("metadata", "tools", "components"), head.list("metadata", "tools")...)
 		if name := firstOf(tools).text("name"); name != "" {
 			r.told.Tool, r.told.Version = name, firstOf(tools).text("version")

@@ -13,6 +13,7 @@ func dependencyCheckFormat() format {
 			return err
 		}
 		r.told.Version = head.text("scanInfo", "engineVersion")
+		r.made(head.text("projectInfo", "reportDate"))
 		for _, e := range head.list("scanInfo", "analysisExceptions") {
 			r.partial("%s", or(e.text("exception", "message"), e.text("message"), "an analysis failed"))
 		}

@@ -16,6 +16,7 @@ func gitlabFormat() format {
 			return err
 		}
 		scan := head.at("scan")
+		r.made(or(scan.text("end_time"), scan.text("start_time")))
 		r.told.Tool, r.told.Version = or(scan.text("scanner", "id"), r.told.Tool), scan.text("scanner", "version")
 		if status := scan.text("status"); status != "" && status != "success" {
 			r.partial("the status of the scan is %s", status)

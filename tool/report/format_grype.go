@@ -11,6 +11,7 @@ func grypeFormat() format {
 			return err
 		}
 		r.told.Version = head.text("descriptor", "version")
+		r.made(head.text("descriptor", "timestamp"))
 		target := or(head.text("source", "target", "userInput"), head.text("source", "target"))
 		for _, list := range []string{"matches", "ignoredMatches"} {
 			err := r.each(list+"/*", func(_ []string, n node) error {

@@ -14,6 +14,7 @@ func kicsFormat() format {
 			return err
 		}
 		r.told.Version = head.text("kics_version")
+		r.made(or(head.text("end"), head.text("start")))
 		if n := head.int("files_failed_to_scan") + head.int("queries_failed_to_execute"); n > 0 {
 			r.partial("%d files or queries failed", n)
 		}

@@ -71,6 +71,7 @@ func readSARIF(r *reading) error {
 // sarifInvocations tells whether the run was one to its end.
 func (r *reading) sarifInvocations(run node) {
 	for _, i := range run.list("invocations") {
+		r.made(or(i.text("endTimeUtc"), i.text("startTimeUtc")))
 		if i.has("executionSuccessful") && !i.yes("executionSuccessful") {
 			r.partial("the tool says that its run was not successful (executionSuccessful is false)")
 		}

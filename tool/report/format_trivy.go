@@ -16,6 +16,7 @@ func trivyFormat() format {
 			return err
 		}
 		r.told.Version = head.text("Trivy", "Version")
+		r.made(head.text("CreatedAt"))
 		if !r.members["Results"] && head.text("ArtifactType") == "" {
 			r.partial("there are no results in it")
 		}

@@ -13,6 +13,7 @@ func openvexFormat() format {
 		if err != nil {
 			return err
 		}
+		r.made(or(head.text("last_updated"), head.text("timestamp")))
 		return r.each("statements/*", func(_ []string, n node) error {
 			v := n.at("vulnerability")
 			id := or(v.text("name"), v.text("@id"), v.text())

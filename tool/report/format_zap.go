@@ -27,8 +27,10 @@ func readZAP(r *reading) error {
 			return err
 		}
 		r.told.Version, path = head.text("@version"), "site/[]"
+		r.made(or(head.text("created"), head.text("@generated")))
 	} else {
 		r.told.Version = r.attrs.text("@version")
+		r.made(r.attrs.text("@generated"))
 	}
 	return r.each(path, func(_ []string, site node) error {
 		alerts := site.list("alerts")

@@ -19,6 +19,7 @@ type Scan struct {
 	Target   string       // what it looked at: repository, account, image …; "" for imports that close nothing
 	Branch   string       // where the target has such
 	Commit   string       // hex, where the target has such
+	Made     time.Time    // when the tool looked, if it says so
 	Digest   string       // of the artifact, sha256:…, where there is one
 	Complete bool         // everything was looked at: what is not reported is gone
 	Skipped  []diag.Place // what could not be read, and why
