@@ -23,6 +23,7 @@ import (
 	"github.com/haechi-dev/haechi/keeper/audit"
 	"github.com/haechi-dev/haechi/keeper/hub"
 	"github.com/haechi-dev/haechi/keeper/inventory"
+	"github.com/haechi-dev/haechi/keeper/snapshot"
 	"github.com/haechi-dev/haechi/keeper/source"
 	"github.com/haechi-dev/haechi/lang/sigma"
 	"github.com/haechi-dev/haechi/river/bus"
@@ -153,7 +154,7 @@ func (a *App) ground(ctx context.Context, env Env) (err error) {
 // Schemas are the tables of every room there is.
 func Schemas() []db.Schema {
 	return []db.Schema{
-		Schema(), bus.Schema(), access.Schema(), audit.Schema(), hub.Schema(), inventory.Schema(), source.Schema(),
+		Schema(), bus.Schema(), access.Schema(), audit.Schema(), snapshot.Schema(), hub.Schema(), inventory.Schema(), source.Schema(),
 		route.Schema(), detect.Schema(), comply.Schema(), pipeline.Schema(),
 	}
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/haechi-dev/haechi/door/wire/iam"
 	"github.com/haechi-dev/haechi/door/wire/securityhub"
 	"github.com/haechi-dev/haechi/door/wire/sts"
+	"github.com/haechi-dev/haechi/keeper/snapshot"
 	"github.com/haechi-dev/haechi/tool/scan/secret"
 	"github.com/haechi-dev/haechi/word/finding"
 )
@@ -49,6 +50,7 @@ func (a *App) open(ctx context.Context) error {
 		Access: a.Access, People: a.Access, Logins: a.Access, URL: a.page, Kept: a.kept, DB: a.DB, Hub: a.Hub, Bus: a.Bus, Log: a.log, Now: a.now,
 		Account: a.Config.Account, Region: a.Config.Region, Version: a.version, Secure: a.overTLS, SourceIP: a.sourceIP,
 		Runs: a.Pipeline, Assets: a.Inventory, Comply: a.Comply, Routes: a.Route, Loop: a.loop, Reports: a.reports, Trail: a.Audit, Records: a.Audit, Known: a.Access.Principal,
+		Accounts: accounts{a, a.Access, snapshot.New(a.DB, a.now)},
 	})
 	if err != nil {
 		return err

@@ -35,6 +35,7 @@ type Account struct {
 	// nothing here, whatever they do in truth.
 	Unread []diag.Place
 	grants []finding.Finding // what is odd about its policies, as findings
+	idle   []finding.Finding // grants that nobody has
 }
 
 // A Principal is a user or a role.
@@ -198,6 +199,7 @@ func (b *builder) build(s *snapshot) error {
 			return err
 		}
 	}
+	b.idle(s)
 	slices.SortFunc(b.account.Principals, func(a, b *Principal) int { return strings.Compare(a.ARN, b.ARN) })
 	for i := 1; i < len(b.account.Principals); i++ {
 		if b.account.Principals[i].ARN == b.account.Principals[i-1].ARN {
@@ -205,6 +207,44 @@ func (b *builder) build(s *snapshot) error {
 		}
 	}
 	return nil
+}
+
+// idle finds the account's own policies that are attached to nobody and bound
+// nobody, and groups with rights and without members: whoever is given one
+// gets rights that nobody has looked at for long.
+func (b *builder) idle(s *snapshot) {
+	used := map[string]bool{}
+	use := func(all []attached, limit *boundary) {
+		for _, a := range all {
+			used[a.ARN] = true
+		}
+		if limit != nil {
+			used[limit.ARN] = true
+		}
+	}
+	members := map[string]bool{}
+	for _, u := range s.Users {
+		use(u.Attached, u.Boundary)
+		for _, g := range u.Groups {
+			members[g] = true
+		}
+	}
+	for _, r := range s.Roles {
+		use(r.Attached, r.Boundary)
+	}
+	for _, g := range s.Groups {
+		use(g.Attached, nil)
+		if !members[g.Name] && len(g.Inline)+len(g.Attached) > 0 {
+			b.account.idle = append(b.account.idle, note(finding.Low, "unused-group", "AwsIamGroup", g.ARN, g.Name+" is a group with rights and without members",
+				"Nobody is in the group; whoever is put there gets what it grants.", "Delete the group, or take its policies away."))
+		}
+	}
+	for _, p := range s.Policies {
+		if !used[p.ARN] && !strings.Contains(p.ARN, ":iam::aws:") {
+			b.account.idle = append(b.account.idle, note(finding.Low, "unused-policy", "AwsIamPolicy", p.ARN, p.ARN[strings.LastIndexByte(p.ARN, '/')+1:]+" is a policy that nobody has",
+				"The policy is attached to no user, group or role, and is nobody's boundary.", "Delete the policy."))
+		}
+	}
 }
 
 func (b *builder) user(u *userDetail, groups map[string]*group) error {

@@ -111,6 +111,24 @@ func TestReview(t *testing.T) {
 	}
 }
 
+// Rights that nobody has are found: policies that are attached to nobody, and groups without members.
+func TestIdle(t *testing.T) {
+	const document = `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::b/*"}}`
+	policy := func(name string) string {
+		return `{"Arn":"arn:aws:iam::111122223333:policy/` + name + `","PolicyVersionList":[{"IsDefaultVersion":true,"Document":` + document + `}]}`
+	}
+	a, err := account.Parse("s", []byte(`{"UserDetailList":[{"UserName":"kim","Arn":"arn:aws:iam::111122223333:user/kim","GroupList":["full"],"PermissionsBoundary":{"PermissionsBoundaryArn":"arn:aws:iam::111122223333:policy/limit"}}],
+		"GroupDetailList":[{"GroupName":"full","Arn":"arn:aws:iam::111122223333:group/full","AttachedManagedPolicies":[{"PolicyArn":"arn:aws:iam::111122223333:policy/used"}]},
+			{"GroupName":"empty","Arn":"arn:aws:iam::111122223333:group/empty","GroupPolicyList":[{"PolicyName":"p","PolicyDocument":`+document+`}]},{"GroupName":"nothing","Arn":"arn:aws:iam::111122223333:group/nothing"}],
+		"Policies":[`+policy("used")+","+policy("limit")+","+policy("left")+`]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"LOW unused-group empty", "LOW unused-policy left"}, lines(a.Review(now))); diff != "" {
+		t.Errorf("-want +got\n%s", diff)
+	}
+}
+
 // What is wrong with passwords, keys and second factors comes out of the credential report.
 func TestCredentials(t *testing.T) {
 	text, err := os.ReadFile("testdata/credentials.csv")

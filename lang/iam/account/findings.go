@@ -96,7 +96,7 @@ func (a *Account) Review(now time.Time) (all []finding.Finding) {
 		}
 	}
 	seen := map[string]bool{}
-	return slices.DeleteFunc(append(all, a.grants...), func(f finding.Finding) bool { // one statement may say the same twice
+	return slices.DeleteFunc(slices.Concat(all, a.grants, a.idle), func(f finding.Finding) bool { // one statement may say the same twice
 		print := f.ProductFields[finding.FieldFingerprint]
 		again := seen[print]
 		seen[print] = true
