@@ -9,9 +9,12 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
+	"github.com/haechi-dev/haechi/base/outbound"
 	"github.com/haechi-dev/haechi/door/console"
 	"github.com/haechi-dev/haechi/door/gitdoor"
+	"github.com/haechi-dev/haechi/door/hooks"
 	"github.com/haechi-dev/haechi/door/intake"
 	"github.com/haechi-dev/haechi/door/reports"
 	"github.com/haechi-dev/haechi/door/wire"
@@ -22,6 +25,8 @@ import (
 	"github.com/haechi-dev/haechi/door/wire/securityhub"
 	"github.com/haechi-dev/haechi/door/wire/sts"
 	"github.com/haechi-dev/haechi/keeper/snapshot"
+	"github.com/haechi-dev/haechi/tool/gate"
+	"github.com/haechi-dev/haechi/tool/scan/iac"
 	"github.com/haechi-dev/haechi/tool/scan/secret"
 	"github.com/haechi-dev/haechi/word/finding"
 )
@@ -59,9 +64,15 @@ func (a *App) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	hookDialer, err := outbound.New(outbound.Config{Allow: a.Config.Outbound.Allow})
+	if err != nil {
+		return err
+	}
 	watched := watchedAccess{a.Access}
 	mux.Handle(gitdoor.Prefix, a.watch(git))
 	mux.Handle(intake.Prefix, a.watch(intake.Handler(intake.Config{Journal: a.Journal, Access: watched, Items: a.Inventory, Now: a.now, Log: a.log})))
+	mux.Handle(hooks.Prefix, a.watch(hooks.Handler(hooks.Config{Hub: a.Hub, Access: watched, Rules: func() []iac.Rule { return a.guards.Load().Rules() }, Policy: func() gate.Policy { return *a.policy.Load() },
+		Maker: a.maker(), Fetch: hookDialer.Client(10 * time.Second), Now: a.now, SourceIP: a.sourceIP, Log: a.log})))
 	mux.Handle("/", a.pages)
 	a.handler = a.secured(a.dispatch(spoken, a.watch(a.reports), mux))
 	return nil

@@ -166,7 +166,8 @@ func TestTokenDoors(t *testing.T) {
 	_, git, err := h.Access.CreateToken(t.Context(), "weak", access.Git)
 	must(t, err)
 	for _, path := range []string{"POST /intake/lines", "POST /intake/firehose", "POST /intake/items", "GET /intake/", "GET /git/shop/info/refs?service=git-upload-pack",
-		"GET /git/shop/info/refs?service=git-receive-pack", "POST /git/shop/git-upload-pack", "POST /git/shop/git-receive-pack", "GET /git/shop/HEAD", "GET /git/"} {
+		"GET /git/shop/info/refs?service=git-receive-pack", "POST /git/shop/git-upload-pack", "POST /git/shop/git-receive-pack", "GET /git/shop/HEAD", "GET /git/",
+		"POST /hooks/cloudformation", "POST /hooks/kubernetes", "GET /hooks/kubernetes", "POST /hooks/", "POST /hooks/kubernetes/wrong"} {
 		method, at, _ := strings.Cut(path, " ")
 		for who, login := range map[string]func(*http.Request){
 			"nobody":        func(*http.Request) {},

@@ -155,3 +155,84 @@ func (e *evaluation) seen(fields []field) []field {
 	}
 	return all
 }
+
+// Mentions are the types of resources that the rules select by name.
+func (r *Rules) Mentions() (all []string) {
+	add := func(t string) {
+		if t != "" && !slices.Contains(all, t) {
+			all = append(all, t)
+		}
+	}
+	c := &mentions{add: add}
+	c.lets(r.lets)
+	for _, x := range r.rules {
+		c.rule(x)
+	}
+	for _, name := range sortedKeys(r.called) {
+		c.rule(r.called[name])
+	}
+	return all
+}
+
+// mentions goes through a tree of rules.
+type mentions struct{ add func(string) }
+
+func (m *mentions) rule(x *rule) {
+	m.lines(x.when)
+	m.block(&x.block)
+}
+
+func (m *mentions) block(b *block) {
+	m.lets(b.lets)
+	m.lines(b.clauses)
+}
+
+func (m *mentions) lets(lets []let) {
+	for i := range lets {
+		m.operand(&lets[i].value)
+	}
+}
+
+func (m *mentions) operand(o *operand) {
+	switch {
+	case o.query != nil:
+		m.query(o.query)
+	case o.call != nil:
+		for i := range o.call.args {
+			m.operand(&o.call.args[i])
+		}
+	}
+}
+
+func (m *mentions) query(q *query) {
+	for i := range q.parts {
+		m.add(q.parts[i].wantType)
+		m.lines(q.parts[i].filter)
+	}
+}
+
+func (m *mentions) lines(lines [][]clause) {
+	for _, line := range lines {
+		for _, c := range line {
+			switch c := c.(type) {
+			case *compareClause:
+				m.query(&c.query)
+				m.operand(&c.with)
+			case *callClause:
+				for i := range c.args {
+					m.operand(&c.args[i])
+				}
+			case *queryClause:
+				m.query(&c.query)
+				m.block(&c.block)
+			case *whenClause:
+				m.lines(c.when)
+				m.block(&c.block)
+			case *typeClause:
+				m.add(c.typeName)
+				m.lines(c.when)
+				m.block(&c.block)
+			}
+		}
+	}
+}

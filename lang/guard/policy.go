@@ -272,3 +272,14 @@ func (r *Rules) Plain(id string, text []byte) *Policy {
 	return &Policy{ID: id, Severity: finding.Medium, Title: Text{En: said, Ko: "리소스가 " + id + " 규칙을 위반함"},
 		Fix: Text{En: fix, Ko: "규칙이 기대하는 값을 확인하여 리소스를 고치거나, 사유를 적어 예외로 두십시오."}, Rules: r, Digest: hex.EncodeToString(sum[:])}
 }
+
+// Alone tells whether the policy decides by the resource itself: it looks at no
+// other type than those that it is about.
+func (p *Policy) Alone() bool {
+	for _, t := range p.Rules.Mentions() {
+		if !slices.Contains(p.Types, t) {
+			return false
+		}
+	}
+	return true
+}

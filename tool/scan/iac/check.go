@@ -237,6 +237,12 @@ func (s *sources) finding(doc *guard.Document, v Verdict) finding.Finding {
 	return f
 }
 
+// Finding is what a verdict is to a report, of a document whose text nobody has.
+func Finding(doc *guard.Document, v Verdict) finding.Finding {
+	s := &sources{texts: map[string]*source{}}
+	return s.finding(doc, v)
+}
+
 // localID is a resource's ID in its own file, which is the same in every stack or
 // module that uses the file, and for all instances of it.
 func localID(doc *guard.Document, r guard.Resource) string {
@@ -362,6 +368,9 @@ func (s *sources) of(file string) *source {
 		return x
 	}
 	x := &source{}
+	if s.tree == nil {
+		return x
+	}
 	if info, err := fs.Stat(s.tree, file); err == nil && info.Size() <= maxTemplate {
 		if content, err := fs.ReadFile(s.tree, file); err == nil {
 			x = newSource(content)

@@ -42,6 +42,9 @@ func New(rules ...Rule) *Scanner {
 	return (&Scanner{rules: rules, every: true}).versioned()
 }
 
+// Rules are those that count.
+func (s *Scanner) Rules() []Rule { return s.rules }
+
 // Under is the scanner for a change to a repository whose protected branch is base:
 // the rules that stand there count, those of the tree that is scanned are proposals.
 // base may be nil, where there is nothing that counts yet.
