@@ -63,7 +63,7 @@ func (a *App) scanners(ctx context.Context) ([]scan.Scanner, error) {
 	if file == "" {
 		file = filepath.Join(a.Config.Data, AdvisoryFile)
 	}
-	return []scan.Scanner{secret.New(salt), &freshDeps{file: file, log: a.log, now: deps.New(advisory.Few())}, freshRules{&a.guards}}, nil
+	return []scan.Scanner{lives{secret.New(salt)}, &freshDeps{file: file, log: a.log, now: deps.New(advisory.Few())}, freshRules{&a.guards}}, nil
 }
 
 // freshDeps is the scanner of dependencies with the index as it is when a scan

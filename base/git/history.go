@@ -69,17 +69,27 @@ func (r *Repo) Staged(ctx context.Context, index string) (changes []Change, err 
 	return changes, err
 }
 
-// Reachable are the commits that revs reach, or all refs for none, the oldest first.
+// NotRemote, among the revisions of Reachable, leaves out what remote branches reach.
+const NotRemote = "^remotes"
+
+// Reachable are the commits that revs reach, or all refs for none, the oldest
+// first. A revision with ^ before it leaves out what it reaches.
 func (r *Repo) Reachable(ctx context.Context, revs ...string) ([]string, error) {
+	args := []string{"rev-list", "--reverse", "--topo-order"}
 	for _, rev := range revs {
-		if !ValidID(rev) {
+		switch {
+		case rev == NotRemote:
+			args = append(args, "--not", "--remotes", "--not")
+		case !ValidID(strings.TrimPrefix(rev, "^")):
 			return nil, fault.Invalid.Errorf("%q is no full name of a commit", rev)
+		default:
+			args = append(args, rev)
 		}
 	}
 	if len(revs) == 0 {
-		revs = []string{"--all"}
+		args = append(args, "--all")
 	}
-	out, err := r.answer(ctx, append([]string{"rev-list", "--reverse", "--topo-order"}, revs...)...)
+	out, err := r.answer(ctx, args...)
 	if err != nil {
 		return nil, fmt.Errorf("listing commits: %w", err)
 	}

@@ -24,10 +24,15 @@ type Tree struct {
 	Skipped    []diag.Place // files that cannot be shown, since their names are no UTF-8
 	Submodules []string     // folders whose commits lie in other repositories
 
+	repo    *Repo
+	commit  string
 	objects *Objects
 	entries map[string]*entry
 	time    time.Time
 }
+
+// Commit is the commit whose files they are, and its repository.
+func (t *Tree) Commit() (*Repo, string) { return t.repo, t.commit }
 
 type entry struct {
 	name     string
@@ -51,7 +56,7 @@ func (r *Repo) Tree(ctx context.Context, commit string) (*Tree, error) {
 	if n := bytes.Count(out, []byte{0}); n > most {
 		return nil, fault.Limit.Errorf("commit %s has %d files, %d are read", commit, n, most)
 	}
-	t := &Tree{ID: c.Tree, time: c.Committer.Time}
+	t := &Tree{ID: c.Tree, repo: r, commit: commit, time: c.Committer.Time}
 	if err := t.list(string(out)); err != nil {
 		return nil, err
 	}

@@ -21,7 +21,7 @@ import (
 type Config struct {
 	Repo    *git.Repo
 	Scanner *secret.Scanner
-	Heads   []string // commits whose history is scanned; none: everything that a ref reaches
+	Heads   []string // commits whose history is scanned, ^commits whose is not; none: everything that a ref reaches
 	Head    string   // the commit whose files count as HEAD; "" for none
 	Memory  string   // a file that remembers what was scanned and held nothing; "" for none
 	Allowed func(commit string) bool
@@ -36,6 +36,9 @@ type Result struct {
 	Bytes      int64
 	Skipped    []diag.Place
 }
+
+// NotRemote among Heads leaves out what the remote repositories that git knows have.
+const NotRemote = git.NotRemote
 
 // message is what the message of a commit is called, as git itself does.
 const message = "COMMIT_EDITMSG"
@@ -312,6 +315,9 @@ func (s *scan) one(all []occurrence, head map[string][]string) finding.Finding {
 		}
 	}
 	f := secret.Merge(here)[0]
+	if reach == finding.InHistory {
+		f.Title = finding.Shorten(f.Title, 230) + " (only in history)"
+	}
 	f.ProductFields[finding.FieldStill] = reach
 	return f
 }

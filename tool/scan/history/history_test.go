@@ -140,7 +140,9 @@ func BenchmarkHistory(b *testing.B) {
 	c.Git("init", "-q", "-b", "main", ".")
 	var stream strings.Builder
 	r := rand.New(rand.NewPCG(1, 1))
-	line := func() string { return fmt.Sprintf("\tif err := store.Save(ctx, %d, value%d); err != nil {\n", r.IntN(1000), r.IntN(1000)) }
+	line := func() string {
+		return fmt.Sprintf("\tif err := store.Save(ctx, %d, value%d); err != nil {\n", r.IntN(1000), r.IntN(1000))
+	}
 	files := make([][]string, 200)
 	for i := range files {
 		for range 150 {

@@ -216,6 +216,9 @@ func excerpt(text []byte, lines lineIndex, h hit, hits []hit) string {
 	}, strings.TrimSpace(strings.ToValidUTF8(b.String(), "?")))
 }
 
+// NoReason is what FieldAllow says where a comment asks for leave and does not say why.
+const NoReason = "no reason given"
+
 var allowComment = regexp.MustCompile(`(?i)(?:haechi|gitleaks):allow\b[ \t]*(?:reason=)?("[^"\n]*"|[^\n]*)`)
 
 // allowed is the reason that a comment gives on the line or the one above for letting a secret be.
@@ -234,7 +237,7 @@ func allowed(text []byte, lines lineIndex, line int) (string, bool) {
 			for _, end := range []string{"*/", "-->"} {
 				reason = strings.TrimSpace(strings.TrimSuffix(reason, end))
 			}
-			return finding.Shorten(cmp.Or(strings.ToValidUTF8(reason, "?"), "no reason given"), 200), true
+			return finding.Shorten(cmp.Or(strings.ToValidUTF8(reason, "?"), NoReason), 200), true
 		}
 	}
 	return "", false

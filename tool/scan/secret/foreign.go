@@ -184,3 +184,12 @@ func (a *allowlist) allows(path, secret, match, line string) bool {
 func (c *Config) names(path string) bool {
 	return c != nil && slices.ContainsFunc(c.always, func(f *foreign) bool { return f.pattern == nil && f.path.MatchString(path) })
 }
+
+// Beside is the configuration of a file that is found where one scans: its
+// rules and allowlists count beside our own rules, which only somebody who
+// names the file can switch off.
+func (c *Config) Beside() *Config {
+	own := *c
+	own.own, own.without = true, map[string]bool{}
+	return &own
+}

@@ -83,6 +83,9 @@ func (s *Scanner) Allowing(a *Allow, now time.Time) *Scanner {
 	return &own
 }
 
+// AllowsCommit tells whether its configuration lets everything of a commit be.
+func (s *Scanner) AllowsCommit(id string) bool { return s.config.AllowsCommit(id) }
+
 // Name is "secret".
 func (s *Scanner) Name() string { return "secret" }
 
