@@ -53,6 +53,26 @@ func Scanners(salt []byte, index *advisory.Index) ([]scan.Scanner, error) {
 	return []scan.Scanner{secret.New(salt), deps.New(index), iac.New(iac.Rules(policies...)...)}, nil
 }
 
+// LocalScanners are those of somebody at their own machine: the repositories of
+// package managers are looked into, sources are searched for what they import,
+// and old advisories are named, unless they are only the few that come with Haechi.
+func LocalScanners(env func(string) string, index *advisory.Index, now time.Time, few bool) ([]scan.Scanner, error) {
+	all, err := Scanners(nil, index)
+	if err != nil {
+		return nil, err
+	}
+	scanner := deps.New(index).Beside(Local(env)).Reaching()
+	if !few {
+		scanner = scanner.At(now)
+	}
+	for i := range all {
+		if all[i].Name() == scanner.Name() {
+			all[i] = scanner
+		}
+	}
+	return all, nil
+}
+
 // scanners are the server's: they use the newest vulnerability data.
 func (a *App) scanners(ctx context.Context) ([]scan.Scanner, error) {
 	salt, err := a.once(ctx, "scan.salt")

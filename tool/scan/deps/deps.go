@@ -24,6 +24,7 @@ type Scanner struct {
 	named      map[string]*format // by the base name of a file
 	local      Local
 	now        time.Time
+	reaching   bool
 }
 
 // Local is what package managers keep on this machine, where it may be looked
@@ -119,8 +120,10 @@ func (s *Scanner) formatOf(name string) *format {
 	return nil
 }
 
-// Wants the manifests that there are parsers for.
-func (s *Scanner) Wants(name string) bool { return s.formatOf(name) != nil }
+// Wants the manifests that there are parsers for, and when it is Reaching, sources.
+func (s *Scanner) Wants(name string) bool {
+	return s.formatOf(name) != nil || s.reaching && languageOf(name) != ""
+}
 
 // LargestManifest bounds what a text is read of: far above what people have.
 const LargestManifest = 32 << 20
@@ -158,7 +161,7 @@ func (s *Scanner) List(ctx context.Context, tree fs.FS, file scan.File) ([]compo
 
 // Begin starts on a tree.
 func (s *Scanner) Begin(ctx context.Context, tree fs.FS, out scan.Out) scan.Pass {
-	return &pass{scanner: s, ctx: ctx, tree: tree, out: out, noData: map[string]diag.Place{}, seen: map[string]diag.Place{}}
+	return &pass{scanner: s, ctx: ctx, tree: tree, out: out, noData: map[string]diag.Place{}, seen: map[string]diag.Place{}, imports: newImports()}
 }
 
 type pass struct {
@@ -170,9 +173,15 @@ type pass struct {
 	mu     sync.Mutex
 	noData map[string]diag.Place // ecosystems without advisories: where one was met first
 	seen   map[string]diag.Place // those with
+	found  []*vulnerable         // reported at the end, when all imports are known
+
+	imports *imports
 }
 
 func (p *pass) File(f scan.File) error {
+	if p.scanner.reaching && languageOf(f.Path) != "" && !f.Binary {
+		p.imports.read(f.Path, f.Content)
+	}
 	listed, err := p.scanner.List(p.ctx, p.tree, f)
 	if err != nil {
 		return err
@@ -214,8 +223,10 @@ func (p *pass) match(file string, listed []component.Component) error {
 			found[key].add(c, m)
 		}
 	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	for _, v := range found {
-		p.out.Finding(v.finding())
+		p.found = append(p.found, v)
 	}
 	return nil
 }
@@ -238,6 +249,12 @@ func (p *pass) met(kept map[string]diag.Place, c component.Component) {
 
 // End says on which ecosystems there are no advisories, or old ones: no finding there is no good news.
 func (p *pass) End() error {
+	for _, v := range p.found {
+		if p.scanner.reaching {
+			v.reach, v.importedAt = p.imports.of(v.lead())
+		}
+		p.out.Finding(v.finding())
+	}
 	for ecosystem, place := range p.noData {
 		if ecosystem == Images {
 			continue // what is inside them has its own

@@ -8,7 +8,8 @@ import (
 	"github.com/haechi-dev/haechi/word/diag"
 )
 
-// toml is a value of a TOML document and its line: a table, a list, or text.
+// toml is a value of a TOML document and its line: a table, a list, or text. (lang/toml
+// reads values without lines; here a component must know where it stands.)
 // Numbers, booleans and dates are text as they stand.
 type toml struct {
 	line  int

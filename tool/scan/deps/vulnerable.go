@@ -27,13 +27,19 @@ func (v *vulnerable) add(c component.Component, m advisory.Match) {
 	v.components, v.fixes = append(v.components, c), append(v.fixes, m.Fixed)
 }
 
-func (v *vulnerable) finding() finding.Finding {
+// lead is the component that matters most: asked for directly, and at run time.
+func (v *vulnerable) lead() component.Component {
 	c := v.components[0]
 	for _, other := range v.components {
 		if other.Direct && !c.Direct || other.Scope == component.Runtime && c.Scope != component.Runtime {
-			c = other // the one that matters most leads
+			c = other
 		}
 	}
+	return c
+}
+
+func (v *vulnerable) finding() finding.Finding {
+	c := v.lead()
 	fields := finding.At(c.Place)
 	fields[finding.FieldFingerprint] = finding.Fingerprint(v.bug.ID, c.Ecosystem, c.Name, v.file)
 	fields[finding.FieldPackage] = c.PURL
