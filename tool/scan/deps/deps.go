@@ -189,13 +189,18 @@ func (p *pass) File(f scan.File) error {
 	for _, c := range listed {
 		p.out.Component(c)
 	}
+	return p.judge(f.Path, listed)
+}
+
+// judge says what is to be said of what a manifest lists.
+func (p *pass) judge(file string, listed []component.Component) error {
 	if p.scanner.advisories == nil {
 		return nil
 	}
-	if f, ok := unresolved(f.Path, listed); ok {
+	if f, ok := unresolved(file, listed); ok {
 		p.out.Finding(f)
 	}
-	return p.match(f.Path, listed)
+	return p.match(file, listed)
 }
 
 // match reports the bugs of what a manifest lists.
@@ -259,7 +264,7 @@ func (p *pass) End() error {
 		if ecosystem == Images {
 			continue // what is inside them has its own
 		}
-		place.Why = "NO DATA: the advisories hold nothing on " + ecosystem
+		place.Why = noDataWhy + "the advisories hold nothing on " + ecosystem
 		p.out.Finding(noData(ecosystem, "the advisories hold nothing on it", place))
 		if !listedOnly(ecosystem) {
 			p.out.Unread(place)
