@@ -9,8 +9,10 @@ import (
 	"github.com/haechi-dev/haechi/keeper/access"
 	"github.com/haechi-dev/haechi/keeper/hub"
 	"github.com/haechi-dev/haechi/lang/iam"
+	"github.com/haechi-dev/haechi/room/inspect"
 	"github.com/haechi-dev/haechi/room/route"
 	"github.com/haechi-dev/haechi/tool/scan/secret"
+	"github.com/haechi-dev/haechi/word/component"
 	"github.com/haechi-dev/haechi/word/fault"
 	"github.com/haechi-dev/haechi/word/finding"
 )
@@ -102,4 +104,15 @@ func (s startRun) Deliver(ctx context.Context, d route.Delivery) error {
 	}
 	_, err := s.Pipeline.Start(ctx, parts[5], "", "", item.Rule)
 	return err
+}
+
+// sources keeps what pipelines' trees are made of.
+type sources struct{ inspector *inspect.Inspector }
+
+func (s sources) Keep(ctx context.Context, scan finding.Scan, components []component.Component) error {
+	return s.inspector.Keep(ctx, inspect.Source, scan, components)
+}
+
+func (s sources) Forget(ctx context.Context, target, branch string) error {
+	return s.inspector.Forget(ctx, target, branch)
 }

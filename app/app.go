@@ -30,6 +30,7 @@ import (
 	"github.com/haechi-dev/haechi/river/journal"
 	"github.com/haechi-dev/haechi/room/comply"
 	"github.com/haechi-dev/haechi/room/detect"
+	"github.com/haechi-dev/haechi/room/inspect"
 	"github.com/haechi-dev/haechi/room/pipeline"
 	"github.com/haechi-dev/haechi/room/route"
 	"github.com/haechi-dev/haechi/tool/gate"
@@ -53,6 +54,7 @@ type App struct {
 	Detect    *detect.Detect
 	Comply    *comply.Comply
 	Pipeline  *pipeline.Pipelines
+	Inspect   *inspect.Inspector
 
 	packs   []comply.Pack // those that come with Haechi
 	inForce []comply.Pack // and people's own, at the start
@@ -61,6 +63,7 @@ type App struct {
 	own     gate.Policy                 // what haechi.yaml names
 	policy  atomic.Pointer[gate.Policy] // what counts: a file's that was applied, else own
 	guards  atomic.Pointer[iac.Scanner] // with the rules that come with Haechi, and those that were applied
+	deps    *freshDeps
 	files   sync.Mutex
 	taken   []keptFile // what the rooms go by
 	log     *slog.Logger
@@ -155,7 +158,7 @@ func (a *App) ground(ctx context.Context, env Env) (err error) {
 func Schemas() []db.Schema {
 	return []db.Schema{
 		Schema(), bus.Schema(), access.Schema(), audit.Schema(), snapshot.Schema(), hub.Schema(), inventory.Schema(), source.Schema(),
-		route.Schema(), detect.Schema(), comply.Schema(), pipeline.Schema(),
+		route.Schema(), detect.Schema(), comply.Schema(), pipeline.Schema(), inspect.Schema(),
 	}
 }
 

@@ -17,6 +17,7 @@ import (
 	"github.com/haechi-dev/haechi/river/journal"
 	"github.com/haechi-dev/haechi/room/comply"
 	"github.com/haechi-dev/haechi/room/detect"
+	"github.com/haechi-dev/haechi/room/inspect"
 	"github.com/haechi-dev/haechi/room/pipeline"
 	"github.com/haechi-dev/haechi/room/route"
 	"github.com/haechi-dev/haechi/tool/gate"
@@ -33,7 +34,7 @@ func (a *App) build(ctx context.Context) error {
 	}
 	a.rooms = append(a.rooms, []room{
 		{"bus", a.Bus.Run}, {"access", a.Access.Run}, {"audit", a.Audit.Run}, {"hub", a.Hub.Run}, {"source", a.Source.Run},
-		{"route", a.Route.Run}, {"detect", a.Detect.Run}, {"comply", a.Comply.Run}, {"pipeline", a.Pipeline.Run}, {"files", a.followFiles},
+		{"route", a.Route.Run}, {"detect", a.Detect.Run}, {"comply", a.Comply.Run}, {"pipeline", a.Pipeline.Run}, {"inspect", a.Inspect.Run}, {"files", a.followFiles},
 	}...)
 	return nil
 }
@@ -126,13 +127,14 @@ func (a *App) buildPipeline(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	a.Inspect = inspect.New(inspect.Config{DB: a.DB, Hub: a.Hub, Maker: a.maker(), Newest: a.deps.Newest, Log: a.log, Now: a.now})
 	least, err := a.Config.walls()
 	if err != nil {
 		return err
 	}
 	a.Pipeline = pipeline.New(pipeline.Config{
 		DB: a.DB, Bus: a.Bus, Source: a.Source, Hub: a.Hub, Scanners: scanners, Runner: sandbox.New(sandbox.Config{Least: least}),
-		Work: filepath.Join(a.Config.Data, "work"), Reports: left{a}, Account: a.Config.Account, Region: a.Config.Region, Log: a.log, Now: a.now,
+		Work: filepath.Join(a.Config.Data, "work"), Reports: left{a}, Components: sources{a.Inspect}, Account: a.Config.Account, Region: a.Config.Region, Log: a.log, Now: a.now,
 		Identity: &pipeline.Identity{Token: a.vouch, Endpoint: a.issuer},
 		Mask:     func(line []byte) []byte { return []byte(mask.Text(string(line))) }, Kept: a.Config.Retention.Logs, Policy: func() gate.Policy { return *a.policy.Load() },
 	})

@@ -83,7 +83,9 @@ func (a *App) scanners(ctx context.Context) ([]scan.Scanner, error) {
 	if file == "" {
 		file = filepath.Join(a.Config.Data, AdvisoryFile)
 	}
-	return []scan.Scanner{lives{secret.New(salt)}, &freshDeps{file: file, log: a.log, now: deps.New(advisory.Few())}, freshRules{&a.guards}}, nil
+	few := advisory.Few()
+	a.deps = &freshDeps{file: file, log: a.log, now: deps.New(few), index: few}
+	return []scan.Scanner{lives{secret.New(salt)}, a.deps, freshRules{&a.guards}}, nil
 }
 
 // freshDeps is the scanner of dependencies with the index as it is when a scan
@@ -92,26 +94,34 @@ type freshDeps struct {
 	file string
 	log  *slog.Logger
 
-	mu   sync.Mutex
-	seen time.Time
-	now  *deps.Scanner
+	mu    sync.Mutex
+	seen  time.Time
+	now   *deps.Scanner
+	index *advisory.Index
 }
 
 func (f *freshDeps) newest() *deps.Scanner {
+	scanner, _ := f.Newest()
+	return scanner
+}
+
+// Newest is the scanner as it is now, and its index.
+func (f *freshDeps) Newest() (*deps.Scanner, *advisory.Index) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	info, err := os.Stat(f.file)
 	if err != nil || info.ModTime().Equal(f.seen) {
-		return f.now
+		return f.now, f.index
 	}
 	index, err := advisory.Open(f.file)
 	if err != nil {
 		f.log.Error("the vulnerability data cannot be read; the former stays in use", "file", f.file, "error", err)
-		return f.now
+		f.seen = info.ModTime()
+		return f.now, f.index
 	}
 	// The former index stays mapped: scans under way may be reading it.
-	f.seen, f.now = info.ModTime(), deps.New(index)
-	return f.now
+	f.seen, f.now, f.index = info.ModTime(), deps.New(index), index
+	return f.now, f.index
 }
 
 // Name is that of the scanner within.

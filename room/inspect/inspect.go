@@ -35,9 +35,9 @@ type Config struct {
 	DB    *db.DB // with Schema
 	Hub   Hub
 	Maker finding.Maker
-	// Newest is the index of advisories in use. It answers at once, with the
-	// same index as long as there is no newer one.
-	Newest func() *advisory.Index
+	// Newest is the scanner in use, and the index of advisories that it has. It
+	// answers at once, with the same index as long as there is no newer one.
+	Newest func() (*deps.Scanner, *advisory.Index)
 
 	Log  *slog.Logger
 	Now  func() time.Time
@@ -147,10 +147,7 @@ func nameOf(x *advisory.Index) string {
 func (i *Inspector) Judge(ctx context.Context) error {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	newest := i.config.Newest()
-	if newest == nil {
-		return nil
-	}
+	scanner, newest := i.config.Newest()
 	name := nameOf(newest)
 	if i.index != newest {
 		if err := i.compare(ctx, newest, name); err != nil {
@@ -158,7 +155,7 @@ func (i *Inspector) Judge(ctx context.Context) error {
 		}
 		i.index = newest
 	}
-	return i.catchUp(ctx, newest, name)
+	return i.catchUp(ctx, scanner, name)
 }
 
 // compare marks the things that the newest index says something new of. The
@@ -306,8 +303,7 @@ func turned(old, newest *advisory.Index) (ecosystems []string) {
 }
 
 // catchUp judges what was not yet judged by the newest index.
-func (i *Inspector) catchUp(ctx context.Context, newest *advisory.Index, name string) error {
-	scanner := deps.New(newest).At(i.config.Now())
+func (i *Inspector) catchUp(ctx context.Context, scanner *deps.Scanner, name string) error {
 	var failed error
 	for after := int64(0); ; {
 		var ids []int64

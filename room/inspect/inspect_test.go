@@ -73,7 +73,10 @@ func build(t *testing.T, open func(...db.Schema) *db.DB) *house {
 
 // again is the room after a restart.
 func (h *house) again() {
-	h.room = inspect.New(inspect.Config{DB: h.d, Hub: h.hub, Maker: h.maker, Newest: h.index.Load, Log: slog.New(slog.DiscardHandler)})
+	h.room = inspect.New(inspect.Config{DB: h.d, Hub: h.hub, Maker: h.maker, Newest: func() (*deps.Scanner, *advisory.Index) {
+		x := h.index.Load()
+		return deps.New(x), x
+	}, Log: slog.New(slog.DiscardHandler)})
 }
 
 func (h *house) check(err error) {

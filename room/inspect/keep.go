@@ -81,7 +81,7 @@ func (i *Inspector) Keep(ctx context.Context, kind string, s finding.Scan, compo
 // put writes the thing down, and tells whether its packages have to be listed.
 func (i *Inspector) put(ctx context.Context, kind string, s finding.Scan, body []byte, sum string, n int) (id int64, list bool, err error) {
 	judged := ""
-	if x := i.config.Newest(); x != nil && s.Version != "" && strings.HasSuffix(s.Version, x.About().Newest) {
+	if scanner, x := i.config.Newest(); s.Version != "" && s.Version == scanner.Version() {
 		judged = nameOf(x)
 	}
 	err = i.db.Write(ctx, func(tx *db.Tx) error {

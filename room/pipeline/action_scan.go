@@ -48,6 +48,11 @@ func (p *Pipelines) doScan(ctx context.Context, e Execution, log *logger) (outco
 			own = append(own, f)
 			counts[f.Label()]++
 		}
+		if p.config.Components != nil && len(run.Components) > 0 { // before the findings: see Keep
+			if err := p.config.Components.Keep(ctx, s, run.Components); err != nil {
+				return outcome{}, err
+			}
+		}
 		did, err := p.config.Hub.Import(ctx, s, own...)
 		if err != nil {
 			return outcome{}, err

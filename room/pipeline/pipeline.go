@@ -23,6 +23,7 @@ import (
 	"github.com/haechi-dev/haechi/tool/gate"
 	"github.com/haechi-dev/haechi/tool/sandbox"
 	"github.com/haechi-dev/haechi/tool/scan"
+	"github.com/haechi-dev/haechi/word/component"
 	"github.com/haechi-dev/haechi/word/finding"
 )
 
@@ -43,6 +44,13 @@ type Findings interface {
 	Forget(ctx context.Context, target, branch, by string) (closed int, err error)
 }
 
+// Components keeps what trees are made of, so that new advisories can be held against it.
+type Components interface {
+	Keep(ctx context.Context, s finding.Scan, components []component.Component) error
+	// Forget drops a branch that is no more.
+	Forget(ctx context.Context, target, branch string) error
+}
+
 // Config is what a Pipelines needs. All above Log must be given.
 type Config struct {
 	DB       *db.DB // with Schema, bus.Schema and source's
@@ -55,21 +63,22 @@ type Config struct {
 	Account  string // 12 digits
 	Region   string
 
-	Log      *slog.Logger
-	Now      func() time.Time
-	Policy   func() gate.Policy       // where a repository's protected base branch has none; nil is the default policy
-	Reports  Reports                  // takes the reports that builds leave; nil refuses them
-	Identity *Identity                // tells builds who they are; nil: they are nobody
-	Mask     func(line []byte) []byte // takes secrets out of what is logged; nil changes nothing
-	Tools    []sandbox.Tool           // what builds may read besides the system's programs
-	Env      []string                 // what builds find in their environment besides
-	Limits   sandbox.Limits           // of a build
-	Workers  int                      // jobs at once; 2
-	Lease    time.Duration            // how long a job is held without a sign of life; 30 s
-	Poll     time.Duration            // how often to look for other nodes' doings; 1 s
-	Attempts int                      // how often a job is tried when it is our fault; 3
-	MaxLog   int64                    // bytes of log a run; 64 MiB
-	Kept     time.Duration            // how long logs and results of scans are kept; 90 days
+	Log        *slog.Logger
+	Now        func() time.Time
+	Policy     func() gate.Policy       // where a repository's protected base branch has none; nil is the default policy
+	Components Components               // keeps what trees are made of; nil keeps nothing
+	Reports    Reports                  // takes the reports that builds leave; nil refuses them
+	Identity   *Identity                // tells builds who they are; nil: they are nobody
+	Mask       func(line []byte) []byte // takes secrets out of what is logged; nil changes nothing
+	Tools      []sandbox.Tool           // what builds may read besides the system's programs
+	Env        []string                 // what builds find in their environment besides
+	Limits     sandbox.Limits           // of a build
+	Workers    int                      // jobs at once; 2
+	Lease      time.Duration            // how long a job is held without a sign of life; 30 s
+	Poll       time.Duration            // how often to look for other nodes' doings; 1 s
+	Attempts   int                      // how often a job is tried when it is our fault; 3
+	MaxLog     int64                    // bytes of log a run; 64 MiB
+	Kept       time.Duration            // how long logs and results of scans are kept; 90 days
 }
 
 // Pipelines is the room. It is safe for concurrent use.

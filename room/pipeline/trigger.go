@@ -55,6 +55,11 @@ func (p *Pipelines) forget(ctx context.Context, e event.Event) error {
 	if !errors.Is(err, fault.NotFound) {
 		return err // it is back
 	}
+	if p.config.Components != nil {
+		if err := p.config.Components.Forget(ctx, d.RepositoryName, d.ReferenceName); err != nil {
+			return err
+		}
+	}
 	_, err = p.config.Hub.Forget(ctx, d.RepositoryName, d.ReferenceName, "pipeline")
 	return err
 }

@@ -40,8 +40,8 @@ func SkipFolders() []string {
 
 // Result is what all scanners saw.
 type Result struct {
-	Runs       []Run // in the order of Options.Scanners
-	Components []component.Component
+	Runs       []Run                 // in the order of Options.Scanners
+	Components []component.Component // of all runs, in the order of their places
 	Items      []asset.Item
 	Files      int   // files that at least one scanner saw
 	Bytes      int64 // in them
@@ -51,6 +51,8 @@ type Result struct {
 type Run struct {
 	Scan     finding.Scan
 	Findings []finding.Finding // raw: Result.Own completes them
+
+	Components []component.Component // that it listed
 }
 
 // Scans are the scans of all runs.
@@ -98,9 +100,10 @@ type pass struct {
 	scanner Scanner
 	pass    Pass
 
-	mu       sync.Mutex
-	findings []finding.Finding
-	skipped  []diag.Place
+	mu         sync.Mutex
+	findings   []finding.Finding
+	components []component.Component
+	skipped    []diag.Place
 }
 
 type walk struct {
@@ -110,11 +113,10 @@ type walk struct {
 	skip   map[string]bool
 	passes []*pass
 
-	mu         sync.Mutex
-	components []component.Component
-	items      []asset.Item
-	files      int
-	bytes      int64
+	mu    sync.Mutex
+	items []asset.Item
+	files int
+	bytes int64
 }
 
 func newWalk(ctx context.Context, tree fs.FS, o Options) *walk {
@@ -146,9 +148,9 @@ func (w *walk) out(p *pass) Out {
 		},
 		Unread: p.unread,
 		Component: func(c component.Component) {
-			w.mu.Lock()
-			defer w.mu.Unlock()
-			w.components = append(w.components, c)
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			p.components = append(p.components, c)
 		},
 		Item: func(i asset.Item) {
 			w.mu.Lock()
@@ -278,15 +280,17 @@ func (w *walk) finish() Result {
 		if v, ok := p.scanner.(Version); ok {
 			s.Version = v.Version()
 		}
-		result.Runs = append(result.Runs, Run{Scan: s, Findings: p.findings})
+		slices.SortFunc(p.components, compareComponents)
+		result.Runs = append(result.Runs, Run{Scan: s, Findings: p.findings, Components: p.components})
 	}
-	slices.SortFunc(w.components, func(a, b component.Component) int {
-		return cmp.Or(comparePlaces(a.Place, b.Place), strings.Compare(a.PURL, b.PURL), strings.Compare(a.Version, b.Version), slices.Compare(a.Path, b.Path))
-	})
 	slices.SortFunc(w.items, func(a, b asset.Item) int {
 		return cmp.Or(comparePlaces(a.Place, b.Place), strings.Compare(a.Type, b.Type), strings.Compare(a.ID, b.ID))
 	})
-	result.Components, result.Items = w.components, w.items
+	for _, run := range result.Runs {
+		result.Components = append(result.Components, run.Components...)
+	}
+	slices.SortStableFunc(result.Components, compareComponents)
+	result.Items = w.items
 	return result
 }
 
@@ -294,6 +298,10 @@ func compareFindings(a, b finding.Finding) int {
 	return cmp.Or(comparePlaces(a.Place(), b.Place()), strings.Compare(a.GeneratorID, b.GeneratorID),
 		strings.Compare(a.ProductFields[finding.FieldFingerprint], b.ProductFields[finding.FieldFingerprint]),
 		strings.Compare(a.Title, b.Title))
+}
+
+func compareComponents(a, b component.Component) int {
+	return cmp.Or(comparePlaces(a.Place, b.Place), strings.Compare(a.PURL, b.PURL), strings.Compare(a.Version, b.Version), slices.Compare(a.Path, b.Path))
 }
 
 func comparePlaces(a, b diag.Place) int {
