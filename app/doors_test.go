@@ -167,7 +167,7 @@ func TestTokenDoors(t *testing.T) {
 	must(t, err)
 	for _, path := range []string{"POST /intake/lines", "POST /intake/firehose", "POST /intake/items", "GET /intake/", "GET /git/shop/info/refs?service=git-upload-pack",
 		"GET /git/shop/info/refs?service=git-receive-pack", "POST /git/shop/git-upload-pack", "POST /git/shop/git-receive-pack", "GET /git/shop/HEAD", "GET /git/",
-		"POST /hooks/cloudformation", "POST /hooks/kubernetes", "GET /hooks/kubernetes", "POST /hooks/", "POST /hooks/kubernetes/wrong"} {
+		"POST /hooks/cloudformation", "POST /hooks/kubernetes", "GET /hooks/kubernetes", "POST /hooks/", "POST /hooks/kubernetes/TOKEN"} {
 		method, at, _ := strings.Cut(path, " ")
 		for who, login := range map[string]func(*http.Request){
 			"nobody":        func(*http.Request) {},
@@ -182,7 +182,10 @@ func TestTokenDoors(t *testing.T) {
 				}
 			},
 		} {
-			r := request(t, method, h.url+at, "{}")
+			r := request(t, method, h.url+strings.Replace(at, "TOKEN", intake.Reveal(), 1), "{}")
+			if strings.HasSuffix(at, "TOKEN") && who != "weak" {
+				r = request(t, method, h.url+strings.Replace(at, "TOKEN", "wrong", 1), "{}")
+			}
 			if service, ok := strings.CutPrefix(at, "/git/shop/"); ok {
 				r.Header.Set("Content-Type", "application/x-"+service+"-request")
 			}
