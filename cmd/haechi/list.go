@@ -3,7 +3,7 @@ package main
 // verbs are what haechi does, in the order in which a newcomer meets them.
 func verbs() []verb {
 	return []verb{
-		demoVerb(), serveVerb(), scanVerb(), sbomVerb(), detectVerb(), importVerb(), dbVerb(),
+		demoVerb(), serveVerb(), scanVerb(), hookVerb(), sbomVerb(), detectVerb(), importVerb(), dbVerb(),
 		findingsVerb(), runVerb(), eventsVerb(), rulesVerb(), guardVerb(), iamVerb(), configVerb(),
 		backupVerb(), restoreVerb(), accessVerb(), auditVerb(),
 		helpVerb(), completionVerb(), versionVerb(),

@@ -29,16 +29,26 @@ func scanVerb() verb {
   haechi scan -baseline haechi.sarif only what is new since then
   haechi scan -only secret -fail-on critical shop
   haechi scan -only iac              templates, plans, manifests, Dockerfiles, workflows
+  haechi scan -history               secrets in all commits of the repository
+  kubectl logs shop | haechi scan -  secrets in what is piped in; -name FILE says what it is
+  haechi scan -config .gitleaks.toml with gitleaks' rules and allowlists
 
 Exits 1 if there is a finding of the severity that -fail-on says, or worse, or if
 something could not be looked at: silence is then no good news. Nothing leaves
 this machine. Dependencies are matched against the advisories that 'haechi db
-import' has loaded; without, against the few that come with Haechi.`, run: runScan}
+import' has loaded; without, against the few that come with Haechi.
+
+A secret is let be by a comment on its line or above it, haechi:allow reason=why,
+or by the files .haechi-secrets, .gitleaksignore, .gitleaks.toml (its allowlists)
+and .secrets.baseline of the folder; -no-allow shows these, too. A scan of the
+history remembers in .git/haechi-scanned what held nothing.`, run: runScan}
 }
 
 // scanFlags are what was asked of a scan.
 type scanFlags struct {
 	only, format, failOn, baseline, db, data *string
+	config, name                             *string
+	history, noAllow                         *bool
 }
 
 func runScan(ctx context.Context, c call, flags *flag.FlagSet) error {
@@ -51,6 +61,10 @@ func runScan(ctx context.Context, c call, flags *flag.FlagSet) error {
 		baseline: flags.String("baseline", "", "a report of an earlier scan, SARIF or ASFF: what it holds is left out"),
 		db:       flags.String("db", "", "the advisories ("+app.AdvisoryFile+" in the data folder)"),
 		data:     flags.String("data", config.Data, "the data folder (HAECHI_DATA)"),
+		config:   flags.String("config", "", "a .gitleaks.toml: its rules and allowlists, and Haechi's own where it extends the default"),
+		name:     flags.String("name", "stdin", "what standard input is called: app.env, Main.java"),
+		history:  flags.Bool("history", false, "look for secrets in all commits of the repository"),
+		noAllow:  flags.Bool("no-allow", false, "show what files of the folder let be"),
 	}
 	rest, err := parse(c, flags, 0, 1)
 	if err != nil {
@@ -67,21 +81,11 @@ func runScan(ctx context.Context, c call, flags *flag.FlagSet) error {
 	if err != nil {
 		return err
 	}
-	index, few, err := openAdvisories(*f.db, filepath.Join(*f.data, app.AdvisoryFile))
-	if err != nil {
-		return err
-	}
-	defer index.Close()
-	every, err := app.Scanners(nil, index)
-	if err != nil {
-		return err
-	}
-	scanners, err := chosen(*f.only, every)
-	if err != nil {
-		return err
-	}
 	start := time.Now()
-	result, err := scanPath(ctx, c, rest, scanners)
+	result, index, few, err := scanned(ctx, c, f, rest)
+	if index != nil {
+		defer index.Close()
+	}
 	if err != nil {
 		return err
 	}
@@ -101,10 +105,64 @@ func runScan(ctx context.Context, c call, flags *flag.FlagSet) error {
 	return verdict(result, count.told, least)
 }
 
+// scanned is the result of the scan that was asked for, and the advisories that
+// it used, to be closed by the caller, where there are such.
+func scanned(ctx context.Context, c call, f scanFlags, rest []string) (result scan.Result, index *advisory.Index, few bool, err error) {
+	secrets := secretFlags{config: *f.config, noAllow: *f.noAllow}
+	path := "."
+	if len(rest) == 1 {
+		path = rest[0]
+	}
+	if (*f.history || path == "-") && *f.only != "" && *f.only != "secret" {
+		return result, nil, false, usagef("a history, or standard input, is looked through for secrets only: leave -only out")
+	}
+	switch {
+	case *f.history && path == "-":
+		return result, nil, false, usagef("a history is that of a repository, not of standard input")
+	case *f.history:
+		result, err = scanHistory(ctx, c, secrets, path)
+		return result, nil, false, err
+	case path == "-":
+		result, err = scanInput(c, secrets, *f.name)
+		return result, nil, false, err
+	}
+	root := path
+	if info, err := os.Stat(path); err == nil && !info.IsDir() {
+		root = filepath.Dir(path)
+	}
+	own, err := secretScanner(root, secrets)
+	if err != nil {
+		return result, nil, false, err
+	}
+	if *f.only == own.Name() { // nothing else need be made ready
+		result, err = scanPath(ctx, c, rest, []scan.Scanner{own})
+		return result, nil, false, err
+	}
+	index, few, err = openAdvisories(*f.db, filepath.Join(*f.data, app.AdvisoryFile))
+	if err != nil {
+		return result, nil, false, err
+	}
+	every, err := app.Scanners(nil, index)
+	if err != nil {
+		return result, index, few, err
+	}
+	for i := range every {
+		if every[i].Name() == own.Name() {
+			every[i] = own
+		}
+	}
+	scanners, err := chosen(*f.only, every)
+	if err != nil {
+		return result, index, few, err
+	}
+	result, err = scanPath(ctx, c, rest, scanners)
+	return result, index, few, err
+}
+
 // parts are findings by what they ask of people.
 type parts struct {
 	told    []finding.Finding
-	let     []finding.Finding // of infrastructure that a comment, or metadata, lets be
+	let     []finding.Finding // that a comment, metadata or a file lets be
 	unknown []finding.Finding // rules that cannot be decided before it is made
 }
 
@@ -112,6 +170,8 @@ func parted(all []finding.Finding) (p parts) {
 	for _, f := range all {
 		_, allowed := f.ProductFields[finding.FieldAllow]
 		switch {
+		case f.ProductFields[finding.FieldTool] == "secret" && letBe(f):
+			p.let = append(p.let, f)
 		case f.ProductFields[finding.FieldTool] != "iac":
 			p.told = append(p.told, f)
 		case allowed:
