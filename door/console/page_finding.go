@@ -48,6 +48,7 @@ type findingView struct {
 	Beside      []findingRow
 	At          string // the past time shown, or ""
 	JSON        string
+	Raw         string // the record that it was made of
 	Choose      bool
 	Remediation string
 	URL         string
@@ -112,6 +113,14 @@ func (o *Console) findingView(r *request) (any, error) {
 	}
 	if v.Beside, err = o.beside(r, f); err != nil {
 		return nil, err
+	}
+	if o.config.Reports != nil {
+		if v.Raw, err = o.config.Reports.Raw(f); err != nil {
+			return nil, err
+		}
+		if raw := jsontext.Value(v.Raw); raw.IsValid() && raw.Indent(jsontext.WithIndent("  ")) == nil {
+			v.Raw = string(raw)
+		}
 	}
 	text := jsontext.Value(f.JSON())
 	if err := text.Indent(jsontext.WithIndent("  ")); err != nil {

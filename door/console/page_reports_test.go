@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/haechi-dev/haechi/door/console"
 	"github.com/haechi-dev/haechi/keeper/access"
 	"github.com/haechi-dev/haechi/keeper/hub"
 )
@@ -75,6 +76,13 @@ func TestBringReports(t *testing.T) {
 	}
 	if a := p.post("/reports/import", "upload", id); a.status != http.StatusNotFound {
 		t.Errorf("imported twice: %d", a.status)
+	}
+	found, err := h.hub.Find(t.Context(), hub.Query{Filters: hub.Filters{}, Limit: 1})
+	if err != nil || len(found.Findings) != 1 {
+		t.Fatal(err)
+	}
+	if page := p.get(console.FindingPath(&found.Findings[0])); !strings.Contains(page.body, "The record as the tool wrote it") || !strings.Contains(page.body, "check_id") {
+		t.Error("the finding's page lacks the record")
 	}
 	a = p.bring("same-origin", map[string]string{"target": "shop", "branch": "main"}, semgrepOf("a.one"), `{"version":`)
 	both := p.get(a.header.Get("Location"))

@@ -178,6 +178,16 @@ func (d *Door) older(ctx context.Context, s finding.Scan) (string, error) {
 // it lacks is closed then, and not where one of its findings was refused.
 func (d *Door) keep(ctx context.Context, s finding.Scan, r *report.Report, said *Answer) error {
 	now := d.Now()
+	raws, err := d.keepRaw(s)
+	if err != nil {
+		return err
+	}
+	kept := false
+	defer func() {
+		if !kept {
+			raws.drop()
+		}
+	}()
 	parts := make(chan []finding.Finding)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -195,8 +205,11 @@ func (d *Door) keep(ctx context.Context, s finding.Scan, r *report.Report, said 
 				return ctx.Err()
 			}
 		}
-		unread = r.Each(func(f finding.Finding) error {
+		unread = r.EachRaw(func(f finding.Finding, raw func() string) error {
 			f = d.Maker.Own(s, f, now)
+			if err := raws.add(&f, raw); err != nil {
+				return err
+			}
 			if len(s.Skipped) > 0 {
 				reported[f.ID] = true
 			}
@@ -210,7 +223,6 @@ func (d *Door) keep(ctx context.Context, s finding.Scan, r *report.Report, said 
 			unread = hand()
 		}
 	}()
-	var err error
 	for part := range parts {
 		if err != nil {
 			continue // until the reader has noticed
@@ -233,7 +245,11 @@ func (d *Door) keep(ctx context.Context, s finding.Scan, r *report.Report, said 
 	did, err := d.Hub.Import(ctx, s, stays...)
 	did.Unchanged = 0 // they are not the report's
 	said.add(did)
-	return err
+	if err != nil {
+		return err
+	}
+	kept = true
+	return raws.done(fmt.Sprintf("%020d", now.UnixNano()))
 }
 
 // unseen are the findings that the tool knew where it could not look this time, as they were: they are still there.

@@ -81,8 +81,21 @@ func (r *Report) reading(sink func(*record) error) *reading {
 // Each hands over the findings, one after the other, each once. They lack what the owner
 // says of them (finding.Maker.Own): account, product and Id, but for ASFF's own.
 func (r *Report) Each(each func(finding.Finding) error) error {
+	return r.eachOf(func(f finding.Finding, _ *record, _ node) error { return each(f) })
+}
+
+// EachRaw hands over each finding with what makes JSON of the record that it was made of, masked, and cut where it
+// is long. raw is to be called before each returns, if at all.
+func (r *Report) EachRaw(each func(f finding.Finding, raw func() string) error) error {
+	return r.eachOf(func(f finding.Finding, rec *record, n node) error {
+		return each(f, func() string { return rawOf(n, rec.plain) })
+	})
+}
+
+func (r *Report) eachOf(each func(finding.Finding, *record, node) error) error {
 	emitted := map[key]bool{}
-	second := r.reading(func(rec *record) error {
+	var second *reading
+	second = r.reading(func(rec *record) error {
 		base, v := rec.identity()
 		n, count := r.index.find(base, v)
 		id := base.ordinal(n)
@@ -90,7 +103,7 @@ func (r *Report) Each(each func(finding.Finding) error) error {
 			return nil
 		}
 		emitted[id] = true
-		return each(rec.finding(id, count, r.Tool))
+		return each(rec.finding(id, count, r.Tool), rec, second.node)
 	})
 	return r.format.read(second)
 }
@@ -102,6 +115,15 @@ type reading struct {
 	sink    func(*record) error
 	told    Told
 	warned  map[string]bool
+	node    node // what is being read
+}
+
+// each hands over the parts of the report, and remembers which is being read.
+func (r *reading) each(path string, visit func(at []string, n node) error) error {
+	return r.doc.each(path, func(at []string, n node) error {
+		r.node = n
+		return visit(at, n)
+	})
 }
 
 // add takes what the tool says is wrong.
@@ -113,6 +135,7 @@ func (r *reading) add(rec record) error {
 	if rec.suppressed {
 		r.told.Suppressed++
 	}
+	rec.plain = rec.secret
 	rec.complete(r)
 	r.state(&rec)
 	return r.sink(&rec)

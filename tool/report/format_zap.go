@@ -41,6 +41,7 @@ func readZAP(r *reading) error {
 			if a.text("pluginid") == "" && a.text("name") == "" && a.text("alert") == "" {
 				continue
 			}
+			r.node = a
 			if err := r.add(zapRecord(a, site)); err != nil {
 				return err
 			}

@@ -74,6 +74,7 @@ type record struct {
 	first      string // when the tool saw it first, in any form of time
 	fields     map[string]string
 
+	plain  string    // the secret itself, never kept
 	vex    VEXStatus // what a VEX document says of it, and why
 	vexWhy string
 
