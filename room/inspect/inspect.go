@@ -148,14 +148,30 @@ func (i *Inspector) Judge(ctx context.Context) error {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	scanner, newest := i.config.Newest()
-	name := nameOf(newest)
-	if i.index != newest {
-		if err := i.compare(ctx, newest, name); err != nil {
-			return err
-		}
-		i.index = newest
+	if err := i.mark(ctx, newest); err != nil {
+		return err
 	}
-	return i.catchUp(ctx, scanner, name)
+	return i.catchUp(ctx, scanner, nameOf(newest))
+}
+
+// Mark is the first half of Judge: it writes down which things the newest
+// advisories say something new of.
+func (i *Inspector) Mark(ctx context.Context) error {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	_, newest := i.config.Newest()
+	return i.mark(ctx, newest)
+}
+
+func (i *Inspector) mark(ctx context.Context, newest *advisory.Index) error {
+	if i.index == newest {
+		return nil
+	}
+	if err := i.compare(ctx, newest, nameOf(newest)); err != nil {
+		return err
+	}
+	i.index = newest
+	return nil
 }
 
 // compare marks the things that the newest index says something new of. The
