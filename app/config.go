@@ -80,6 +80,14 @@ func (c *Config) logins(env func(string) string) (all []access.Login, err error)
 	return all, nil
 }
 
+// Logins are the names of the identity providers, for people.
+func (c *Config) Logins() (names []string) {
+	for _, s := range c.SignIn {
+		names = append(names, s.Name)
+	}
+	return names
+}
+
 func (c *Config) checkSignIn() error {
 	for _, s := range c.SignIn {
 		u, err := url.Parse(s.Issuer)

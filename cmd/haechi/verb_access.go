@@ -21,7 +21,8 @@ func accessVerb() verb {
 A token is printed once and kept as a hash. 'reset' gives the user "admin" a new
 access key and a new console password in place of all former ones, and writes
 them to first-credentials in the data folder; the server must not be running
-meanwhile. Everything else is on the console's page Users.
+meanwhile. Users, groups, roles and policies are on the console's page Users,
+and the aws command's: aws --endpoint-url URL iam …, sts …
 ` + clientHelp, run: accessDo}
 }
 
