@@ -320,7 +320,10 @@ func FuzzManifest(f *testing.F) {
 	for name, content := range archives(f) {
 		f.Add(byKind(name), content)
 	}
-	s := deps.New(advisory.Few())
+	for name, content := range rpmDatabases(f) {
+		f.Add(byKind(name), content)
+	}
+	s := deps.New(advisory.Few()).Reaching()
 	f.Fuzz(func(t *testing.T, kind byte, text []byte) {
 		if len(text) > 1<<18 {
 			return

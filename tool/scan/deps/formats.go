@@ -38,7 +38,15 @@ func formats() []format {
 		{match: isGemspec, parse: gemspec},
 		{match: isDpkg, parse: dpkg},
 		{match: isApk, parse: apk},
+		{match: isRPM, binary: true, parse: rpm},
+		{names: []string{"pubspec.lock"}, parse: pubLock},
+		{names: []string{"mix.lock"}, parse: mixLock},
+		{names: []string{"Package.resolved"}, parse: swiftResolved},
+		{names: []string{"Podfile.lock"}, parse: podLock},
+		{names: []string{"conan.lock"}, parse: conanLock},
+		{names: []string{"renv.lock"}, parse: renvLock},
+		{names: []string{"stack.yaml.lock", "cabal.project.freeze"}, parse: haskellLock},
 		{match: isJar, binary: true, parse: jar},
-		{match: isBinary, binary: true, parse: binary},
+		{match: isBinary, binary: true, parse: program},
 	}
 }

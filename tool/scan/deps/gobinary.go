@@ -36,9 +36,9 @@ func executable(content []byte) bool {
 	return false
 }
 
-// binary lists what a program says that it was built of: Go's build information,
+// program lists what a program says that it was built of: Go's build information,
 // or the list that cargo-auditable leaves.
-func binary(ctx context.Context, f manifest, out func(component.Component)) error {
+func program(ctx context.Context, f manifest, out func(component.Component)) error {
 	if !executable(f.content) {
 		return nil
 	}
