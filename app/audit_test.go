@@ -121,6 +121,12 @@ func TestEveryDoorIsRecorded(t *testing.T) {
 			r.Header.Set("Authorization", "Bearer "+secret("tok-"+strings.Repeat("z", 40)))
 			do(t, r)
 		}},
+		{name: "hooks: a token in the path", slow: true, want: audit.Record{Name: "JudgeInfrastructure", Source: "haechi", Identity: audit.Identity{User: "admin"}}, do: func() {
+			do(t, request(t, http.MethodPost, h.url+"/hooks/kubernetes/"+sender.Reveal(), `{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":{"uid":"u","kind":{"group":"","version":"v1","kind":"ConfigMap"},"operation":"CREATE","object":{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"x"}}}}`))
+		}},
+		{name: "hooks: a wrong one", want: audit.Record{Name: "JudgeInfrastructure", Code: "InvalidClientTokenId", Identity: audit.Identity{Type: "Unknown"}}, do: func() {
+			do(t, request(t, http.MethodPost, h.url+"/hooks/kubernetes/"+secret("hook-"+strings.Repeat("q", 38)), `{}`))
+		}},
 		{name: "reports: refused", want: audit.Record{Name: "ImportReport", Code: "UnrecognizedClientException"}, do: func() {
 			do(t, request(t, http.MethodPost, h.url+"/haechi/reports?target=x", "{}"))
 		}},

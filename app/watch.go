@@ -14,6 +14,7 @@ import (
 
 	"github.com/haechi-dev/haechi/base/seal"
 	"github.com/haechi-dev/haechi/door/gitdoor"
+	"github.com/haechi-dev/haechi/door/hooks"
 	"github.com/haechi-dev/haechi/door/intake"
 	"github.com/haechi-dev/haechi/door/reports"
 	"github.com/haechi-dev/haechi/door/wire"
@@ -172,7 +173,8 @@ func (w *watcher) entry(status int) audit.Entry {
 		e.Action, e.Resources = asked.Action, append(e.Resources, asked.Resource)
 	}
 	e.Read = audit.ReadOnly(e.Action) || r.Method == http.MethodGet && !e.Refused
-	e.Data = strings.HasPrefix(r.URL.Path, intake.Prefix)
+	// Log lines, and what a cluster asks before each thing it makes, are many.
+	e.Data = strings.HasPrefix(r.URL.Path, intake.Prefix) || strings.HasPrefix(r.URL.Path, hooks.Prefix)
 	if status >= 400 {
 		e.Code = cmp.Or(w.Header().Get("X-Amzn-Errortype"), doorCodes[status], http.StatusText(status))
 	}
@@ -216,6 +218,8 @@ func doorAction(r *http.Request) string {
 			return "codecommit:GitPush"
 		}
 		return "codecommit:GitPull"
+	case strings.HasPrefix(r.URL.Path, hooks.Prefix):
+		return hooks.Action
 	case r.URL.Path == intake.Prefix+"items":
 		return intake.ItemsAction
 	case strings.HasPrefix(r.URL.Path, intake.Prefix):
@@ -231,6 +235,13 @@ func doorParameters(r *http.Request) jsontext.Value {
 		Path   string              `json:"path"`
 		Query  map[string][]string `json:"query,omitzero"`
 	}{r.Method, r.URL.Path, nil}
+	if kind, ok := strings.CutPrefix(r.URL.Path, hooks.Prefix); ok { // what follows the kind is a token
+		kind, token, _ := strings.Cut(kind, "/")
+		said.Path = hooks.Prefix + kind
+		if token != "" {
+			said.Path += "/" + audit.Hidden
+		}
+	}
 	if query, err := url.ParseQuery(r.URL.RawQuery); err == nil && len(query) > 0 {
 		said.Query = query
 	}
