@@ -186,6 +186,9 @@ func (p *pass) File(f scan.File) error {
 	if err != nil {
 		return err
 	}
+	if p.scanner.advisories != nil { // who only lists asks for licences once it has all
+		p.scanner.Licences(p.tree, listed)
+	}
 	for _, c := range listed {
 		p.out.Component(c)
 	}
@@ -198,6 +201,9 @@ func (p *pass) judge(file string, listed []component.Component) error {
 		return nil
 	}
 	if f, ok := unresolved(file, listed); ok {
+		p.out.Finding(f)
+	}
+	for _, f := range obligations(file, listed) {
 		p.out.Finding(f)
 	}
 	return p.match(file, listed)
@@ -255,7 +261,7 @@ func (p *pass) met(kept map[string]diag.Place, c component.Component) {
 // End says on which ecosystems there are no advisories, or old ones: no finding there is no good news.
 func (p *pass) End() error {
 	for _, v := range p.found {
-		if p.scanner.reaching {
+		if p.scanner.reaching && p.imports != nil {
 			v.reach, v.importedAt = p.imports.of(v.lead())
 		}
 		p.out.Finding(v.finding())

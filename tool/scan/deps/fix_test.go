@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -110,6 +111,26 @@ func TestPatch(t *testing.T) {
 		if u.Component.Name != "hashed" {
 			t.Errorf("%s %s could still be upgraded", u.Component.Name, u.Component.Version)
 		}
+	}
+}
+
+// Licences that ask for something are findings that a gate can stop on; those that only want their notice kept are none.
+func TestObligations(t *testing.T) {
+	r := run(t, tree(map[string]string{
+		"composer.lock":               `{"packages":[{"name":"a/a","version":"1.0.0","license":["MIT"]},{"name":"b/b","version":"1.0.0","license":["AGPL-3.0-only"]},{"name":"c/c","version":"1.0.0","license":["GPL-2.0-only","MIT"]},{"name":"d/d","version":"1.0.0","license":["Our own"]}],"packages-dev":[{"name":"e/e","version":"1.0.0","license":["GPL-3.0-only"]}]}`,
+		"package-lock.json":           `{"lockfileVersion":3,"packages":{"":{"dependencies":{"x":"1"}},"node_modules/x":{"version":"1.0.0"}}}`,
+		"node_modules/x/package.json": `{"name":"x","version":"1.0.0","license":"MPL-2.0"}`,
+	}))
+	var got []string
+	for _, f := range r.Runs[0].Findings {
+		if f.GeneratorID == deps.LicenceRule {
+			got = append(got, f.Where()+" "+f.ProductFields["haechi/licence"]+" "+f.ProductFields["haechi/obligation"])
+		}
+	}
+	slices.Sort(got)
+	want := []string{"composer.lock:1 AGPL-3.0-only network", "composer.lock:1 Our own other", "package-lock.json:1 MPL-2.0 weak"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
 	}
 }
 
