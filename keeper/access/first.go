@@ -118,6 +118,10 @@ func (a *Access) Reset(ctx context.Context, folder string) (Credentials, error) 
 				return err
 			}
 		}
+		// The root key may be another now: what signs tokens is made anew.
+		if _, err := tx.Exec("DELETE FROM access_things WHERE kind = ?", string(aSigner)); err != nil {
+			return err
+		}
 		return dropUser(tx, AdminUser)
 	})
 	if err != nil {

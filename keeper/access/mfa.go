@@ -254,7 +254,13 @@ func (a *Access) secondFactor(ctx context.Context, user, serial, code string) er
 	if err := a.locked(ctx, user); err != nil {
 		return err
 	}
-	err := a.config.DB.Write(ctx, func(tx *db.Tx) error { return a.second(tx, user, serial, code) })
+	err := a.config.DB.Write(ctx, func(tx *db.Tx) error {
+		if err := a.second(tx, user, serial, code); err != nil {
+			return err
+		}
+		_, err := tx.Exec("UPDATE access_users SET failures = 0, locked_until = 0 WHERE name = ?", user)
+		return err
+	})
 	if errors.Is(err, ErrCode) {
 		return errors.Join(err, a.wrong(ctx, user, false))
 	}

@@ -332,7 +332,9 @@ func TestSecondFactor(t *testing.T) {
 		}
 		c = signIn().Challenge
 		for range 5 {
-			_, err = h.Confirm(ctx, c, "123456")
+			if _, err := h.Confirm(ctx, c, "123456"); err == nil {
+				t.Error("a wrong code is taken")
+			}
 		}
 		_, err = h.Confirm(ctx, c, code(text, h.now.Add(30*time.Second)))
 		kind(t, "after many wrong codes", err, fault.Limit)
@@ -343,6 +345,32 @@ func TestSecondFactor(t *testing.T) {
 		_, err = h.SignIn(ctx, "kim", password)
 		must(t, err)
 		must(t, h.DeleteDevice(ctx, seed.Serial))
+	})
+}
+
+// Keys that sign tokens are replaced, and told of for as long as what they signed may be valid.
+func TestSigningKeysAreReplaced(t *testing.T) {
+	each(t, func(t *testing.T, ctx context.Context, h *house) {
+		count := func() int {
+			t.Helper()
+			text, err := h.JWKS(ctx)
+			must(t, err)
+			var set jwt.Set
+			must(t, json.Unmarshal(text, &set))
+			return len(set.Keys)
+		}
+		for _, c := range []struct {
+			later time.Duration
+			want  int
+		}{{0, 1}, {29 * 24 * time.Hour, 1}, {2 * 24 * time.Hour, 2}, {2 * 24 * time.Hour, 1}} {
+			h.later(c.later)
+			if got := count(); got != c.want {
+				t.Errorf("after %v: %d keys, want %d", c.later, got, c.want)
+			}
+		}
+		if _, err := h.Vouch(ctx, "x", "y", time.Hour, nil); !errors.Is(err, fault.Unavailable) {
+			t.Errorf("a token of a server without an address: %v", err)
+		}
 	})
 }
 

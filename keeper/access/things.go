@@ -616,6 +616,10 @@ func (a *Access) CreateProvider(ctx context.Context, address string, clients, th
 	if err != nil || u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil || len(address) > 255 {
 		return fault.Invalid.Errorf("the address of a provider is https://HOST/PATH, not %q", address)
 	}
+	if !strings.ContainsAny(u.Host, ".:") {
+		// Its claims become condition keys HOST:CLAIM, and must not be taken for AWS's own.
+		return fault.Invalid.Errorf("the host of a provider has a domain or a port, not %q alone", u.Host)
+	}
 	if err := checkClients(clients, thumbprints); err != nil {
 		return err
 	}
