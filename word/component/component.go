@@ -44,6 +44,16 @@ type Component struct {
 	// another name or another version than the package's own, these are it.
 	Source        string `json:"source,omitzero"`
 	SourceVersion string `json:"sourceVersion,omitzero"`
+
+	Layer *Layer `json:"layer,omitzero"` // of a container image: which one brought it
+}
+
+// Layer is a layer of a container image.
+type Layer struct {
+	Digest  string `json:"digest"`           // of the layer as it is kept, or where that is not known, unpacked
+	Index   int    `json:"index"`            // from 0, the lowest
+	Command string `json:"command,omitzero"` // that made it, as the image's history says
+	Base    string `json:"base,omitzero"`    // the base image that it is of
 }
 
 // Locator is the package URL with version and qualifiers: what one version of

@@ -56,6 +56,11 @@ const (
 	FieldSinceTime   = "haechi/since-time" // when that was made, RFC 3339
 	FieldAuthor      = "haechi/author"     // and by whom
 	FieldStill       = "haechi/still"      // InHead, or InHistory where only older commits hold it still
+	FieldLayer       = "haechi/layer"      // of an image: the digest of the layer that brought it
+	FieldLayerIndex  = "haechi/layer-index"
+	FieldLayerBy     = "haechi/layer-by"   // the command that made the layer
+	FieldBase        = "haechi/base-image" // the base image that the layer is of
+	FieldNewerBase   = "haechi/newer-base" // the base image in which it is mended
 	FieldState       = "haechi/state"      // UNRESOLVED or NO_DATA, where a finding is about what cannot be known
 )
 
@@ -63,6 +68,7 @@ const (
 const (
 	InHead    = "head"
 	InHistory = "history"
+	InLayer   = "layer" // of an image: only a lower layer holds it, and a higher one hides it
 )
 
 // Company is who Haechi's own findings are from.
