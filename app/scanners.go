@@ -12,6 +12,7 @@ import (
 	"github.com/haechi-dev/haechi/base/advisory"
 	"github.com/haechi-dev/haechi/tool/scan"
 	"github.com/haechi-dev/haechi/tool/scan/deps"
+	"github.com/haechi-dev/haechi/tool/scan/deps/gocalls"
 	"github.com/haechi-dev/haechi/tool/scan/iac"
 	"github.com/haechi-dev/haechi/tool/scan/secret"
 )
@@ -71,6 +72,18 @@ func LocalScanners(env func(string) string, index *advisory.Index, now time.Time
 		}
 	}
 	return all, nil
+}
+
+// AskCalls lets the scanner of dependencies among all ask the call graph of Go
+// modules below root. That runs the go command on them, so somebody must ask for it.
+func AskCalls(all []scan.Scanner, root string) {
+	for i := range all {
+		if scanner, ok := all[i].(*deps.Scanner); ok {
+			all[i] = scanner.Calling(func(ctx context.Context, dir string, symbols map[string][]string) (map[string]string, error) {
+				return gocalls.Called(ctx, filepath.Join(root, filepath.FromSlash(dir)), symbols)
+			})
+		}
+	}
 }
 
 // scanners are the server's: they use the newest vulnerability data.

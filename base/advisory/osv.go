@@ -25,6 +25,7 @@ type Advisory struct {
 	Modified   string     `json:"modified,omitzero"`
 	Exploited  *Exploited `json:"exploited,omitzero"` // by CISA's catalogue
 	Odds       *Odds      `json:"odds,omitzero"`      // by EPSS
+	Symbols    []Symbols  `json:"symbols,omitzero"`   // of Go
 	OpenEnded  bool       `json:"openEnded,omitzero"` // the source does not know where it ends: more versions may be named than have it
 }
 
@@ -61,6 +62,27 @@ type affected struct {
 	Ranges   []span           `json:"ranges"`
 	Versions []string         `json:"versions"`
 	Specific databaseSpecific `json:"database_specific"`
+	Inside   inside           `json:"ecosystem_specific"`
+}
+
+// Symbols are the functions with a bug in one package of Go: Name or Type.Name; none are all.
+type Symbols struct {
+	Path    string   `json:"path"`
+	Symbols []string `json:"symbols,omitzero"`
+}
+
+// inside is what advisories on Go say of the functions with a bug. Read leniently: other ecosystems say other things there.
+type inside struct{ Imports []Symbols }
+
+// UnmarshalJSON takes what it knows and passes over the rest.
+func (i *inside) UnmarshalJSON(text []byte) error {
+	var members struct {
+		Imports jsontext.Value `json:"imports"`
+	}
+	if json.Unmarshal(text, &members) == nil && len(members.Imports) > 0 {
+		_ = json.Unmarshal(members.Imports, &i.Imports) // another type than ours: not ours
+	}
+	return nil
 }
 
 type packageName struct {
@@ -121,6 +143,9 @@ func (d document) advisory() Advisory {
 		Severity: d.severity(), CWEs: d.Specific.CWEs, Published: d.Published, Modified: d.Modified, OpenEnded: d.Specific.OpenEnded}
 	for _, x := range d.Affected {
 		a.OpenEnded = a.OpenEnded || x.Specific.OpenEnded
+		if x.Package.Ecosystem == "Go" {
+			a.Symbols = append(a.Symbols, x.Inside.Imports...)
+		}
 	}
 	if a.Summary == "" {
 		a.Summary = finding.Shorten(firstSentence(a.Details), 200)

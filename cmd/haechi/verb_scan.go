@@ -17,6 +17,7 @@ import (
 	"github.com/haechi-dev/haechi/base/advisory"
 	"github.com/haechi-dev/haechi/tool/report"
 	"github.com/haechi-dev/haechi/tool/scan"
+	"github.com/haechi-dev/haechi/tool/vex"
 	"github.com/haechi-dev/haechi/word/component"
 	"github.com/haechi-dev/haechi/word/diag"
 	"github.com/haechi-dev/haechi/word/finding"
@@ -29,6 +30,9 @@ func scanVerb() verb {
   haechi scan -baseline haechi.sarif only what is new since then
   haechi scan -only secret -fail-on critical shop
   haechi scan -only iac              templates, plans, manifests, Dockerfiles, workflows
+  haechi scan -vex decisions/        VEX and ignore files: what they settle is set aside
+  haechi scan -format openvex        also cyclonedx and csaf: VEX of what was found
+  haechi scan -format patch | patch -p1   the smallest upgrades that clear the most
   haechi scan -history               secrets in all commits of the repository
   kubectl logs shop | haechi scan -  secrets in what is piped in; -name FILE says what it is
   haechi scan -config .gitleaks.toml with gitleaks' rules and allowlists
@@ -46,9 +50,9 @@ history remembers in .git/haechi-scanned what held nothing.`, run: runScan}
 
 // scanFlags are what was asked of a scan.
 type scanFlags struct {
-	only, format, failOn, baseline, db, data *string
-	config, name                             *string
-	history, noAllow                         *bool
+	only, format, failOn, baseline, db, data, vex *string
+	config, name                                  *string
+	history, noAllow, calls                       *bool
 }
 
 func runScan(ctx context.Context, c call, flags *flag.FlagSet) error {
@@ -56,14 +60,16 @@ func runScan(ctx context.Context, c call, flags *flag.FlagSet) error {
 	config.Environment(c.env)
 	f := scanFlags{
 		only:     flags.String("only", "", "scanners to run, separated by commas: secret, deps, iac (all)"),
-		format:   flags.String("format", "table", "table, json, asff (the same) or sarif"),
+		format:   flags.String("format", "table", "table, json, asff (the same), sarif, openvex, cyclonedx, csaf or patch"),
 		failOn:   flags.String("fail-on", "high", "the least severity that fails: low, medium, high, critical, or none"),
 		baseline: flags.String("baseline", "", "a report of an earlier scan, SARIF or ASFF: what it holds is left out"),
 		db:       flags.String("db", "", "the advisories ("+app.AdvisoryFile+" in the data folder)"),
 		data:     flags.String("data", config.Data, "the data folder (HAECHI_DATA)"),
+		vex:      flags.String("vex", "", "files or folders: VEX, .trivyignore, osv-scanner.toml, Dependency-Check suppressions"),
 		config:   flags.String("config", "", "a .gitleaks.toml: its rules and allowlists, and Haechi's own where it extends the default"),
 		name:     flags.String("name", "stdin", "what standard input is called: app.env, Main.java"),
 		history:  flags.Bool("history", false, "look for secrets in all commits of the repository"),
+		calls:    flags.Bool("calls", false, "ask Go's call graph which vulnerable functions are called; runs the go command there"),
 		noAllow:  flags.Bool("no-allow", false, "show what files of the folder let be"),
 	}
 	rest, err := parse(c, flags, 0, 1)
@@ -74,10 +80,14 @@ func runScan(ctx context.Context, c call, flags *flag.FlagSet) error {
 	if !ok {
 		return usagef("-fail-on is low, medium, high, critical or none, not %q", *f.failOn)
 	}
-	if !slices.Contains([]string{"table", "json", "asff", "sarif"}, *f.format) {
-		return usagef("-format is table, json, asff or sarif, not %q", *f.format)
+	if !slices.Contains([]string{"table", "json", "asff", "sarif", "openvex", "cyclonedx", "csaf", "patch"}, *f.format) {
+		return usagef("-format is table, json, asff, sarif, openvex, cyclonedx, csaf or patch, not %q", *f.format)
 	}
 	known, err := readBaseline(*f.baseline)
+	if err != nil {
+		return err
+	}
+	decided, err := readDecisions(*f.vex)
 	if err != nil {
 		return err
 	}
@@ -90,13 +100,21 @@ func runScan(ctx context.Context, c call, flags *flag.FlagSet) error {
 		return err
 	}
 	all := result.Own(finding.Maker{Account: config.Account, Region: config.Region}, start)
+	settled(c.stderr, vex.Apply(decided, all, start))
 	fresh := known.Fresh(all)
+	if *f.format == "patch" {
+		return writePatch(c, rest, index, result)
+	}
 	count := parted(fresh)
 	show := fresh
 	if *f.format == "table" {
 		show = count.told
 	}
-	if err := writeFindings(c, *f.format, result, show); err != nil {
+	write := writeFindings
+	if slices.Contains([]string{"openvex", "cyclonedx", "csaf"}, *f.format) {
+		write, show = writeVEX(nameOf(rest)), fresh
+	}
+	if err := write(c, *f.format, result, show); err != nil {
 		return err
 	}
 	notes(c.stderr, result, few)
@@ -142,9 +160,12 @@ func scanned(ctx context.Context, c call, f scanFlags, rest []string) (result sc
 	if err != nil {
 		return result, nil, false, err
 	}
-	every, err := app.Scanners(nil, index)
+	every, err := app.LocalScanners(c.env, index, time.Now(), few)
 	if err != nil {
 		return result, index, few, err
+	}
+	if *f.calls {
+		app.AskCalls(every, root)
 	}
 	for i := range every {
 		if every[i].Name() == own.Name() {
@@ -323,6 +344,7 @@ func writeFindings(c call, format string, result scan.Result, findings []finding
 	case "sarif":
 		return report.SARIF(c.stdout, versionText(), result.Scans(), findings)
 	}
+	findings = slices.DeleteFunc(slices.Clone(findings), func(f finding.Finding) bool { return f.Status() == finding.Suppressed })
 	if len(findings) == 0 {
 		return nil
 	}
@@ -371,7 +393,9 @@ func unresolved(w io.Writer, components []component.Component) {
 func summary(w io.Writer, result scan.Result, findings []finding.Finding, known int, took time.Duration) {
 	counts := map[finding.Label]int{}
 	for _, f := range findings {
-		counts[f.Label()]++
+		if f.Status() != finding.Suppressed {
+			counts[f.Label()]++
+		}
 	}
 	var parts []string
 	for _, l := range slices.Backward(finding.Labels[:]) {
@@ -391,7 +415,9 @@ func summary(w io.Writer, result scan.Result, findings []finding.Finding, known 
 
 // verdict fails on what is severe enough, and on what was not looked at.
 func verdict(result scan.Result, findings []finding.Finding, least int) error {
-	severe := slices.ContainsFunc(findings, func(f finding.Finding) bool { return f.Label().Rank() >= least })
+	severe := slices.ContainsFunc(findings, func(f finding.Finding) bool {
+		return f.Status() != finding.Suppressed && f.Label().Rank() >= least
+	})
 	partial := least <= finding.Critical.Rank() && slices.ContainsFunc(result.Runs, func(r scan.Run) bool { return !r.Scan.Complete })
 	if severe || partial {
 		return exit(exitWrong)

@@ -25,6 +25,7 @@ type Scanner struct {
 	local      Local
 	now        time.Time
 	reaching   bool
+	calls      Calls
 }
 
 // Local is what package managers keep on this machine, where it may be looked
@@ -260,8 +261,11 @@ func (p *pass) met(kept map[string]diag.Place, c component.Component) {
 
 // End says on which ecosystems there are no advisories, or old ones: no finding there is no good news.
 func (p *pass) End() error {
+	if p.scanner.calls != nil {
+		p.askCalls()
+	}
 	for _, v := range p.found {
-		if p.scanner.reaching && p.imports != nil {
+		if p.scanner.reaching && v.reach == NotLooked && p.imports != nil {
 			v.reach, v.importedAt = p.imports.of(v.lead())
 		}
 		p.out.Finding(v.finding())

@@ -14,6 +14,7 @@ import (
 	"github.com/haechi-dev/haechi/base/advisory"
 	"github.com/haechi-dev/haechi/tool/scan"
 	"github.com/haechi-dev/haechi/tool/scan/deps"
+	"github.com/haechi-dev/haechi/tool/scan/deps/gocalls"
 )
 
 // indexOf is an index of documents.
@@ -111,6 +112,39 @@ func TestPatch(t *testing.T) {
 		if u.Component.Name != "hashed" {
 			t.Errorf("%s %s could still be upgraded", u.Component.Name, u.Component.Version)
 		}
+	}
+}
+
+// Of a bug in Go whose functions are known, the call graph says whether they are called, and how.
+func TestCalls(t *testing.T) {
+	withSymbols := func(id, symbol string) string {
+		return `{"id":"` + id + `","modified":"2026-01-01T00:00:00Z","affected":[{"package":{"ecosystem":"Go","name":"stdlib"},"ranges":[{"type":"SEMVER","events":[{"introduced":"0"},{"fixed":"1.99.0"}]}],"ecosystem_specific":{"imports":[{"path":"strings","symbols":["` + symbol + `"]}]}}]}`
+	}
+	index := indexOf(t, withSymbols("CVE-1", "ToUpper"), withSymbols("CVE-2", "ToTitle"))
+	dir := t.TempDir()
+	for name, text := range map[string]string{"go.mod": "module example.com/app\n\ngo 1.21.0\n", "main.go": "package main\n\nimport \"strings\"\n\nfunc main() { println(strings.ToUpper(\"a\")) }\n"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	scanner := deps.New(index).Calling(func(ctx context.Context, at string, symbols map[string][]string) (map[string]string, error) {
+		return gocalls.Called(ctx, filepath.Join(dir, at), symbols)
+	})
+	r, err := scan.Tree(context.Background(), os.DirFS(dir), scan.Options{Scanners: []scan.Scanner{scanner}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range r.Runs[0].Findings {
+		want := map[string]string{"CVE-1": "called", "CVE-2": "not called"}[f.Vulnerabilities[0].ID]
+		if got := f.ProductFields["haechi/reach"]; got != want {
+			t.Errorf("%s is %q, want %q", f.Title, got, want)
+		}
+		if evidence := f.ProductFields["haechi/evidence"]; want == "called" && !strings.Contains(evidence, "called by example.com/app.main > strings.ToUpper") {
+			t.Errorf("the evidence is %q", evidence)
+		}
+	}
+	if len(r.Runs[0].Findings) != 2 || !r.Runs[0].Scan.Complete {
+		t.Errorf("%d findings, %+v", len(r.Runs[0].Findings), r.Runs[0].Scan)
 	}
 }
 

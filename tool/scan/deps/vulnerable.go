@@ -21,6 +21,7 @@ type vulnerable struct {
 	fixes      []string // of each
 	reach      Reach
 	importedAt string
+	calledBy   string
 }
 
 func (v *vulnerable) add(c component.Component, m advisory.Match) {
@@ -139,6 +140,9 @@ func (v *vulnerable) evidence(c component.Component) string {
 	}
 	if v.importedAt != "" {
 		parts = append(parts, "imported at "+v.importedAt)
+	}
+	if v.calledBy != "" {
+		parts = append(parts, "called by "+v.calledBy)
 	}
 	if k := v.bug.Exploited; k != nil {
 		parts = append(parts, "known to be exploited since "+k.Added)
