@@ -37,6 +37,7 @@ type graphView struct {
 	Edges    []edgeRow
 	More     int
 	Alone    int
+	Cut      bool
 	Ways     []wayRow
 	Unread   []string
 }
@@ -49,7 +50,10 @@ func (o *Console) graph() page {
 	}
 }
 
-const edgesShown = 300
+const (
+	edgesShown = 300
+	edgesKept  = 5000
+)
 
 func (o *Console) graphView(r *request) (any, error) {
 	id, focus := r.URL.Query().Get("account"), r.URL.Query().Get("focus")
@@ -65,8 +69,11 @@ func (o *Console) graphView(r *request) (any, error) {
 		focus = p.ARN
 	}
 	v := graphView{Accounts: o.accountOptions(r, list, id), Account: id, Focus: focus, All: graphPath(id, ""), Ask: askPath(id, focus)}
-	nodes, edges, alone := a.Graph()
-	v.Alone = alone
+	nodes, edges, alone, cut := a.Graph(focus, edgesKept)
+	v.Alone, v.Cut = alone, cut
+	if focus != "" {
+		v.Alone = 0 // they are not asked about
+	}
 	name := namesOf(r, nodes)
 	if focus != "" {
 		nodes, edges = around(nodes, edges, focus)

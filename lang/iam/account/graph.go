@@ -39,30 +39,37 @@ type Edge struct {
 
 // Graph is who can become whom: roles assumed, and every way of escalation.
 // Administrators have no edges: they need none. Those whom nobody can become
-// and who can become nobody are left out, and counted.
-func (a *Account) Graph() (nodes []Node, edges []Edge, alone int) {
+// and who can become nobody are left out, and counted. With a focus, an ARN, it
+// is the ways that lead to it directly and on from it. No more than most edges
+// are drawn; cut tells that there are more.
+func (a *Account) Graph(focus string, most int) (nodes []Node, edges []Edge, alone int, cut bool) {
 	g := newGraph(a, paths())
 	for _, p := range a.Principals {
 		g.admin[p] = a.administers(p.policies, p)
 	}
+	reach := g.onwards(a.Find(focus))
 	of := map[[2]string]*Edge{}
-	add := func(from, to string) *Edge {
+	add := func(from, to string, on bool) *Edge {
 		key := [2]string{from, to}
 		if of[key] == nil {
+			if focus != "" && !on && to != focus {
+				return &Edge{}
+			}
+			if len(of) >= most {
+				cut = true
+				return &Edge{}
+			}
 			of[key] = &Edge{From: from, To: to}
 		}
 		return of[key]
 	}
 	for _, p := range a.Principals {
-		if !g.admin[p] {
-			g.edges[p] = g.from(p)
-		}
-		for _, e := range g.edges[p] {
+		for _, e := range g.steps(p) {
 			to := Admin
 			if e.to != nil {
 				to = e.to.ARN
 			}
-			drawn := add(p.ARN, to)
+			drawn := add(p.ARN, to, reach[p])
 			drawn.May = max(drawn.May, e.may)
 			if e.path.id == "sts-001" {
 				drawn.Assumes = true
@@ -71,7 +78,7 @@ func (a *Account) Graph() (nodes []Node, edges []Edge, alone int) {
 			}
 		}
 		for _, who := range a.outsiders(p) {
-			drawn := add(who, p.ARN)
+			drawn := add(who, p.ARN, false)
 			drawn.Assumes, drawn.May = true, Perhaps
 		}
 	}
@@ -85,7 +92,35 @@ func (a *Account) Graph() (nodes []Node, edges []Edge, alone int) {
 		return strings.Compare(x.To, y.To)
 	})
 	nodes, alone = g.nodes(edges)
-	return nodes, edges, alone
+	return nodes, edges, alone, cut
+}
+
+// steps are the edges of somebody who is no administrator, found once.
+func (g *graph) steps(p *Principal) []edge {
+	if _, done := g.edges[p]; !done && !g.admin[p] {
+		g.edges[p] = g.from(p)
+	}
+	return g.edges[p]
+}
+
+// onwards are those whom somebody can become, one after the other, and p itself.
+func (g *graph) onwards(p *Principal) map[*Principal]bool {
+	reach := map[*Principal]bool{}
+	queue := []*Principal{p}
+	for len(queue) > 0 && p != nil {
+		at := queue[0]
+		queue = queue[1:]
+		if reach[at] {
+			continue
+		}
+		reach[at] = true
+		for _, e := range g.steps(at) {
+			if e.to != nil && !reach[e.to] {
+				queue = append(queue, e.to)
+			}
+		}
+	}
+	return reach
 }
 
 // outsiders are whoever a role's trust policy names that is no user or role of the account.
@@ -138,12 +173,12 @@ func (g *graph) nodes(edges []Edge) (all []Node, alone int) {
 		add(Node{ID: id, Name: name, Kind: AnOutsider})
 	}
 	slices.SortFunc(all, func(x, y Node) int { return strings.Compare(x.ID, y.ID) })
-	steps(all, edges)
+	distances(all, edges)
 	return all, alone
 }
 
-// steps counts backwards from those with all rights.
-func steps(nodes []Node, edges []Edge) {
+// distances counts steps backwards from those with all rights.
+func distances(nodes []Node, edges []Edge) {
 	at := map[string]*Node{}
 	before := map[string][]string{}
 	var queue []string
