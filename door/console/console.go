@@ -25,6 +25,7 @@ import (
 	"github.com/haechi-dev/haechi/room/comply"
 	"github.com/haechi-dev/haechi/room/pipeline"
 	"github.com/haechi-dev/haechi/room/route"
+	"github.com/haechi-dev/haechi/tool/scan/iac"
 	"github.com/haechi-dev/haechi/word/fault"
 )
 
@@ -51,6 +52,7 @@ type Config struct {
 	Loop            Loop                       // what goes on, for the overview; may be nil
 	Trail           Trail                      // where records of all that is done go; nil: nowhere
 	Accounts        Accounts                   // who may do what; nil: no page for it
+	Policies        func() []iac.Rule          // the rules that infrastructure is held against; nil: no page for them
 	Records         Records                    // the page of the trail; nil: none
 	Known           Known                      // who a user is, for records of sign-ins; may be nil
 	Logins          Logins                     // second factors and identity providers; nil: passwords alone
@@ -188,6 +190,9 @@ func (o *Console) pages() []page {
 	}
 	if o.config.Assets != nil && o.config.Comply != nil {
 		all = append(all, o.resources(), o.resource())
+	}
+	if o.config.Policies != nil {
+		all = append(all, o.policies(), o.try(), o.policy())
 	}
 	if o.config.Routes != nil {
 		all = append(all, o.routes(), o.route(), o.receiver(), o.deliveries(), o.letter())

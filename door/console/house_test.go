@@ -133,7 +133,7 @@ func furnish(t testing.TB, d *db.DB) *house {
 	taken := reports.Handler(reports.Config{Hub: h.hub, Access: h.access, Maker: finding.Maker{Account: account, Region: region}, Salt: []byte("salt"), Folder: dir, Log: quiet})
 	h.console, err = console.New(console.Config{
 		Access: h.access, People: h.access, DB: d, Hub: h.hub, Bus: h.bus, Log: quiet, Runs: h.runs, Assets: h.assets, Comply: h.comply, Routes: h.routes,
-		Account: account, Region: region, Version: "v0.0.0-test", Kept: h.kept, Loop: h.loop, Reports: taken, Trail: h.trail, Records: h.trail, Accounts: accounts{snapshot.New(d, time.Now), h.access}, Known: h.access.Principal,
+		Account: account, Region: region, Version: "v0.0.0-test", Kept: h.kept, Loop: h.loop, Reports: taken, Policies: ownPolicies(t), Trail: h.trail, Records: h.trail, Accounts: accounts{snapshot.New(d, time.Now), h.access}, Known: h.access.Principal,
 	})
 	must(err)
 	h.server = httptest.NewServer(h.console)

@@ -155,6 +155,7 @@ func (f filled) pages(h *house) []string {
 		pipeline.Path(f.passed.ID), pipeline.Path(f.failed.ID), "/resources", "/resources?compliance=NON_COMPLIANT", "/resources?rule=S3_BUCKET_PUBLIC_READ_PROHIBITED", "/resources?type=AWS::S3::Bucket&gone=1&id=shop",
 		console.ResourcePath(f.public), console.ResourcePath(f.public) + "?at=" + f.before, console.ResourcePath(f.public) + "?at=" + f.before[:16], "/routes", "/routes/rule", "/routes/rule?name=worst-findings", "/deliveries", "/deliveries?state=dead&target=" + f.hook,
 		"/users", "/trail", "/trail?sort=changes&user=admin&action=iam:*", "/trail?sort=refused&since=2026-01-01&has=none", "/permissions", "/permissions?principal=nobody&action=x:Y", "/permissions?account=111122223333&principal=kim&action=s3:GetObject&resource=arn:aws:s3:::shop/x", "/permissions/graph", "/permissions/graph?account=111122223333", "/permissions/graph?account=111122223333&focus=kim", "/settings",
+		"/policies", "/policies?q=disk&kind=AWS", "/policies?q=nothing", "/policies/ENCRYPTED_VOLUMES", "/policies/try", "/policies/try?rule=ENCRYPTED_VOLUMES&example=1",
 	}
 	for _, kind := range []string{"slack", "slackbot", "webhook", "email", "command"} {
 		all = append(all, "/routes/receiver?kind="+kind)

@@ -35,8 +35,27 @@ type Policy struct {
 	Help     string              // Markdown
 	Rules    *Rules              // holds a rule called ID
 	Digest   string              // SHA-256 of the file, in hex
+	Source   string              // its rule.guard
 	bad      []txtar.File
 	good     []txtar.File
+}
+
+// Example is a file that a policy proves itself on.
+type Example struct {
+	Name string
+	Bad  bool // it breaks the rule
+	Text []byte
+}
+
+// Examples are those of a policy, the bad ones first.
+func (p *Policy) Examples() (all []Example) {
+	for _, f := range p.bad {
+		all = append(all, Example{f.Name, true, f.Data})
+	}
+	for _, f := range p.good {
+		all = append(all, Example{f.Name, false, f.Data})
+	}
+	return all
 }
 
 // Text is said in English and in Korean.
@@ -84,6 +103,7 @@ func ParsePolicy(name string, text []byte) (*Policy, error) {
 	if err := p.describe(meta); err != nil {
 		return nil, fault.Invalid.Errorf("%s: rule.yaml: %w", name, err)
 	}
+	p.Source = string(rule)
 	var err error
 	if p.Rules, err = Parse(name+"/rule.guard", rule); err != nil {
 		return nil, err
@@ -270,7 +290,7 @@ func (r *Rules) Plain(id string, text []byte) *Policy {
 	said := "The resource breaks the rule " + id + "."
 	fix := "See what the rule expects, and change the resource, or let it be with a reason."
 	return &Policy{ID: id, Severity: finding.Medium, Title: Text{En: said, Ko: "리소스가 " + id + " 규칙을 위반함"},
-		Fix: Text{En: fix, Ko: "규칙이 기대하는 값을 확인하여 리소스를 고치거나, 사유를 적어 예외로 두십시오."}, Rules: r, Digest: hex.EncodeToString(sum[:])}
+		Fix: Text{En: fix, Ko: "규칙이 기대하는 값을 확인하여 리소스를 고치거나, 사유를 적어 예외로 두십시오."}, Rules: r, Source: string(text), Digest: hex.EncodeToString(sum[:])}
 }
 
 // Alone tells whether the policy decides by the resource itself: it looks at no

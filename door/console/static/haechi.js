@@ -133,6 +133,25 @@
       input.files = e.dataTransfer.files;
     });
   }
+  // What is typed is answered while it is typed: by the same form, into the part of the page that it names.
+  for (const form of document.querySelectorAll("form[data-typed]")) {
+    let timer, asked;
+    form.addEventListener("input", () => {
+      clearTimeout(timer);
+      timer = setTimeout(async () => {
+        asked?.abort();
+        asked = new AbortController();
+        try {
+          const got = await fetch(form.action, { method: "POST", body: new URLSearchParams(new FormData(form)), signal: asked.signal });
+          if (!got.ok) return;
+          const page = new DOMParser().parseFromString(await got.text(), "text/html");
+          const now = document.getElementById(form.dataset.typed), next = page.getElementById(form.dataset.typed);
+          for (const d of now.querySelectorAll("details[open]")) next.querySelector("#" + d.id)?.setAttribute("open", "");
+          now.replaceWith(next);
+        } catch (e) { if (e.name !== "AbortError") throw e; }
+      }, 300);
+    });
+  }
   // What cannot be undone is asked twice.
   document.addEventListener("submit", (e) => {
     const ask = e.submitter?.dataset.confirm;

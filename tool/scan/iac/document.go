@@ -12,6 +12,7 @@ import (
 	"github.com/haechi-dev/haechi/lang/guard"
 	"github.com/haechi-dev/haechi/word/diag"
 	"github.com/haechi-dev/haechi/word/fault"
+	"golang.org/x/tools/txtar"
 )
 
 // What a file may be at most.
@@ -25,6 +26,9 @@ var errNone = errors.New("neither a template nor a manifest nor a build file tha
 // Documents reads one file on its own as rules see it: infrastructure of every
 // kind, and what holds AWS's configuration items. It is a guard.Reader.
 func Documents(name string, content []byte) ([]*guard.Document, error) {
+	if path.Ext(name) == ".tf" {
+		return oneFile(name, content)
+	}
 	read, err := readFile(nil, name, content)
 	switch {
 	case err != nil:
@@ -40,6 +44,19 @@ func Documents(name string, content []byte) ([]*guard.Document, error) {
 		return nil, err
 	}
 	return []*guard.Document{doc}, nil
+}
+
+// oneFile is a module of one file.
+func oneFile(name string, content []byte) ([]*guard.Document, error) {
+	tree, err := txtar.FS(&txtar.Archive{Files: []txtar.File{{Name: path.Base(name), Data: content}}})
+	if err != nil {
+		return nil, fault.Invalid.Wrap(err)
+	}
+	docs, wrong := Modules(tree, path.Dir(name))
+	if len(wrong) > 0 {
+		return nil, wrong[0]
+	}
+	return docs, nil
 }
 
 // readFile makes the documents of one file; there are none where it holds nothing

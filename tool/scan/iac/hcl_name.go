@@ -22,6 +22,9 @@ func (f *frame) traversal(t hcl.Traversal, r hcl.Range) *value {
 			name = a.Name
 		}
 	}
+	if len(t) < 2 {
+		return f.unknown(r, "%s as a whole is not evaluated here", first)
+	}
 	switch first {
 	case "var":
 		return f.steps(f.m.variable(name, r), t[2:], r)
@@ -117,7 +120,11 @@ func (f *frame) moduleOutput(t hcl.Traversal, r hcl.Range) *value {
 	if len(t) < 3 {
 		return f.unknown(r, "a module as a whole is not evaluated here")
 	}
-	name := t[1].(hcl.TraverseAttr).Name
+	of, ok := t[1].(hcl.TraverseAttr)
+	if !ok {
+		return f.unknown(r, "a module as a whole is not evaluated here")
+	}
+	name := of.Name
 	var block *hclsyntax.Block
 	for _, b := range f.m.text.blocks {
 		if b.Type == "module" && b.Labels[0] == name {
@@ -232,9 +239,10 @@ func (f *frame) data(t hcl.Traversal, r hcl.Range) *value {
 	if len(t) < 3 {
 		return f.unknown(r, "a data source is asked for when it is applied")
 	}
-	kind := t[1].(hcl.TraverseAttr).Name
+	of, isName := t[1].(hcl.TraverseAttr)
 	a, ok := t[2].(hcl.TraverseAttr)
-	if !ok {
+	kind := of.Name
+	if !ok || !isName {
 		return f.unknown(r, "a data source is asked for when it is applied")
 	}
 	rest := t[3:]
