@@ -7,6 +7,7 @@ import (
 	"math"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/haechi-dev/haechi/base/chart"
 )
@@ -61,5 +62,19 @@ func TestOddValues(t *testing.T) {
 				t.Errorf("drawn: %s", svg)
 			}
 		}
+	}
+}
+
+// A life says in words what it shows, keeps its marks apart and within, and escapes what it is told.
+func TestLife(t *testing.T) {
+	day := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	svg := chart.Life{Title: "A key", Until: day.AddDate(1, 0, 0), Moments: []chart.Moment{{At: day.AddDate(0, 0, 1), What: "found", Class: "critical"}, {At: day, What: "<brought>", Class: "high"}, {At: day.AddDate(1, 0, 0), What: "revoked", Class: "good"}}}.SVG()
+	for _, want := range []string{`aria-label="A key. 2026-01-01 &lt;brought&gt;; 2026-01-02 found; 2027-01-01 revoked"`, `<circle class="high" cx="14.0"`, `<circle class="critical" cx="40.0"`, `<circle class="good" cx="626.0"`} {
+		if !strings.Contains(svg, want) {
+			t.Errorf("no %s in %s", want, svg)
+		}
+	}
+	if strings.Contains(svg, "<brought>") || !strings.HasSuffix(chart.Life{}.SVG(), "</svg>") {
+		t.Error(svg)
 	}
 }

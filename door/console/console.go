@@ -58,6 +58,7 @@ type Config struct {
 	Logins          Logins                     // second factors and identity providers; nil: passwords alone
 	URL             func(path string) string   // the address of a path here, for those who send people back
 	Reports         *reports.Door              // takes other tools' reports; nil: no page for them
+	Secrets         Secrets                    // the life of secrets; nil: no page for it
 	SourceIP        func(*http.Request) string // where a request came from; nil: the connection's address
 }
 
@@ -184,6 +185,9 @@ func (o *Console) pages() []page {
 	all := []page{o.overview(), o.findings(), o.finding()}
 	if o.config.Reports != nil {
 		all = append(all, o.reports())
+	}
+	if o.config.Secrets != nil {
+		all = append(all, o.secrets(), o.secretRules(), o.secretLife())
 	}
 	if o.config.Runs != nil {
 		all = append(all, o.runs(), o.run())

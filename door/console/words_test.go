@@ -257,9 +257,12 @@ func TestLanguage(t *testing.T) {
 // noAccounts has pages, and nothing on them.
 type noAccounts struct{ Accounts }
 
+// noSecrets has pages, and nothing on them.
+type noSecrets struct{ Secrets }
+
 // Every page has a template, and every template of a page has its page.
 func TestTemplates(t *testing.T) {
-	all := (&Console{config: Config{Runs: &pipeline.Pipelines{}, Assets: &inventory.Inventory{}, Comply: &comply.Comply{}, Routes: &route.Router{}, Records: &audit.Trail{}, Accounts: noAccounts{}, Reports: &reports.Door{}}}).pages()
+	all := (&Console{config: Config{Runs: &pipeline.Pipelines{}, Assets: &inventory.Inventory{}, Comply: &comply.Comply{}, Routes: &route.Router{}, Records: &audit.Trail{}, Accounts: noAccounts{}, Reports: &reports.Door{}, Secrets: noSecrets{}}}).pages()
 	var names []string
 	for _, p := range all {
 		names = append(names, p.name)
