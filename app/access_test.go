@@ -6,14 +6,18 @@ import (
 	"encoding/base32"
 	"encoding/binary"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/url"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/go-json-experiment/json"
+	"github.com/haechi-dev/haechi/app"
 	"github.com/haechi-dev/haechi/base/jwt"
 	"github.com/haechi-dev/haechi/keeper/access"
 )
@@ -246,6 +250,23 @@ func TestDoorsAskWithContext(t *testing.T) {
 		asked, _ := h.wire(t, id, secret.Reveal(), "events", "AWSEvents.ListRules", `{}`)
 		if lines, report := bearer("/intake/lines?source=app"), bearer("/haechi/reports?tool=sarif&target=shop"); lines != c.lines || report != c.reports || pushed != c.git || asked != c.wire {
 			t.Errorf("%s %s: lines %d, report %d, git %d, wire %d, want %d %d %d %d", c.resource, c.condition, lines, report, pushed, asked, c.lines, c.reports, c.git, c.wire)
+		}
+	}
+}
+
+// A file of a provider's keys that is missing, or holds none, is told at the start.
+func TestProviderKeys(t *testing.T) {
+	for file, want := range map[string]string{"none.json": "no such file", "empty.json": "no key for RS256"} {
+		folder := t.TempDir()
+		must(t, os.WriteFile(filepath.Join(folder, "empty.json"), []byte(`{"keys":[]}`), 0o600))
+		c := app.Default(func(string) string { return "" })
+		c.Data, c.Keys = folder, map[string]string{"https://id.example.com": filepath.Join(folder, file)}
+		a, err := app.Open(t.Context(), c, app.Env{Log: slog.New(slog.DiscardHandler), Getenv: func(string) string { return "" }})
+		if err == nil {
+			_ = a.Close()
+		}
+		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "id.example.com") {
+			t.Errorf("%s: got %v, want %q", file, err, want)
 		}
 	}
 }

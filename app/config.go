@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/haechi-dev/haechi/base/jwt"
 	"github.com/haechi-dev/haechi/base/seal"
 	"github.com/haechi-dev/haechi/keeper/access"
 	"github.com/haechi-dev/haechi/lang/strict"
@@ -35,7 +36,8 @@ type Config struct {
 	Hosts    []string       // names by which browsers may call, besides the address listened on
 	URL      string         // how people reach the console, for links in messages; empty: the address listened on
 
-	SignIn []SignIn `yaml:"sign-in"` // identity providers that people sign in to the console by
+	SignIn []SignIn          `yaml:"sign-in"`       // identity providers that people sign in to the console by
+	Keys   map[string]string `yaml:"provider-keys"` // files of identity providers' keys (JWKS), by address: these are not fetched
 
 	Outbound  Outbound
 	Commands  map[string]Command
@@ -86,6 +88,22 @@ func (c *Config) Logins() (names []string) {
 		names = append(names, s.Name)
 	}
 	return names
+}
+
+// providerKeys are the keys of providers that are not asked for theirs, by host and path.
+func (c *Config) providerKeys() (map[string]string, error) {
+	all := map[string]string{}
+	for issuer, file := range c.Keys {
+		text, err := os.ReadFile(file)
+		if err == nil {
+			_, err = jwt.ParseKeys(text)
+		}
+		if err != nil {
+			return nil, fault.Invalid.Errorf("provider-keys of %s: %w", issuer, err)
+		}
+		all[strings.TrimSuffix(strings.TrimPrefix(issuer, "https://"), "/")] = string(text)
+	}
+	return all, nil
 }
 
 func (c *Config) checkSignIn() error {

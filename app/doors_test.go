@@ -264,6 +264,17 @@ func TestCheck(t *testing.T) {
 		{func(c *app.Config) { c.Region = "Mars!" }, "not a region"},
 		{func(c *app.Config) { c.Log = "loud" }, "not a log level"},
 		{func(c *app.Config) { c.Sandbox.Allow = "none" }, "no level of isolation"},
+		{func(c *app.Config) { c.SignIn = []app.SignIn{{Name: "Code!"}} }, "small letters"},
+		{func(c *app.Config) { c.SignIn = []app.SignIn{{Name: "company", Issuer: "http://id.example"}} }, "the issuer is https://HOST"},
+		{func(c *app.Config) {
+			c.SignIn = []app.SignIn{{Name: "company", Issuer: "https://id.example", Client: "x"}}
+		}, "gives nobody a role"},
+		{func(c *app.Config) {
+			c.SignIn = []app.SignIn{{Name: "company", Issuer: "https://id.example", Client: "x", Secret: "in clear", Roles: []app.SignInRole{{Claim: "a", Value: "b", Role: "c"}}}}
+		}, "env:NAME or file:PATH"},
+		{func(c *app.Config) {
+			c.SignIn = []app.SignIn{{Name: "company", Issuer: "https://id.example", Client: "x", Roles: []app.SignInRole{{Claim: "a", Value: "b", Role: "c"}}}}
+		}, ""},
 	} {
 		config := app.Default(func(string) string { return "" })
 		c.change(&config)

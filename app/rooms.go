@@ -49,7 +49,11 @@ func (a *App) buildKeepers(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	a.Access = access.New(access.Config{DB: a.DB, Sealer: a.sealer, Account: c.Account, Folder: c.Data, HTTP: dialer.Client(10 * time.Second), Issuer: a.issuer, Logins: a.logins, Now: a.now, Log: a.log})
+	keys, err := c.providerKeys()
+	if err != nil {
+		return err
+	}
+	a.Access = access.New(access.Config{DB: a.DB, Sealer: a.sealer, Account: c.Account, Folder: c.Data, HTTP: dialer.Client(10 * time.Second), Issuer: a.issuer, Logins: a.logins, Keys: keys, Now: a.now, Log: a.log})
 	if !a.anyKey {
 		if err := a.Access.CheckKey(ctx); err != nil {
 			return err

@@ -19,7 +19,7 @@ import (
 // request id, and it is never our fault.
 func FuzzAnything(f *testing.F) {
 	var got string
-	operations := map[string]map[string]wire.Operation{"securityhub": {}, "events": {}, "sts": {}}
+	operations := map[string]map[string]wire.Operation{"securityhub": {}, "events": {}, "sts": {}, "iam": {}}
 	var services []wire.Service
 	for name, all := range operations {
 		for operation := range model(f, name).Operations {
@@ -35,6 +35,7 @@ func FuzzAnything(f *testing.F) {
 	f.Add("securityhub", "POST", "/findings", "application/json", "", `{"Filters":{"Id":[{"Value":"x","Comparison":"EQUALS"}]}}`, true)
 	f.Add("events", "POST", "/", "application/x-amz-json-1.1", "AWSEvents.PutEvents", `{"Entries":[{"Time":1}]}`, true)
 	f.Add("sts", "POST", "/", "application/x-www-form-urlencoded", "", "Action=AssumeRole&Tags.member.1.Key=a", true)
+	f.Add("iam", "POST", "/", "application/x-www-form-urlencoded", "", "Action=CreateRole&Version=2010-05-08&RoleName=ci&AssumeRolePolicyDocument=%7B%7D&Tags.member.1.Key=a&Tags.member.1.Value=&Tags.member.2.Key=b&MaxSessionDuration=1e9", true)
 	f.Add("s3", "GET", "/b/k", "", "", "", false)
 	f.Fuzz(func(t *testing.T, service, method, uri, kind, target, body string, signed bool) {
 		r, err := http.NewRequest(method, "http://h", strings.NewReader(body))

@@ -29,13 +29,14 @@ import (
 type Config struct {
 	DB      *db.DB // its tables must include Schema
 	Sealer  *seal.Sealer
-	Account string           // 12 digits
-	HTTP    *http.Client     // fetches the keys of OpenID Connect providers; nil: only those that were given are used
-	Issuer  func() string    // the address under which this installation signs tokens; nil or "": it signs none
-	Logins  []Login          // by which people sign in to the console, besides passwords
-	Folder  string           // the data folder, where FirstFile lies; or ""
-	Now     func() time.Time // time.Now
-	Log     *slog.Logger     // slog.Default
+	Account string            // 12 digits
+	HTTP    *http.Client      // fetches the keys of OpenID Connect providers; nil: only those that were given are used
+	Issuer  func() string     // the address under which this installation signs tokens; nil or "": it signs none
+	Keys    map[string]string // JWKS of identity providers, by host and path: these are not fetched
+	Logins  []Login           // by which people sign in to the console, besides passwords
+	Folder  string            // the data folder, where FirstFile lies; or ""
+	Now     func() time.Time  // time.Now
+	Log     *slog.Logger      // slog.Default
 }
 
 // Access keeps users and what they may do. It is safe for concurrent use.

@@ -208,4 +208,15 @@ func TestKeysAreNotAskedForOften(t *testing.T) {
 	p.Close() // offline, what is kept stays good
 	_, err = a.AssumeWithWebIdentity(ctx, token, access.Assume{Role: account + "role/x", Name: "ab"}, nil)
 	kind(t, "the same, offline", err, fault.Denied)
+
+	public, err := p.signer.Public()
+	must(t, err)
+	set, err := json.Marshal(jwt.Set{Keys: []jwt.JWK{public}})
+	must(t, err)
+	never := access.New(access.Config{DB: d, Sealer: sealer, Account: "111122223333", Now: func() time.Time { return now }, Keys: map[string]string{"id.example.com": string(set)}})
+	must(t, never.CreateProvider(ctx, "https://id.example.com", []string{"haechi"}, nil, nil, ""))
+	token, err = p.signer.Sign(map[string]any{"iss": "https://id.example.com", "aud": "haechi", "sub": "x", "exp": now.Add(time.Minute).Unix()})
+	must(t, err)
+	_, err = never.AssumeWithWebIdentity(ctx, token, access.Assume{Role: account + "role/x", Name: "ab"}, nil)
+	kind(t, "keys from a file, and no such role", err, fault.Denied)
 }
