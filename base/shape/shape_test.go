@@ -1,8 +1,10 @@
 package shape
 
 import (
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -26,13 +28,20 @@ func paths(want any, around []string) (all []string) {
 	}
 	switch want := want.(type) {
 	case string:
+		if want == "@" {
+			return nil
+		}
 		return []string{from(want)}
 	case []any:
 		for _, x := range want {
 			all = append(all, paths(x, around)...)
 		}
 	case map[string]any:
-		if each, ok := want["each"].(string); ok {
+		each, ok := want["each"].(string)
+		if !ok {
+			each, ok = want["first"].(string)
+		}
+		if ok {
 			outer, _, nested := cutLast(each)
 			base := around
 			if nested {
@@ -44,6 +53,10 @@ func paths(want any, around []string) (all []string) {
 					inner += "."
 				}
 				all = append(all, paths(want["make"], append(base[:len(base):len(base)], inner+name+"."))...)
+				where, _ := want["where"].(map[string]any)
+				for member := range where {
+					all = append(all, inner+name+"."+member)
+				}
 			}
 			return all
 		}
@@ -84,6 +97,16 @@ func TestTableFollowsSchema(t *testing.T) {
 	text := map[string]bool{
 		"supplementaryConfiguration.AccessControlList.grantList.grantee": true, "supplementaryConfiguration.AccessControlList.grantList.permission": true,
 		"supplementaryConfiguration.BucketPolicy.policyText": true, "configuration.userPolicyList.policyDocument": true,
+		"configuration.groupPolicyList.policyDocument": true, "configuration.rolePolicyList.policyDocument": true, "configuration.assumeRolePolicyDocument": true,
+		"configuration.policyVersionList.document": true,
+	}
+	// What it does not have at all, though items do: attributes of load balancers,
+	// members that are newer than it, and forms that are older.
+	more := map[string]bool{
+		"supplementaryConfiguration.LoadBalancerAttributes.key": true, "supplementaryConfiguration.LoadBalancerAttributes.value": true,
+		"supplementaryConfiguration.LoadBalancerAttributes.accessLog.enabled": true, "supplementaryConfiguration.LoadBalancerAttributes.accessLog.s3BucketName": true,
+		"supplementaryConfiguration.LoadBalancerAttributes.crossZoneLoadBalancing.enabled": true, "configuration.deletionProtectionEnabled": true,
+		"configuration.state": true, "configuration.KmsKeyId": true,
 	}
 	s := New()
 	for _, typ := range s.Types() {
@@ -96,11 +119,23 @@ func TestTableFollowsSchema(t *testing.T) {
 			t.Fatal(err)
 		}
 		e := s.types[typ]
-		all := paths(any(e.Properties), []string{""})
+		var all []string
+		if whole, ok := e.Properties.(string); !ok {
+			all = paths(e.Properties, []string{""})
+		} else if !slices.ContainsFunc(slices.Collect(maps.Keys(schema)), func(p string) bool { return strings.HasPrefix(p, whole+".") }) {
+			t.Errorf("%s: there is nothing below %s in the schema", typ, whole)
+		}
 		for _, a := range e.And {
-			all = append(all, paths(any(a.Properties), []string{""})...)
+			var want any = a.Properties
+			if a.Each != "" {
+				want = map[string]any{"each": a.Each, "make": a.Properties}
+			}
+			all = append(all, paths(want, []string{""})...)
 		}
 		for _, p := range all {
+			if strings.Contains(p, ".*") || strings.HasPrefix(p, "supplementaryConfiguration.Policy.") || more[p] {
+				continue // nor has it maps whose members are named by people, nor what stands in a policy
+			}
 			old := strings.HasSuffix(p, "ipRanges.cidrIp") || strings.HasSuffix(p, "ipRanges.description") || strings.HasSuffix(p, "ipv4Ranges")
 			if schema[p] == "" && !text[p] && !old {
 				t.Errorf("%s: there is no %s in the schema", typ, p)
