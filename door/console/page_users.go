@@ -84,7 +84,11 @@ func (o *Console) users() page {
 	people := o.config.People
 	inGroup := func(name string) func(*request) []iam.Request {
 		return func(r *request) []iam.Request {
-			return r.ask("iam:"+name, strings.Replace(people.UserARN("x"), ":user/x", ":group/", 1)+r.PostFormValue("group"))
+			d, err := people.Directory(r.Context())
+			if err != nil {
+				return r.ask("iam:"+name, "") // on everything, which is more to ask for
+			}
+			return r.ask("iam:"+name, d.OwnerARN(access.GroupNamed(r.PostFormValue("group"))))
 		}
 	}
 	p.actions = map[string]action{
@@ -184,7 +188,9 @@ func (o *Console) users() page {
 			}
 			return o.usersView(r, &made{r.t("Recovery codes of %s: each stands in for the app once", user), user, strings.Join(lines, "\n")})
 		}},
-		"/users/mfa-off": {asks: on("DeactivateMFADevice"), do: func(r *request) (string, error) {
+		"/users/mfa-off": {asks: func(r *request) []iam.Request {
+			return append(on("DeactivateMFADevice")(r), r.ask("iam:DeleteVirtualMFADevice", r.PostFormValue("serial"))...)
+		}, do: func(r *request) (string, error) {
 			if err := people.DisableDevice(r.Context(), r.PostFormValue("user"), r.PostFormValue("serial")); err != nil {
 				return "", err
 			}

@@ -74,7 +74,8 @@ type input struct {
 	ServiceName                            string
 	ServiceSpecificCredential              string `json:"ServiceSpecificCredentialId"`
 	Scope, EntityFilter, PolicyUsageFilter string
-	OnlyAttached                           bool
+	OnlyAttached, AllUsers                 bool
+	CredentialAgeDays                      int
 	Filter                                 []string
 	Marker                                 string
 	MaxItems                               int
