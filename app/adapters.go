@@ -116,3 +116,10 @@ func (s sources) Keep(ctx context.Context, scan finding.Scan, components []compo
 func (s sources) Forget(ctx context.Context, target, branch string) error {
 	return s.inspector.Forget(ctx, target, branch)
 }
+
+// bills keeps what bills of materials list that somebody brings.
+type bills struct{ inspector *inspect.Inspector }
+
+func (b bills) Keep(ctx context.Context, scan finding.Scan, components []component.Component) error {
+	return b.inspector.Keep(ctx, inspect.SBOM, scan, components)
+}

@@ -50,7 +50,7 @@ func (a *App) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	a.reports = reports.Handler(reports.Config{Hub: a.Hub, Access: watchedAccess{a.Access}, Maker: a.maker(), Salt: salt, Folder: a.Config.Data, Now: a.now, SourceIP: a.sourceIP, Log: a.log})
+	a.reports = reports.Handler(reports.Config{Hub: a.Hub, Access: watchedAccess{a.Access}, Bills: bills{a.Inspect}, Maker: a.maker(), Salt: salt, Folder: a.Config.Data, Now: a.now, SourceIP: a.sourceIP, Log: a.log})
 	life, err := a.newSecretLife(salt)
 	if err != nil {
 		return err

@@ -30,6 +30,8 @@ func importVerb() verb {
 A report is told by what is in it, not by its name. It is a scan by its tool of
 the target's branch: what the same tool saw there before and no longer reports is
 closed, if the report is complete. A report that is torn is refused as a whole.
+A bill of materials (CycloneDX, SPDX) is kept: what it lists is held against the
+advisories of today, and again whenever there are new ones.
 -tool names the tool otherwise than the report does, where one tool looks at the
 same target in several ways: -tool trivy-image.
 
@@ -200,7 +202,7 @@ func tellImport(c call, file string, a *reports.Answer) {
 	for _, n := range []struct {
 		n    int
 		what string
-	}{{a.New, "new"}, {a.Changed, "changed"}, {a.Unchanged, "unchanged"}, {a.Closed, "closed"}, {a.Suppressed, "suppressed"}, {a.VEX, "of other tools suppressed"}} {
+	}{{a.Bill, "components kept"}, {a.New, "new"}, {a.Changed, "changed"}, {a.Unchanged, "unchanged"}, {a.Closed, "closed"}, {a.Suppressed, "suppressed"}, {a.VEX, "of other tools suppressed"}} {
 		if n.n > 0 {
 			fmt.Fprintf(c.stdout, ", %d %s", n.n, n.what)
 		}

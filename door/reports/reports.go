@@ -22,6 +22,7 @@ import (
 	"github.com/haechi-dev/haechi/keeper/access"
 	"github.com/haechi-dev/haechi/keeper/hub"
 	"github.com/haechi-dev/haechi/lang/iam"
+	"github.com/haechi-dev/haechi/word/component"
 	"github.com/haechi-dev/haechi/word/fault"
 	"github.com/haechi-dev/haechi/word/finding"
 )
@@ -44,6 +45,12 @@ type Hub interface {
 	Suppressing
 }
 
+// Components keeps what bills of materials list, and has it held against advisories. It fails with
+// fault.Conflict where the target's branch is scanned here itself.
+type Components interface {
+	Keep(ctx context.Context, s finding.Scan, components []component.Component) error
+}
+
 // Access knows who has which key and token, and what they may.
 type Access interface {
 	Secret(ctx context.Context, accessKeyID, token string) (seal.Secret, iam.Principal, error)
@@ -55,6 +62,7 @@ type Access interface {
 type Config struct {
 	Hub      Hub
 	Access   Access
+	Bills    Components // nil: what bills of materials list is not kept
 	Maker    finding.Maker
 	Salt     []byte // of the hash that tells one secret from another
 	Folder   string // where a report lies while it is read; "" is the system's
@@ -135,6 +143,8 @@ func statusOf(err error) (int, string) {
 		return http.StatusBadRequest, "UnknownReportException"
 	case fault.Limit:
 		return http.StatusBadRequest, "LimitExceededException"
+	case fault.Conflict:
+		return http.StatusConflict, "ConflictException"
 	case fault.Unauthenticated:
 		return http.StatusForbidden, "UnrecognizedClientException"
 	case fault.Denied:

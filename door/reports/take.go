@@ -40,9 +40,10 @@ type Answer struct {
 	Opens     []Line    `json:"opens,omitzero"` // of a preview, at most maxLines
 	Changes   []Line    `json:"changes,omitzero"`
 	Closes    []Line    `json:"closes,omitzero"`
-	Older     string    `json:"older,omitzero"`  // why nothing of it was imported: a newer report was
-	VEX       int       `json:"vex,omitzero"`    // findings of other tools that it says are none
-	Failed    []Failure `json:"failed,omitzero"` // findings that the hub refused, at most maxLines; nothing is closed then
+	Older     string    `json:"older,omitzero"`      // why nothing of it was imported: a newer report was
+	Bill      int       `json:"components,omitzero"` // of a bill of materials: what it lists, which is kept and judged
+	VEX       int       `json:"vex,omitzero"`        // findings of other tools that it says are none
+	Failed    []Failure `json:"failed,omitzero"`     // findings that the hub refused, at most maxLines; nothing is closed then
 }
 
 // Line is a finding in few words.
@@ -109,7 +110,7 @@ func (d *Door) asked(r *http.Request) (ask, error) {
 }
 
 // reading is what a report's digest holds beside the report: a later way to read it reads the same report anew.
-const reading = "1"
+const reading = "2"
 
 // digest is of the report and of all that decides what is read in it.
 func (d *Door) digest(a ask, sum string) string {
@@ -136,7 +137,7 @@ func (d *Door) take(ctx context.Context, a ask, in io.ReaderAt, size int64) (*An
 	}
 	r, err := report.Foreign(in, size, a.options)
 	if err != nil {
-		return nil, err
+		return d.takeBill(ctx, a, in, size, err)
 	}
 	if a.partial != "" {
 		r.Complete, r.Incomplete = false, cmp.Or(r.Incomplete, a.partial)
@@ -152,6 +153,9 @@ func (d *Door) take(ctx context.Context, a ask, in io.ReaderAt, size int64) (*An
 	}
 	a.scan.ID = cmp.Or(a.scan.ID, bus.ID())
 	said.Scan = a.scan.ID
+	if err := d.keepListed(ctx, a.scan, r, in, size, said); err != nil {
+		return said, err
+	}
 	if err := d.keep(ctx, a.scan, r, said); err != nil {
 		return said, err
 	}

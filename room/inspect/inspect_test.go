@@ -1,6 +1,7 @@
 package inspect_test
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -18,6 +19,7 @@ import (
 	"github.com/haechi-dev/haechi/tool/scan/deps"
 	"github.com/haechi-dev/haechi/word/component"
 	"github.com/haechi-dev/haechi/word/diag"
+	"github.com/haechi-dev/haechi/word/fault"
 	"github.com/haechi-dev/haechi/word/finding"
 )
 
@@ -229,6 +231,28 @@ func TestWhoHas(t *testing.T) {
 		}
 		if _, _, err := h.room.Packages(t.Context(), inspect.Question{Version: "<> 1"}); err == nil {
 			t.Error("a comparison that there is not was taken")
+		}
+	})
+}
+
+// A bill of materials that somebody brings does not take the place of what was scanned here; a scan takes its.
+func TestBillsGiveWay(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, open func(...db.Schema) *db.DB) {
+		h := build(t, open)
+		h.index.Store(indexOf(t))
+		bill := func(id, target string) error {
+			return h.room.Keep(t.Context(), inspect.SBOM, finding.Scan{ID: id, Tool: "spdx", Target: target, Branch: "main", Complete: true}, []component.Component{npm("pad", "1.0.0")})
+		}
+		h.scan("s1", "shop", "main", npm("left-pad", "1.0.0"))
+		if err := bill("b1", "shop"); !errors.Is(err, fault.Conflict) {
+			t.Errorf("a bill of what is scanned here: %v", err)
+		}
+		h.check(bill("b2", "other"))
+		h.check(bill("b3", "other"))
+		h.scan("s2", "other", "main", npm("left-pad", "1.0.0"))
+		thing, list, err := h.room.Components(t.Context(), "other", "main")
+		if err != nil || thing.Kind != inspect.Source || len(list) != 1 || list[0].Name != "left-pad" {
+			t.Errorf("got %+v %v %v", thing, list, err)
 		}
 	})
 }

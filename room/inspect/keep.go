@@ -52,7 +52,8 @@ func chunks[T any](all []T) iter.Seq[[]any] {
 func marks(n int) string { return strings.TrimSuffix(strings.Repeat("?,", n), ",") }
 
 // Keep makes the components of a scan those of its target's branch. A scan
-// that is not complete does not replace one that was. It is to be called
+// that is not complete does not replace one that was, and a bill of materials
+// no scan of our own: that is fault.Conflict. It is to be called
 // before the scan's findings are imported: whoever judges the former
 // components meanwhile then sees that there are others.
 //
@@ -87,11 +88,11 @@ func (i *Inspector) put(ctx context.Context, kind string, s finding.Scan, body [
 	err = i.db.Write(ctx, func(tx *db.Tx) error {
 		type known struct {
 			id, complete, listed int64
-			sum                  string
+			sum, kind            string
 		}
 		was, err := db.One(tx, func(scan db.Scan) (k known, err error) {
-			return k, scan(&k.id, &k.complete, &k.listed, &k.sum)
-		}, "SELECT id, complete, listed, sum FROM inspect_things WHERE target = ? AND branch = ?", s.Target, s.Branch)
+			return k, scan(&k.id, &k.complete, &k.listed, &k.sum, &k.kind)
+		}, "SELECT id, complete, listed, sum, kind FROM inspect_things WHERE target = ? AND branch = ?", s.Target, s.Branch)
 		at := i.config.Now().UnixMicro()
 		if errors.Is(err, fault.NotFound) {
 			if id, err = db.One(tx, db.Value[int64], "UPDATE inspect_counters SET value = value + 1 WHERE name = 'thing' RETURNING value"); err != nil {
@@ -104,6 +105,9 @@ func (i *Inspector) put(ctx context.Context, kind string, s finding.Scan, body [
 		}
 		if err != nil || was.complete == 1 && !s.Complete {
 			return err
+		}
+		if kind == SBOM && was.kind != SBOM {
+			return fault.Conflict.Errorf("%s is scanned here itself (as %s): give what a bill of materials is of a target of its own", strings.TrimSpace(s.Target+" "+s.Branch), was.kind)
 		}
 		id, list = was.id, was.sum != sum || was.listed == 0
 		_, err = tx.Exec("UPDATE inspect_things SET kind = ?, revision = ?, digest = ?, scan = ?, at = ?, complete = ?, listed = ?, judged = ?, components = ?, sum = ?, body = ? WHERE id = ?",
