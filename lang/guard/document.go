@@ -71,12 +71,24 @@ func load(name string, text []byte) (*Value, *diag.Error) {
 // LoadAll is Load for a file that may hold several documents, one after the other:
 // a stream of YAML. Those that are empty are left out.
 func LoadAll(name string, text []byte) ([]*Document, error) {
-	trimmed := bytes.TrimLeft(bytes.TrimPrefix(text, []byte("\ufeff")), " \t\r\n")
-	if len(text) > maxBytes || len(trimmed) > 0 && (trimmed[0] == '{' || trimmed[0] == '[') {
-		doc, err := Load(name, text)
+	text = bytes.TrimPrefix(text, []byte("\ufeff"))
+	trimmed := bytes.TrimLeft(text, " \t\r\n")
+	if len(text) > maxBytes || len(trimmed) == 0 {
+		doc, err := Load(name, text) // says what is wrong
 		return []*Document{doc}, err
 	}
-	roots, err := loadAllYAML(name, bytes.TrimPrefix(text, []byte("\ufeff")), maxDocuments)
+	var roots []*Value
+	var err *diag.Error
+	if trimmed[0] != '{' && trimmed[0] != '[' {
+		roots, err = loadAllYAML(name, text, maxDocuments)
+	} else {
+		var wrong *diag.Error
+		if roots, wrong = loadAllJSON(name, text, maxDocuments); wrong == nil || strings.HasSuffix(name, ".json") {
+			err = wrong
+		} else if roots, err = loadAllYAML(name, text, maxDocuments); err != nil {
+			err = wrong
+		}
+	}
 	if err != nil {
 		return nil, fault.Invalid.Wrap(err.In(text))
 	}

@@ -20,6 +20,23 @@ type jsonLoader struct {
 	nodes int
 }
 
+// loadAllJSON reads objects that follow each other.
+func loadAllJSON(name string, text []byte, most int) (all []*Value, wrong *diag.Error) {
+	l := &jsonLoader{name: name, text: text, lines: linesOf(text), d: jsontext.NewDecoder(bytes.NewReader(text))}
+	for {
+		v, err := l.value(0)
+		if err != nil {
+			return nil, err
+		}
+		if all = append(all, v); len(all) > most {
+			return nil, diag.Errorf(l.at(int(l.d.InputOffset())), "more than %d documents", most)
+		}
+		if len(bytes.TrimLeft(text[l.d.InputOffset():], " \t\r\n")) == 0 {
+			return all, nil
+		}
+	}
+}
+
 func loadJSON(name string, text []byte) (*Value, *diag.Error) {
 	l := &jsonLoader{name: name, text: text, lines: linesOf(text), d: jsontext.NewDecoder(bytes.NewReader(text))}
 	v, err := l.value(0)

@@ -98,7 +98,7 @@ func newString(s string) *Value { return &Value{kind: kindString, text: s} }
 // computed is v at the place of from: what a function makes of a value is reported where that is.
 func computed(v, from *Value) *Value {
 	if from != nil {
-		v.parent, v.name, v.index, v.line, v.column = from.parent, from.name, from.index, from.line, from.column
+		v.parent, v.name, v.index, v.file, v.line, v.column = from.parent, from.name, from.index, from.file, from.line, from.column
 	}
 	return v
 }

@@ -35,6 +35,12 @@ type instruction struct {
 
 const maxInstructions = 10_000
 
+// continued is the end of a line that goes on in the next one, as a shell has it.
+const continued = "\\\n"
+
+// joined is a text with its continued lines in one.
+func (in *instruction) joined() string { return strings.ReplaceAll(in.text, continued, " ") }
+
 var dockerInstructions = []string{"ADD", "ARG", "CMD", "COPY", "ENTRYPOINT", "ENV", "EXPOSE", "FROM", "HEALTHCHECK", "LABEL", "MAINTAINER", "ONBUILD", "RUN", "SHELL", "STOPSIGNAL", "USER", "VOLUME", "WORKDIR"}
 
 // dockerfile is the document of a Dockerfile.
@@ -71,11 +77,11 @@ func instructions(name string, content []byte) ([]instruction, *diag.Error) {
 		for ; i < len(lines); i++ {
 			t := strings.TrimRight(lines[i], " \t")
 			if s := strings.TrimSpace(t); b.Len() > 0 && (s == "" || s[0] == '#') {
-				b.WriteByte('\n') // what stands within keeps its line
+				b.WriteString(continued) // what stands within keeps its line
 				continue
 			}
 			if rest, ok := strings.CutSuffix(t, escape); ok {
-				b.WriteString(rest + "\n")
+				b.WriteString(rest + continued)
 				continue
 			}
 			b.WriteString(t)
@@ -83,7 +89,7 @@ func instructions(name string, content []byte) ([]instruction, *diag.Error) {
 			break
 		}
 		word, rest, _ := strings.Cut(strings.TrimLeft(b.String(), " \t"), " ")
-		if tab := strings.IndexAny(word, "\t\n"); tab >= 0 {
+		if tab := strings.IndexAny(word, "\t\\"); tab >= 0 {
 			rest = word[tab:] + " " + rest
 			word = word[:tab]
 		}
@@ -120,17 +126,24 @@ func printable(r rune) rune {
 // takeFlags takes --name=value off the beginning; how many lines that were is kept in the text.
 func (in *instruction) takeFlags(rest string) string {
 	for {
-		t := strings.TrimLeft(rest, " \t\n")
+		t := rest
+		for {
+			u := strings.TrimPrefix(strings.TrimLeft(t, " \t\n"), continued)
+			if u == t {
+				break
+			}
+			t = u
+		}
 		if !strings.HasPrefix(t, "--") || in.name == "CMD" || in.name == "ENTRYPOINT" {
 			return rest
 		}
-		end := strings.IndexAny(t, " \t\n")
+		end := strings.IndexAny(t, " \t\n\\")
 		if end < 0 {
 			end = len(t)
 		}
 		key, v, _ := strings.Cut(t[2:end], "=")
 		in.flags = append(in.flags, [2]string{key, v})
-		rest = strings.Repeat("\n", strings.Count(rest[:len(rest)-len(t)], "\n")) + t[end:]
+		rest = strings.Repeat(continued, strings.Count(rest[:len(rest)-len(t)], "\n")) + t[end:]
 	}
 }
 
@@ -202,12 +215,12 @@ func (d *docker) take(in instruction) {
 	s.instructions = append(s.instructions, v.Clone())
 	switch in.name {
 	case "USER":
-		s.user = in.put(d.text(strings.TrimSpace(in.text)))
+		s.user = in.put(d.text(strings.TrimSpace(in.joined())))
 	case "HEALTHCHECK":
-		s.healthcheck = !strings.EqualFold(strings.TrimSpace(in.text), "none")
+		s.healthcheck = !strings.EqualFold(strings.TrimSpace(in.joined()), "none")
 	case "SHELL":
 		var words []string
-		if json.Unmarshal([]byte(in.text), &words) == nil {
+		if json.Unmarshal([]byte(in.joined()), &words) == nil {
 			s.shell = words
 		}
 	}
@@ -219,7 +232,7 @@ func (d *docker) from(in instruction) {
 		d.global = d.arguments
 	}
 	s := &dockerStage{at: in, from: -1, shell: []string{"/bin/sh", "-c"}}
-	words := strings.Fields(in.text)
+	words := strings.Fields(in.joined())
 	if len(words) >= 3 && strings.EqualFold(words[1], "as") {
 		s.name = words[2]
 		s.fields = append(s.fields, in.put2("Name", in.put(text(s.name))))
@@ -352,7 +365,7 @@ func (d *docker) expandWith(s string, known map[string]string) *value {
 
 // value is an instruction as rules see it.
 func (d *docker) value(in instruction) *value {
-	whole := strings.TrimSpace(in.text)
+	whole := strings.TrimSpace(in.joined())
 	for _, h := range in.heredoc {
 		whole += "\n" + h
 	}
@@ -376,7 +389,7 @@ func (d *docker) value(in instruction) *value {
 	case "ENV", "ARG", "LABEL":
 		m = append(m, in.put2("Variables", d.variables(in, whole)))
 	case "COPY", "ADD", "EXPOSE", "VOLUME", "USER", "WORKDIR", "FROM":
-		words := strings.Fields(heredocMark.ReplaceAllString(in.text, ""))
+		words := strings.Fields(heredocMark.ReplaceAllString(in.joined(), ""))
 		if isExec {
 			words = exec
 		}

@@ -126,7 +126,9 @@ func isCloudFormation(root *value) bool {
 
 var (
 	strong = regexp.MustCompile(`(?m)AWSTemplateFormatVersion|AWS::[A-Za-z0-9]+::[A-Za-z0-9]+|^apiVersion:|"apiVersion"\s*:`)
-	weak   = regexp.MustCompile(`(?m)AWSTemplateFormatVersion|::|^\s*-?\s*["']?apiVersion|"apiVersion"|^["']?(services|jobs|phases|runs)["']?\s*:|^\{`)
+	// What other programs fill in before it is YAML or JSON.
+	templated = regexp.MustCompile(`(^|[^$])\{\{|\{%|<%`)
+	weak      = regexp.MustCompile(`(?m)AWSTemplateFormatVersion|::|^\s*-?\s*["']?apiVersion|"apiVersion"|^["']?(services|jobs|phases|runs)["']?\s*:|^\{`)
 )
 
 // mayHold tells by a glance whether a file is worth reading.

@@ -73,6 +73,7 @@ type module struct {
 	children  map[string]map[string]*module // by name and instance key
 	resources map[string]*hclsyntax.Block
 	perhaps   string
+	parent    *module
 }
 
 // memo is a value that is evaluated once.
@@ -474,6 +475,13 @@ func (m *module) childrenOf(b *hclsyntax.Block) map[string]*module {
 	if !ok {
 		return nil
 	}
+	for up := m; up != nil; up = up.parent {
+		if up.text.dir == dir {
+			at := b.DefRange()
+			m.root.unread = append(m.root.unread, diag.Place{File: at.Filename, Line: at.Start.Line, Column: at.Start.Column, Why: "module " + name + " is within itself"})
+			return nil
+		}
+	}
 	t, ok := m.root.loadModule(dir)
 	if !ok || m.depth > maxModules {
 		m.root.missing = append(m.root.missing, missingModule{m.prefix + "module." + name, dir, diag.Place{File: b.DefRange().Filename, Line: b.DefRange().Start.Line, Column: 1}})
@@ -487,6 +495,7 @@ func (m *module) childrenOf(b *hclsyntax.Block) map[string]*module {
 			key = instanceKey(i.key)
 		}
 		child.prefix, child.key, child.depth = m.prefix+"module."+name+key+".", strings.TrimPrefix(m.key+"."+name, "."), m.depth+1
+		child.parent = m
 		child.perhaps = cmpOr(i.perhaps, m.perhaps)
 		child.given = map[string]*value{}
 		for _, a := range inOrder(b.Body.Attributes) {

@@ -154,10 +154,14 @@ func (p *pass) File(f scan.File) error {
 	}
 	docs, err := guard.LoadAll(f.Path, f.Content)
 	if err != nil {
-		if surely(f.Path, f.Content) {
-			return err
+		switch {
+		case !surely(f.Path, f.Content):
+			return nil // a file of something else
+		case templated.Match(f.Content):
+			p.keep(notFilled(f.Path))
+			return nil
 		}
-		return nil
+		return err
 	}
 	if len(docs) == 1 && isCloudFormation(docs[0].Root()) {
 		p.mu.Lock()

@@ -15,7 +15,6 @@ import (
 	"github.com/haechi-dev/haechi/tool/scan"
 	"github.com/haechi-dev/haechi/tool/scan/iac"
 	"github.com/haechi-dev/haechi/tool/scan/scantest"
-	"github.com/haechi-dev/haechi/word/diag"
 	"github.com/haechi-dev/haechi/word/finding"
 	"golang.org/x/tools/txtar"
 )
@@ -109,4 +108,100 @@ WARNING template.yaml:13:25 RDS_STORAGE_ENCRYPTED Database
 	}
 }
 
-var _ = diag.Place{}
+// What is continued on the next line is one command, whatever comments stand between.
+func TestContinued(t *testing.T) {
+	docs, err := iac.Documents("Dockerfile", []byte("FROM a\nRUN yum install -y \\\n  bash \\\n# a comment\n\n  sudo \\\n  && curl x\nENV A=1 \\\n  B=2\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	in := docs[0].Resources()[0].Body.Get("Properties").Get("Instructions").Items()
+	var names []string
+	for _, c := range in[1].Get("Commands").Items() {
+		name, _ := c.Get("Name").Text()
+		names = append(names, fmt.Sprintf("%s %d", name, c.Get("Arguments").Len()))
+	}
+	if got := strings.Join(names, ", "); got != "yum 4, curl 1" || in[2].Get("Variables").Len() != 2 {
+		t.Errorf("%s; %s", got, in[2])
+	}
+}
+
+// A torn file costs that file alone, and the scan says so; one that another program
+// fills in is told of; several objects may follow each other.
+func TestTorn(t *testing.T) {
+	files := treeOf(txtar.Parse([]byte(`-- torn.yaml --
+AWSTemplateFormatVersion: "2010-09-09"
+Resources: {A: {
+-- twice.yaml --
+apiVersion: v1
+kind: Pod
+kind: Pod
+-- bomb.yaml --
+apiVersion: v1
+kind: Pod
+metadata: &a {x: *a}
+-- filled.yaml --
+apiVersion: v1
+kind: Pod
+metadata: {{ toYaml .Values.x }}
+-- chart/Chart.yaml --
+name: x
+-- chart/templates/pod.yaml --
+apiVersion: v1
+kind: Pod
+metadata: {name: {{ .Values.x }}}
+-- stream.json --
+{"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a"}, "spec": {"hostNetwork": true}}
+{"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "b"}, "spec": {}}
+-- torn/main.tf --
+resource "aws_ebs_volume" "a" {
+-- circle/main.tf --
+locals {
+  a = local.b
+  b = local.a
+}
+resource "aws_ebs_volume" "a" {
+  availability_zone = "a"
+  encrypted         = local.a
+}
+-- self/main.tf --
+module "m" { source = "../self" }
+-- other.json --
+{"not": "infrastructure",
+-- Dockerfile --
+FROM a
+RUM x
+-- .haechi/rules/endless.guard --
+rule A { B }
+rule B { A }
+-- .haechi/rules/regex.guard --
+rule A { Resources.*.Type == /(?<=x)y/ }
+-- .haechi/rules/good.guard --
+rule DISKS { Resources.*[ Type == 'AWS::EC2::Volume' ].Properties.Encrypted == true <<encrypt it>> }
+-- disk.yaml --
+Resources:
+  Disk:
+    Type: AWS::EC2::Volume
+    Properties: {Encrypted: false}
+  Other:
+    Type: AWS::EC2::Volume
+    Properties: {Encrypted: true}
+`)))
+	run := scanned(t, iac.New(), files)
+	same(t, lines(run), `
+WARNING chart/Chart.yaml:1 CHART_NOT_RENDERED chart
+WARNING circle/main.tf:7:23 DISKS aws_ebs_volume.a
+disk.yaml:4:29 DISKS Disk
+WARNING filled.yaml:1 TEMPLATE_NOT_FILLED_IN filled.yaml`)
+	var unread []string
+	for _, p := range run.Scan.Skipped {
+		unread = append(unread, p.String()+" "+p.Why)
+	}
+	for _, want := range []string{"torn.yaml:3", "twice.yaml:3:1", "bomb.yaml:3", "torn/main.tf:1", "circle/main.tf:2", "self/main.tf:1:1 module m is within itself", "Dockerfile:2:1", ".haechi/rules/endless.guard:1", ".haechi/rules/regex.guard:1"} {
+		if !slices.ContainsFunc(unread, func(u string) bool { return strings.HasPrefix(u, want) }) {
+			t.Errorf("%s is not told of: %s", want, strings.Join(unread, "\n"))
+		}
+	}
+	if run.Scan.Complete || len(unread) != 9 {
+		t.Errorf("complete %v: %s", run.Scan.Complete, strings.Join(unread, "\n"))
+	}
+}

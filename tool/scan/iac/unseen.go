@@ -35,3 +35,10 @@ func notRendered(chart string) finding.Finding {
 		"The templates of the chart "+chart+" say nothing before Helm has put its values in: they were not looked at.",
 		"Scan what helm template writes, with the values that are used.", "실제로 쓰는 값으로 helm template이 출력한 매니페스트를 검사하십시오.")
 }
+
+// notFilled tells of a file that another program makes a template or manifest of.
+func notFilled(file string) finding.Finding {
+	return unseen("TEMPLATE_NOT_FILLED_IN", file, diag.Place{File: file, Line: 1}, "It cannot be known here: the file is not filled in", "파일이 채워지지 않아 여기서는 알 수 없음",
+		"Another program fills in the file "+file+" before it is YAML or JSON: it was not looked at.",
+		"Scan what that program writes.", "해당 프로그램이 출력한 파일을 검사하십시오.")
+}
