@@ -2,23 +2,19 @@ package app
 
 import (
 	"context"
-	"embed"
 	"io/fs"
 	"sync/atomic"
 
 	"github.com/haechi-dev/haechi/lang/guard"
-	"github.com/haechi-dev/haechi/rules/aws"
-	"github.com/haechi-dev/haechi/rules/build"
-	"github.com/haechi-dev/haechi/rules/docker"
-	"github.com/haechi-dev/haechi/rules/kubernetes"
+	"github.com/haechi-dev/haechi/rules"
 	"github.com/haechi-dev/haechi/tool/scan"
 	"github.com/haechi-dev/haechi/tool/scan/iac"
 )
 
 // Policies are the Guard rules that come with Haechi, of every family.
 func Policies() (all []*guard.Policy, err error) {
-	for _, family := range []embed.FS{aws.Files, kubernetes.Files, docker.Files, build.Files} {
-		some, err := guard.ParsePolicies(family)
+	for _, family := range rules.Policies() {
+		some, err := guard.ParsePolicies(family.Files)
 		if err != nil {
 			return nil, err
 		}
