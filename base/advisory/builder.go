@@ -122,12 +122,8 @@ func (b *Builder) Bytes(built time.Time, sources ...string) ([]byte, error) {
 	}
 	for i, a := range b.advisories {
 		b.told(&a)
-		text, err := json.Marshal(a)
-		if err != nil {
-			return nil, err
-		}
 		binary.LittleEndian.PutUint32(out[advisoryTable+4*i:], uint32(len(out)))
-		out = appendText(out, string(text))
+		out = appendAdvisory(out, a)
 	}
 	if len(out) > 1<<32-1 {
 		return nil, fault.Limit.Errorf("the advisories take %d bytes, more than an index can hold", len(out))

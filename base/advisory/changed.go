@@ -1,7 +1,6 @@
 package advisory
 
 import (
-	"bytes"
 	"hash/maphash"
 	"slices"
 )
@@ -69,27 +68,13 @@ func (r *reader) digest() error {
 			return errCorrupt
 		}
 		c := cursor{data: r.index.data[r.index.advisories.at(i):]}
-		text := []byte(c.text())
+		said := c.part() // without what changes every day, which stands behind it
 		if c.err != nil {
 			return c.err
 		}
-		r.digests[i] = maphash.Bytes(r.seed, withoutOdds(text))
+		r.digests[i] = maphash.Bytes(r.seed, said.data)
 	}
 	return nil
-}
-
-// withoutOdds is an advisory's JSON without what changes every day.
-func withoutOdds(text []byte) []byte {
-	const member = `,"odds":{`
-	at := bytes.LastIndex(text, []byte(member))
-	if at < 0 {
-		return text
-	}
-	end := bytes.IndexByte(text[at:], '}')
-	if end < 0 {
-		return text
-	}
-	return append(bytes.Clone(text[:at]), text[at+end+1:]...)
 }
 
 // next goes on to the next key.

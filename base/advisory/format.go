@@ -1,9 +1,11 @@
 package advisory
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"strconv"
 )
 
 // The file is written once and never changed:
@@ -11,11 +13,11 @@ import (
 //	magic, length of the rest (8 bytes)
 //	meta: length (4 bytes) and JSON
 //	keys: count (4 bytes), then for each the offset (4 bytes) of its entry, in the order of keys
-//	advisories: count (4 bytes), then for each the offset (4 bytes) of its JSON
+//	advisories: count (4 bytes), then for each the offset (4 bytes) of its fields
 //	entries: key, claims; lengths and counts are varints
 //
 // A key is ecosystem, NUL, name. Numbers are little-endian.
-const magic = "HAECHI\x01A"
+const magic = "HAECHI\x02A"
 
 const headerSize = len(magic) + 8
 
@@ -79,6 +81,103 @@ func appendClaim(b []byte, c claim) []byte {
 		b = appendText(b, v)
 	}
 	return b
+}
+
+// appendAdvisory writes an advisory: its fields as one text, in the order in which
+// cursor.advisory reads them, and as another what changes every day.
+func appendAdvisory(b []byte, a Advisory) []byte {
+	f := fields{}
+	f.texts(a.ID)
+	f.list(a.Aliases)
+	f.texts(a.Summary, a.Details, a.Severity.Label, a.Severity.Vector, a.Severity.Source, number(a.Severity.Score), a.Published, a.Modified)
+	f.list(a.CWEs)
+	f.list(a.References)
+	flags := byte(0)
+	for i, set := range []bool{a.OpenEnded, a.Exploited != nil, a.Exploited != nil && a.Exploited.Ransomware} {
+		if set {
+			flags |= 1 << i
+		}
+	}
+	f = append(f, flags)
+	if k := a.Exploited; k != nil {
+		f.texts(k.Added, k.Due, k.Action)
+	}
+	f = binary.AppendUvarint(f, uint64(len(a.Symbols)))
+	for _, s := range a.Symbols {
+		f.texts(s.Path)
+		f.list(s.Symbols)
+	}
+	b = appendText(b, string(f))
+	odds := fields{}
+	if o := a.Odds; o != nil {
+		odds.texts(number(o.Score), number(o.Percentile), o.Date)
+	}
+	return appendText(b, string(odds))
+}
+
+type fields []byte
+
+func (f *fields) texts(all ...string) {
+	for _, s := range all {
+		*f = appendText(*f, s)
+	}
+}
+
+func (f *fields) list(all []string) {
+	*f = binary.AppendUvarint(*f, uint64(len(all)))
+	f.texts(all...)
+}
+
+func number(f float64) string { return strconv.FormatFloat(f, 'g', -1, 64) }
+
+func (c *cursor) list() []string {
+	n := c.count()
+	if n == 0 {
+		return nil
+	}
+	all := make([]string, 0, n)
+	for range n {
+		all = append(all, c.text())
+	}
+	return all
+}
+
+func (c *cursor) float() float64 {
+	f, err := strconv.ParseFloat(c.text(), 64)
+	if err != nil {
+		c.fail()
+	}
+	return f
+}
+
+// part is a text that is read in turn.
+func (c *cursor) part() cursor {
+	n := c.count()
+	p := cursor{data: c.data[:n], err: c.err}
+	c.data = c.data[n:]
+	return p
+}
+
+func (c *cursor) advisory() Advisory {
+	f := c.part()
+	a := Advisory{ID: f.text(), Aliases: f.list(), Summary: f.text(), Details: f.text()}
+	a.Severity.Label, a.Severity.Vector, a.Severity.Source = f.text(), f.text(), f.text()
+	a.Severity.Score, a.Published, a.Modified = f.float(), f.text(), f.text()
+	a.CWEs, a.References = f.list(), f.list()
+	flags := f.byte()
+	a.OpenEnded = flags&1 != 0
+	if flags&2 != 0 {
+		a.Exploited = &Exploited{Added: f.text(), Due: f.text(), Action: f.text(), Ransomware: flags&4 != 0}
+	}
+	for range f.count() {
+		a.Symbols = append(a.Symbols, Symbols{f.text(), f.list()})
+	}
+	odds := c.part()
+	if len(odds.data) > 0 {
+		a.Odds = &Odds{odds.float(), odds.float(), odds.text()}
+	}
+	c.err = cmp.Or(c.err, f.err, odds.err)
+	return a
 }
 
 // cursor reads what append wrote; after damage it reads nothing more and says so.

@@ -40,7 +40,7 @@ func Open(path string) (*Index, error) {
 // read takes data as an index.
 func read(data []byte) (*Index, error) {
 	if len(data) < headerSize+4 || !bytes.HasPrefix(data, []byte(magic)) {
-		return nil, fault.Invalid.Errorf("this is no advisory index")
+		return nil, fault.Invalid.Errorf("this is no advisory index, or one of another version of Haechi: import the data again")
 	}
 	if binary.LittleEndian.Uint64(data[len(magic):]) != uint64(len(data)-headerSize) {
 		return nil, fault.Invalid.Wrap(errCorrupt)
@@ -159,10 +159,7 @@ func (x *Index) advisory(i int) (Advisory, error) {
 		return a, fault.Invalid.Wrap(errCorrupt)
 	}
 	c := cursor{data: x.data[x.advisories.at(i):]}
-	text := c.text()
-	if c.err == nil {
-		c.err = json.Unmarshal([]byte(text), &a)
-	}
+	a = c.advisory()
 	return a, c.err
 }
 
