@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io/fs"
@@ -50,7 +51,8 @@ func (l *secretLife) Ask(ctx context.Context, ref hub.Ref, by string) (live.Answ
 
 // reveal searches the file in which the finding's secret stands.
 func (l *secretLife) reveal(ctx context.Context, f finding.Finding) (secret.Credential, error) {
-	target, commit, place := f.ProductFields[finding.FieldTarget], f.ProductFields[finding.FieldCommit], f.Place()
+	target, place := f.ProductFields[finding.FieldTarget], f.Place()
+	commit := cmp.Or(f.ProductFields[finding.FieldLast], f.ProductFields[finding.FieldCommit])
 	gone := fault.NotFound.Errorf("%s of %s is not there any more to read the secret from", place.File, target)
 	repo, err := l.app.Source.Git(target)
 	if err != nil {

@@ -55,6 +55,7 @@ const (
 	FieldSince       = "haechi/since"      // the commit that brought it first
 	FieldSinceTime   = "haechi/since-time" // when that was made, RFC 3339
 	FieldAuthor      = "haechi/author"     // and by whom
+	FieldLast        = "haechi/last"       // of what is InHistory: the last commit that brought a file with it
 	FieldStill       = "haechi/still"      // InHead, or InHistory where only older commits hold it still
 	FieldLayer       = "haechi/layer"      // of an image: the digest of the layer that brought it
 	FieldLayerIndex  = "haechi/layer-index"

@@ -311,7 +311,7 @@ func (s *scan) one(all []occurrence, head map[string][]string) finding.Finding {
 		})
 		here = []finding.Finding{moved(last, last.content.path)}
 		if last.content.commit >= 0 {
-			here[0].ProductFields[finding.FieldCommit] = s.commits[last.content.commit]
+			here[0].ProductFields[finding.FieldLast] = s.commits[last.content.commit]
 		}
 	}
 	f := secret.Merge(here)[0]

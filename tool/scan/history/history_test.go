@@ -68,7 +68,7 @@ func TestLife(t *testing.T) {
 	if kept.ProductFields[finding.FieldPlaces] != "copy/kept.env:2 kept.env:4" || kept.ProductFields[finding.FieldStill] != finding.InHead || kept.ProductFields[finding.FieldSince] != first || kept.ProductFields[finding.FieldAuthor] == "" || kept.ProductFields[finding.FieldSinceTime] == "" {
 		t.Errorf("what is in HEAD: %v", kept.ProductFields)
 	}
-	if gone.ProductFields[finding.FieldStill] != finding.InHistory || gone.ProductFields[finding.FieldSince] != first || gone.ProductFields[finding.FieldCommit] != first || gone.Place().Line != 2 {
+	if gone.ProductFields[finding.FieldStill] != finding.InHistory || gone.ProductFields[finding.FieldSince] != first || gone.ProductFields[finding.FieldLast] != first || gone.Place().Line != 2 {
 		t.Errorf("what is only in history: %v", gone.ProductFields)
 	}
 	if branch.ProductFields[finding.FieldSince] != side || message.ProductFields[finding.FieldSince] != side {
