@@ -67,27 +67,43 @@ func TestAssumedRoleWithRealClients(t *testing.T) {
 		name := "auditor" + string(rune('a'+i))
 		arn := "arn:aws:iam::111122223333:role/" + name
 		run(s, `"Arn": "`+arn, "iam", "create-role", "--role-name", name, "--assume-role-policy-document", open)
-		run(s, "", "iam", "attach-role-policy", "--role-name", name, "--policy-arn", "arn:aws:iam::aws:policy/SecurityAudit")
-		out := run(s, "SessionToken", "sts", "assume-role", "--role-arn", arn, "--role-session-name", "kim", "--tags", "Key=team,Value=blue", "--duration-seconds", "900")
-		role := as(t, s, out)
+		role := as(t, s, run(s, "SessionToken", "sts", "assume-role", "--role-arn", arn, "--role-session-name", "kim", "--tags", "Key=team,Value=blue", "--duration-seconds", "900"))
 		run(role, "assumed-role/"+name+"/kim", "sts", "get-caller-identity")
-		run(role, `"UserName": "tester"`, "iam", "list-users")
 		run(role, "(AccessDenied)", "iam", "create-user", "--user-name", "mine")
-		run(role, "(AccessDenied)", "sts", "get-session-token")
-		run(role.As("ASIAXXXXXXXXXXXXXXXX", "x", "y"), "(InvalidClientTokenId)", "sts", "get-caller-identity")
-		if i > 0 {
-			continue // how the rest is sent did not change between versions
-		}
-		run(s, "(AccessDenied)", "sts", "assume-role", "--role-arn", arn+"x", "--role-session-name", "kim")
-		run(s, "(ValidationError)", "sts", "assume-role", "--role-arn", arn, "--role-session-name", "kim", "--duration-seconds", "7200")
-		run(s, "(MalformedPolicyDocument)", "sts", "assume-role", "--role-arn", arn, "--role-session-name", "kim", "--policy", "{}")
-		own := as(t, s, run(s, "SessionToken", "sts", "get-session-token"))
-		run(own, "user/tester", "sts", "get-caller-identity")
-		run(own, "(AccessDenied)", "iam", "list-users") // not without a second factor
-		guest := as(t, s, run(s, "federated-user/guest", "sts", "get-federation-token", "--name", "guest"))
-		run(guest, "federated-user/guest", "sts", "get-caller-identity")
-		run(s, "111122223333", "sts", "get-access-key-info", "--access-key-id", wiretest.AccessKey)
-		run(s, "(InvalidIdentityToken)", "sts", "assume-role-with-web-identity", "--role-arn", arn, "--role-session-name", "sess", "--web-identity-token", "dummy.dummy.dummy", "--no-sign-request")
+	}
+}
+
+// boto3 raises what STS refuses under its codes, and gets all kinds of credentials, each good for what it should be.
+func TestSessionsWithBoto3(t *testing.T) {
+	s, _ := house(t)
+	out, problems, err := s.Python(t, `
+def session(c, service): return boto3.client(service, endpoint_url=client('sts').meta.endpoint_url, aws_access_key_id=c['AccessKeyId'], aws_secret_access_key=c['SecretAccessKey'], aws_session_token=c['SessionToken'], config=Config(retries={'max_attempts': 0}))
+def code(call, **kw):
+    try: call(**kw); return 'fine'
+    except botocore.exceptions.ClientError as e: return e.response['Error']['Code']
+iam, sts = client('iam'), client('sts')
+arn = iam.create_role(RoleName='r', AssumeRolePolicyDocument='''`+open+`''')['Role']['Arn']
+iam.attach_role_policy(RoleName='r', PolicyArn='arn:aws:iam::aws:policy/SecurityAudit')
+c = sts.assume_role(RoleArn=arn, RoleSessionName='kim')['Credentials']
+print(code(session(c, 'iam').list_users), code(session(c, 'iam').create_user, UserName='x'), code(session(c, 'sts').get_session_token), code(session(dict(c, SessionToken=c['SessionToken'][:-4]), 'sts').get_caller_identity))
+c = sts.assume_role(RoleArn=arn, RoleSessionName='kim', Policy=json.dumps({'Version': '2012-10-17', 'Statement': [{'Effect': 'Allow', 'Action': 'iam:ListRoles', 'Resource': '*'}]}))['Credentials']
+print(code(session(c, 'iam').list_users), code(session(c, 'iam').list_roles))
+print(code(sts.assume_role, RoleArn=arn + 'x', RoleSessionName='kim'), code(sts.assume_role, RoleArn=arn, RoleSessionName='kim', DurationSeconds=7200), code(sts.assume_role, RoleArn=arn, RoleSessionName='kim', Policy='{}'))
+own = sts.get_session_token()['Credentials']
+print(session(own, 'sts').get_caller_identity()['Arn'], code(session(own, 'iam').list_users))
+f = sts.get_federation_token(Name='guest')
+print(f['FederatedUser']['Arn'], session(f['Credentials'], 'sts').get_caller_identity()['Arn'], code(session(f['Credentials'], 'iam').list_users))
+print(code(sts.assume_role_with_web_identity, RoleArn=arn, RoleSessionName='kim', WebIdentityToken='dummy.dummy.dummy'), sts.get_access_key_info(AccessKeyId='`+wiretest.AccessKey+`')['Account'])
+`)
+	want := `fine AccessDenied AccessDenied InvalidClientTokenId
+AccessDenied fine
+AccessDenied ValidationError MalformedPolicyDocument
+arn:aws:iam::111122223333:user/tester AccessDenied
+arn:aws:sts::111122223333:federated-user/guest arn:aws:sts::111122223333:federated-user/guest AccessDenied
+InvalidIdentityToken 111122223333
+`
+	if err != nil || out != want {
+		t.Errorf("%v\n%s\n%s\nwant\n%s", err, out, problems, want)
 	}
 }
 
