@@ -14,6 +14,7 @@ import (
 	"github.com/haechi-dev/haechi/tool/scan/deps"
 	"github.com/haechi-dev/haechi/tool/scan/deps/gocalls"
 	"github.com/haechi-dev/haechi/tool/scan/iac"
+	"github.com/haechi-dev/haechi/tool/scan/image"
 	"github.com/haechi-dev/haechi/tool/scan/secret"
 )
 
@@ -72,6 +73,25 @@ func LocalScanners(env func(string) string, index *advisory.Index, now time.Time
 		}
 	}
 	return all, nil
+}
+
+// ImageScanners are those for a container image. It is looked at as it is: what
+// the caches of this machine hold says nothing of it.
+func ImageScanners(index *advisory.Index, now time.Time, few bool) ([]scan.Scanner, error) {
+	all, err := Scanners(nil, index)
+	if err != nil {
+		return nil, err
+	}
+	scanner := deps.New(index)
+	if !few {
+		scanner = scanner.At(now)
+	}
+	for i := range all {
+		if all[i].Name() == scanner.Name() {
+			all[i] = scanner
+		}
+	}
+	return append(all, image.Scanner{}), nil
 }
 
 // AskCalls lets the scanner of dependencies among all ask the call graph of Go

@@ -21,10 +21,13 @@ import (
 )
 
 func sbomVerb() verb {
-	return verb{name: "sbom", args: "[PATH] | diff A B | score FILE | notices [PATH]", summary: "what software is made of: CycloneDX, SPDX, notices", help: `
+	return verb{name: "sbom", args: "[PATH|IMAGE] | diff A B | score FILE | notices [PATH|IMAGE]", summary: "what software is made of: CycloneDX, SPDX, notices", help: `
   haechi sbom shop > shop.cdx.json          CycloneDX 1.6
   haechi sbom -format spdx shop             SPDX 2.3; or table, for people
-  haechi sbom diff v1.cdx.json v2.cdx.json  what changed; either may be a folder
+  haechi sbom shop.tar                      of an image, as docker save or an OCI
+                                            layout keep it; or docker://REFERENCE
+  haechi sbom diff v1.cdx.json v2.cdx.json  what changed; either may be a folder or
+                                            an image
   haechi sbom score shop.cdx.json           NTIA's minimum elements
   haechi sbom notices shop > NOTICES        components with their licences
 
@@ -34,7 +37,10 @@ if something could not be read, if two bills differ, or if one is incomplete.
 A folder that is called diff, score or notices is asked for as ./diff.`, run: runSBOM}
 }
 
-type sbomFlags struct{ format, name, version, author, out *string }
+type sbomFlags struct {
+	format, name, version, author, out *string
+	image                              imageFlags
+}
 
 func runSBOM(ctx context.Context, c call, flags *flag.FlagSet) error {
 	f := sbomFlags{
@@ -43,6 +49,7 @@ func runSBOM(ctx context.Context, c call, flags *flag.FlagSet) error {
 		version: flags.String("version", "", "the version of that"),
 		author:  flags.String("author", "", "who stands for the document"),
 		out:     flags.String("o", "", "a file to write to (standard output)"),
+		image:   newImageFlags(flags),
 	}
 	rest, err := parse(c, flags, 0, 3)
 	if err != nil {
@@ -87,28 +94,24 @@ func sbomOf(ctx context.Context, c call, f sbomFlags, rest []string, format stri
 	if !slices.Contains([]string{"cyclonedx", "spdx", "table", "json", "notices"}, format) {
 		return usagef("-format is cyclonedx, spdx, table or json, not %q", format)
 	}
-	start := time.Now()
-	scanner := deps.New(nil).Beside(app.Local(c.env))
-	result, err := scanPath(ctx, c, rest, []scan.Scanner{scanner})
-	if err != nil {
-		return err
-	}
 	folder := "."
 	if len(rest) == 1 {
 		folder = rest[0]
 	}
-	absolute, err := filepath.Abs(folder)
+	made := sbom.Made{Name: *f.name, Version: *f.version, Author: *f.author, Tool: versionText(), At: time.Now()}
+	var result scan.Result
+	var texts map[string]string
+	var err error
+	if isImage(folder) {
+		result, texts, err = listImage(ctx, c, f.image, folder, &made)
+	} else if f.image.asked() {
+		return usagef("-base, -newer-base and -platform are about images, and %s is none", folder)
+	} else {
+		result, texts, err = listFolder(ctx, c, folder, &made)
+	}
 	if err != nil {
 		return err
 	}
-	made := sbom.Made{Name: *f.name, Version: *f.version, Author: *f.author, Tool: versionText(), At: start}
-	if made.Name == "" {
-		made.Name = filepath.Base(absolute)
-	}
-	if info, err := os.Stat(absolute); err == nil && !info.IsDir() {
-		absolute = filepath.Dir(absolute)
-	}
-	texts := scanner.Licences(os.DirFS(absolute), result.Components)
 	switch format {
 	case "cyclonedx":
 		err = sbom.CycloneDX(c.stdout, made, result.Components)
@@ -129,6 +132,26 @@ func sbomOf(ctx context.Context, c call, f sbomFlags, rest []string, format stri
 		return exit(exitWrong)
 	}
 	return nil
+}
+
+// listFolder is what a folder or a file is made of, with the texts of licences.
+func listFolder(ctx context.Context, c call, folder string, made *sbom.Made) (scan.Result, map[string]string, error) {
+	scanner := deps.New(nil).Beside(app.Local(c.env))
+	result, err := scanPath(ctx, c, []string{folder}, []scan.Scanner{scanner})
+	if err != nil {
+		return result, nil, err
+	}
+	absolute, err := filepath.Abs(folder)
+	if err != nil {
+		return result, nil, err
+	}
+	if made.Name == "" {
+		made.Name = filepath.Base(absolute)
+	}
+	if info, err := os.Stat(absolute); err == nil && !info.IsDir() {
+		absolute = filepath.Dir(absolute)
+	}
+	return result, scanner.Licences(os.DirFS(absolute), result.Components), nil
 }
 
 func sbomTable(w io.Writer, components []component.Component) error {
@@ -159,8 +182,12 @@ func orDash(s string) string {
 	return s
 }
 
-// componentsOf are those of a bill of materials, or of a folder.
-func componentsOf(ctx context.Context, c call, path string) ([]component.Component, error) {
+// componentsOf are those of a bill of materials, of a folder or of an image.
+func componentsOf(ctx context.Context, c call, f imageFlags, path string) ([]component.Component, error) {
+	if isImage(path) {
+		result, _, err := listImage(ctx, c, f, path, &sbom.Made{})
+		return whole(c, path, result, err)
+	}
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, usagef("%w", err)
@@ -177,6 +204,11 @@ func componentsOf(ctx context.Context, c call, path string) ([]component.Compone
 		}
 	}
 	result, err := scanPath(ctx, c, []string{path}, []scan.Scanner{deps.New(nil).Beside(app.Local(c.env))})
+	return whole(c, path, result, err)
+}
+
+// whole are the components of a result that saw everything.
+func whole(c call, path string, result scan.Result, err error) ([]component.Component, error) {
 	if err != nil {
 		return nil, err
 	}
@@ -188,11 +220,11 @@ func componentsOf(ctx context.Context, c call, path string) ([]component.Compone
 }
 
 func sbomDiff(ctx context.Context, c call, f sbomFlags, before, after string) error {
-	a, err := componentsOf(ctx, c, before)
+	a, err := componentsOf(ctx, c, f.image, before)
 	if err != nil {
 		return err
 	}
-	b, err := componentsOf(ctx, c, after)
+	b, err := componentsOf(ctx, c, f.image, after)
 	if err != nil {
 		return err
 	}

@@ -24,7 +24,7 @@ import (
 )
 
 func scanVerb() verb {
-	return verb{name: "scan", args: "[PATH]", summary: "secrets, vulnerable dependencies and unsafe infrastructure in a tree of files", help: `
+	return verb{name: "scan", args: "[PATH|IMAGE]", summary: "secrets, vulnerable dependencies and unsafe infrastructure in a tree of files or an image", help: `
   haechi scan                        this folder
   haechi scan -format sarif . > haechi.sarif
   haechi scan -baseline haechi.sarif only what is new since then
@@ -36,6 +36,11 @@ func scanVerb() verb {
   haechi scan -history               secrets in all commits of the repository
   kubectl logs shop | haechi scan -  secrets in what is piped in; -name FILE says what it is
   haechi scan -config .gitleaks.toml with gitleaks' rules and allowlists
+  haechi scan shop.tar               an image: of docker save, an OCI layout or its tar
+  haechi scan docker://ghcr.io/acme/shop:1.4  an image in a registry: the one
+                                     thing here that uses the network
+  haechi scan -base debian12.tar -newer-base debian13.tar shop.tar
+                                     what is the base's, and what a newer mends
 
 Exits 1 if there is a finding of the severity that -fail-on says, or worse, or if
 something could not be looked at: silence is then no good news. Nothing leaves
@@ -53,13 +58,14 @@ type scanFlags struct {
 	only, format, failOn, baseline, db, data, vex *string
 	config, name                                  *string
 	history, noAllow, calls                       *bool
+	image                                         imageFlags
 }
 
 func runScan(ctx context.Context, c call, flags *flag.FlagSet) error {
 	config := app.Default(c.env)
 	config.Environment(c.env)
 	f := scanFlags{
-		only:     flags.String("only", "", "scanners to run, separated by commas: secret, deps, iac (all)"),
+		only:     flags.String("only", "", "scanners to run, separated by commas: secret, deps, iac, of an image also image (all)"),
 		format:   flags.String("format", "table", "table, json, asff (the same), sarif, openvex, cyclonedx, csaf or patch"),
 		failOn:   flags.String("fail-on", "high", "the least severity that fails: low, medium, high, critical, or none"),
 		baseline: flags.String("baseline", "", "a report of an earlier scan, SARIF or ASFF: what it holds is left out"),
@@ -71,6 +77,7 @@ func runScan(ctx context.Context, c call, flags *flag.FlagSet) error {
 		history:  flags.Bool("history", false, "look for secrets in all commits of the repository"),
 		calls:    flags.Bool("calls", false, "ask Go's call graph which vulnerable functions are called; runs the go command there"),
 		noAllow:  flags.Bool("no-allow", false, "show what files of the folder let be"),
+		image:    newImageFlags(flags),
 	}
 	rest, err := parse(c, flags, 0, 1)
 	if err != nil {
@@ -144,12 +151,25 @@ func scanned(ctx context.Context, c call, f scanFlags, rest []string) (result sc
 		result, err = scanInput(c, secrets, *f.name)
 		return result, nil, false, err
 	}
+	isImage := isImage(path)
+	if !isImage && f.image.asked() {
+		return result, nil, false, usagef("-base, -newer-base and -platform are about images, and %s is none", path)
+	}
+	if isImage && (*f.format == "patch" || *f.calls) {
+		return result, nil, false, usagef("-format patch and -calls are about sources, and %s is an image", path)
+	}
 	root := path
-	if info, err := os.Stat(path); err == nil && !info.IsDir() {
+	if info, err := os.Stat(path); isImage {
+		root = "."
+	} else if err == nil && !info.IsDir() {
 		root = filepath.Dir(path)
 	}
 	own, err := secretScanner(root, secrets)
 	if err != nil {
+		return result, nil, false, err
+	}
+	if *f.only == own.Name() && isImage {
+		result, err = scanImage(ctx, c, f.image, path, []scan.Scanner{own})
 		return result, nil, false, err
 	}
 	if *f.only == own.Name() { // nothing else need be made ready
@@ -160,7 +180,12 @@ func scanned(ctx context.Context, c call, f scanFlags, rest []string) (result sc
 	if err != nil {
 		return result, nil, false, err
 	}
-	every, err := app.LocalScanners(c.env, index, time.Now(), few)
+	var every []scan.Scanner
+	if isImage {
+		every, err = app.ImageScanners(index, time.Now(), few)
+	} else {
+		every, err = app.LocalScanners(c.env, index, time.Now(), few)
+	}
 	if err != nil {
 		return result, index, few, err
 	}
@@ -176,7 +201,11 @@ func scanned(ctx context.Context, c call, f scanFlags, rest []string) (result sc
 	if err != nil {
 		return result, index, few, err
 	}
-	result, err = scanPath(ctx, c, rest, scanners)
+	if isImage {
+		result, err = scanImage(ctx, c, f.image, path, scanners)
+	} else {
+		result, err = scanPath(ctx, c, rest, scanners)
+	}
 	return result, index, few, err
 }
 
@@ -291,7 +320,7 @@ func scanPath(ctx context.Context, c call, rest []string, scanners []scan.Scanne
 	}
 	info, err := os.Stat(absolute)
 	if err != nil {
-		return scan.Result{}, usagef("%w", err)
+		return scan.Result{}, usagef("%w%s", err, imageHint(path))
 	}
 	folder := absolute
 	if !info.IsDir() {

@@ -171,6 +171,11 @@ func resultOf(f finding.Finding, rule int) sarifResult {
 	if fingerprint := f.ProductFields[finding.FieldFingerprint]; fingerprint != "" {
 		r.Fingerprints = map[string]string{FingerprintKey: fingerprint}
 	}
+	for _, key := range []string{finding.FieldLayer, finding.FieldLayerIndex, finding.FieldLayerBy, finding.FieldBase, finding.FieldNewerBase, finding.FieldStill} {
+		if value := f.ProductFields[key]; value != "" {
+			r.Properties[key] = value
+		}
+	}
 	if reason, ok := f.ProductFields[finding.FieldAllow]; ok {
 		r.Suppressions = []sarifSuppression{{Kind: "inSource", Status: "underReview", Justification: reason}}
 	}

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"time"
 
@@ -108,6 +109,10 @@ func CycloneDX(w io.Writer, made Made, components []component.Component) error {
 		},
 		Components: make([]cdxComponent, 0, len(all)), Dependencies: []cdxDependency{{Ref: root, Need: roots(all)}},
 	}
+	if made.Image != "" {
+		d.Metadata.Lifecycle, d.Metadata.Component.Type = []cdxLifecycle{{"post-build"}}, "container"
+		d.Metadata.Component.Properties = []cdxProperty{{"haechi:image", made.Image}}
+	}
 	if made.Author != "" {
 		d.Metadata.Authors = []cdxAuthor{{made.Author}}
 	}
@@ -149,6 +154,15 @@ func (p *part) cyclonedx() cdxComponent {
 	}
 	if p.Ecosystem != "" {
 		c.Properties = append(c.Properties, cdxProperty{"haechi:ecosystem", p.Ecosystem})
+	}
+	if l := p.Layer; l != nil {
+		c.Properties = append(c.Properties, cdxProperty{"haechi:layer", l.Digest}, cdxProperty{"haechi:layer-index", strconv.Itoa(l.Index)})
+		if l.Command != "" {
+			c.Properties = append(c.Properties, cdxProperty{"haechi:layer-by", l.Command})
+		}
+		if l.Base != "" {
+			c.Properties = append(c.Properties, cdxProperty{"haechi:base-image", l.Base})
+		}
 	}
 	e := &cdxEvidence{}
 	seen := map[cdxOccurrence]bool{}

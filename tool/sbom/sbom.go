@@ -29,6 +29,7 @@ type Made struct {
 	Tool    string // the version of Haechi
 	Author  string // who stands for it; "" for the tool alone
 	At      time.Time
+	Image   string // the digest of what is described, where that is a container image
 }
 
 // part is one package version of a document, at all the places that bring it in.

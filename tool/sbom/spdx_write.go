@@ -88,6 +88,9 @@ func SPDX(w io.Writer, made Made, components []component.Component) error {
 		Packages:      []spdxPackage{{ID: rootID, Name: name, Version: made.Version, Download: noAssertion, Concluded: noAssertion, Declared: noAssertion, Copyright: noAssertion, Purpose: "APPLICATION"}},
 		Relationships: []spdxRelationship{{documentID, "DESCRIBES", rootID}},
 	}
+	if made.Image != "" {
+		d.Packages[0].Purpose, d.Packages[0].Comment = "CONTAINER", "the image "+made.Image
+	}
 	if made.Author != "" {
 		d.Creation.Creators = append(d.Creation.Creators, "Organization: "+made.Author)
 	}
@@ -151,6 +154,12 @@ func (p *part) spdx(id string, x extracted) spdxPackage {
 	}
 	if len(places) > 0 {
 		q.SourceInfo = "named in " + strings.Join(places[:min(len(places), 20)], ", ")
+	}
+	if l := p.Layer; l != nil {
+		q.SourceInfo += fmt.Sprintf("; brought by layer %d, %s", l.Index, l.Digest)
+		if l.Base != "" {
+			q.SourceInfo += ", of the base image " + l.Base
+		}
 	}
 	return q
 }
