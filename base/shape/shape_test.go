@@ -106,7 +106,7 @@ func TestTableFollowsSchema(t *testing.T) {
 		"supplementaryConfiguration.LoadBalancerAttributes.key": true, "supplementaryConfiguration.LoadBalancerAttributes.value": true,
 		"supplementaryConfiguration.LoadBalancerAttributes.accessLog.enabled": true, "supplementaryConfiguration.LoadBalancerAttributes.accessLog.s3BucketName": true,
 		"supplementaryConfiguration.LoadBalancerAttributes.crossZoneLoadBalancing.enabled": true, "configuration.deletionProtectionEnabled": true,
-		"configuration.state": true, "configuration.KmsKeyId": true,
+		"configuration.state": true, "configuration.KmsKeyId": true, "configuration.distributionConfig.origins.items.vpcOriginConfig.vpcOriginId": true,
 	}
 	s := New()
 	for _, typ := range s.Types() {
