@@ -33,7 +33,7 @@ const (
 	longestName = 4096
 	deepestName = 200
 	longestPart = 255
-	entryWeight = 300 // bytes of memory for each entry that an image may have
+	entryWeight = 400 // bytes of memory for each entry that an image may have
 	// A layer that grows by more than that, and is no small one, is a bomb.
 	mostGrowth  = 200
 	smallEnough = 1 << 30
