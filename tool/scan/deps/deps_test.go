@@ -141,9 +141,11 @@ func TestGoMod(t *testing.T) {
 func TestRequirements(t *testing.T) {
 	files := map[string]string{
 		"requirements.txt": "# comment\nPyYAML==5.3  # pinned\nrequests[socks] >= 2.0 ; python_version > '3'\nurllib3==1.26.5 \\\n    --hash=sha256:abc\n-r base.in\n-r requirements-dev.txt\n--index-url https://index.internal/\n" +
-			"-e git+https://host.internal/x.git@main#egg=My_Pkg\ndjango @ https://host.internal/django.whl\nflask==1.*\n./local/wheel.whl\nzope.interface===4.0\n",
-		"base.in":              "six\n-r base.in\n",
-		"requirements-dev.txt": "pytest==7.0\n",
+			"-e git+https://host.internal/x.git@main#egg=My_Pkg\ndjango @ https://host.internal/django.whl\nflask==1.*\n./local/wheel.whl\nzope.interface===4.0\nconstrained>=1\n-c limits/constraints.txt\n",
+		"limits/constraints.txt": "-r more.txt\nflask==1.1 # the requirement says less\n",
+		"limits/more.txt":        "Constrained==1.5\n",
+		"base.in":                "six\n-r base.in\n",
+		"requirements-dev.txt":   "pytest==7.0\n",
 	}
 	want := []string{
 		"base.in:1 pkg:pypi/six  UNRESOLVED runtime direct",
@@ -153,8 +155,9 @@ func TestRequirements(t *testing.T) {
 		"requirements.txt:4 pkg:pypi/urllib3 1.26.5 RESOLVED runtime direct",
 		"requirements.txt:9 pkg:pypi/my-pkg git+https://host.internal/x.git@main#egg=My_Pkg UNRESOLVED runtime direct",
 		"requirements.txt:10 pkg:pypi/django @ https://host.internal/django.whl UNRESOLVED runtime direct",
-		"requirements.txt:11 pkg:pypi/flask ==1.* UNRESOLVED runtime direct",
+		"requirements.txt:11 pkg:pypi/flask 1.1 RESOLVED runtime direct",
 		"requirements.txt:13 pkg:pypi/zope-interface 4.0 RESOLVED runtime direct",
+		"requirements.txt:14 pkg:pypi/constrained 1.5 RESOLVED runtime direct",
 	}
 	if diff := cmp.Diff(want, listed(run(t, tree(files)))); diff != "" {
 		t.Error(diff)
@@ -202,6 +205,40 @@ func TestPom(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, listed(run(t, tree(files)))); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// What the tree does not say, a repository of Maven on this machine does: parents, lists of
+// versions, and what dependencies need in turn, the nearest version first.
+func TestLocalMaven(t *testing.T) {
+	repository := tree(map[string]string{
+		"org/boot/parent/3/parent-3.pom": `<project><groupId>org.boot</groupId><artifactId>parent</artifactId><version>3</version><dependencyManagement><dependencies><dependency><groupId>org.boot</groupId><artifactId>bom</artifactId><version>3</version><type>pom</type><scope>import</scope></dependency></dependencies></dependencyManagement></project>`,
+		"org/boot/bom/3/bom-3.pom":       `<project><artifactId>bom</artifactId><properties><w>2.5</w></properties><dependencyManagement><dependencies><dependency><groupId>org.web</groupId><artifactId>web</artifactId><version>${w}</version></dependency><dependency><groupId>org.log</groupId><artifactId>log</artifactId><version>1.9</version></dependency></dependencies></dependencyManagement></project>`,
+		"org/web/web/2.5/web-2.5.pom": `<project><groupId>org.web</groupId><artifactId>web</artifactId><version>2.5</version><licenses><license><name>Apache License, Version 2.0</name></license></licenses><dependencies>
+<dependency><groupId>org.log</groupId><artifactId>log</artifactId><version>1.0</version></dependency>
+<dependency><groupId>org.x</groupId><artifactId>out</artifactId><version>1.0</version></dependency>
+<dependency><groupId>org.x</groupId><artifactId>maybe</artifactId><version>1.0</version><optional>true</optional></dependency>
+<dependency><groupId>org.x</groupId><artifactId>tests</artifactId><version>1.0</version><scope>test</scope></dependency>
+<dependency><groupId>${project.groupId}</groupId><artifactId>core</artifactId><version>${project.version}</version></dependency></dependencies></project>`,
+		"org/web/core/2.5/core-2.5.pom": `<project><artifactId>core</artifactId><dependencies><dependency><groupId>org.web</groupId><artifactId>web</artifactId><version>1.0</version></dependency><dependency><groupId>org.x</groupId><artifactId>deep</artifactId><version>7</version></dependency></dependencies></project>`,
+	})
+	files := tree(map[string]string{"pom.xml": `<project><parent><groupId>org.boot</groupId><artifactId>parent</artifactId><version>3</version></parent><artifactId>app</artifactId><dependencies>
+<dependency><groupId>org.web</groupId><artifactId>web</artifactId><exclusions><exclusion><groupId>org.x</groupId><artifactId>out</artifactId></exclusion></exclusions></dependency></dependencies></project>`})
+	r, err := scan.Tree(context.Background(), files, scan.Options{Scanners: []scan.Scanner{deps.New(advisory.Few()).Beside(deps.Local{Maven: repository})}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{
+		"pom.xml:2 pkg:maven/org.log/log 1.9 RESOLVED runtime transitive org.web:web>org.log:log",
+		"pom.xml:2 pkg:maven/org.web/core 2.5 RESOLVED runtime transitive org.web:web>org.web:core",
+		"pom.xml:2 pkg:maven/org.web/web 2.5 RESOLVED runtime direct org.web:web",
+		"pom.xml:2 pkg:maven/org.x/deep 7 RESOLVED runtime transitive org.web:web>org.web:core>org.x:deep",
+	}
+	if diff := cmp.Diff(want, listed(r)); diff != "" {
+		t.Error(diff)
+	}
+	if got := r.Components[2].Licences; len(got) != 1 {
+		t.Errorf("the licence is %q", got)
 	}
 }
 

@@ -200,12 +200,13 @@ func conanLock(_ context.Context, f manifest, out func(component.Component)) err
 					}
 					return r.members(func(_ string, offset int) error {
 						var n struct {
-							Ref string `json:"ref"`
+							Ref  string `json:"ref"`
+							Pref string `json:"pref"` // of before 0.4
 						}
 						if err := r.value(&n); err != nil {
 							return err
 						}
-						emit(n.Ref, lines.line(offset), component.Runtime)
+						emit(firstNonEmpty(n.Ref, n.Pref), lines.line(offset), component.Runtime)
 						return nil
 					})
 				})

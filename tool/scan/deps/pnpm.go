@@ -106,7 +106,7 @@ func pnpmRoots(root *branch) (runtime, development []string) {
 
 // pnpmKey is a key of packages without what versions of pnpm put around it.
 func pnpmKey(key string) string {
-	key = strings.TrimPrefix(key, "/")
+	key = strings.TrimPrefix(withoutRegistry(key), "/")
 	name, version := pnpmName(key)
 	if name == "" {
 		return key
@@ -136,7 +136,7 @@ func withoutPeers(key string) string {
 
 // pnpmName parts /name/1.0.0, /name/1.0.0_peer@2, /name@1.0.0(peer@2) and name@1.0.0.
 func pnpmName(key string) (name, version string) {
-	s := strings.TrimPrefix(withoutPeers(key), "/")
+	s := strings.TrimPrefix(withoutRegistry(withoutPeers(key)), "/")
 	name, version = cutAt(s)
 	slashes := strings.Count(name, "/")
 	if name == "" || slashes > 1 || slashes == 1 && name[0] != '@' {
@@ -153,4 +153,13 @@ func pnpmName(key string) (name, version string) {
 		version = version[:j]
 	}
 	return name, version
+}
+
+// withoutRegistry drops the host that stands before what comes from another registry: registry.example/name/1.0.0.
+func withoutRegistry(key string) string {
+	host, rest, ok := strings.Cut(key, "/")
+	if ok && host != "" && host[0] != '@' && strings.Contains(host, ".") && !strings.Contains(host, "@") && strings.ContainsAny(rest, "/@") {
+		return "/" + rest
+	}
+	return key
 }

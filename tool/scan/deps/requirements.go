@@ -30,7 +30,7 @@ var pinned = regexp.MustCompile(`^(?:===?)\s*([A-Za-z0-9][A-Za-z0-9._!+-]*)$`)
 // requirements lists what a pip requirements file asks for. Files that it includes
 // are followed where they would not be looked at on their own.
 func requirements(ctx context.Context, f manifest, out func(component.Component)) error {
-	r := requirementReader{tree: f, out: out, seen: map[string]bool{f.path: true}}
+	r := requirementReader{tree: f, out: out, seen: map[string]bool{f.path: true}, exact: map[string]string{}}
 	return r.file(ctx, f.path, f.content, 0)
 }
 
@@ -38,11 +38,39 @@ type requirementReader struct {
 	tree manifest
 	out  func(component.Component)
 	seen map[string]bool
+
+	exact map[string]string // versions that constraints pin
+}
+
+// constrain takes the versions that a file of constraints pins, and those that it includes.
+func (r *requirementReader) constrain(name string) {
+	const most = 100
+	if r.seen["-c "+name] || len(r.seen) > most {
+		return
+	}
+	r.seen["-c "+name] = true
+	text, ok := readBeside(r.tree.tree, name)
+	if !ok {
+		return
+	}
+	for _, line := range logicalLines(string(text)) {
+		if more, ok := option(line.text, "--constraint", "-c", "--requirement", "-r"); ok {
+			r.constrain(path.Join(path.Dir(name), more))
+		} else if c, ok := parseRequirement(line.text); ok && c.State == component.Resolved && r.exact[c.Name] == "" {
+			r.exact[c.Name] = c.Version
+		}
+	}
 }
 
 func (r *requirementReader) file(ctx context.Context, name string, text []byte, depth int) error {
 	const deepest = 10
-	for i, line := range logicalLines(string(text)) {
+	lines := logicalLines(string(text))
+	for _, line := range lines { // what is constrained is so wherever the line stands
+		if constrained, ok := option(line.text, "--constraint", "-c"); ok {
+			r.constrain(path.Join(path.Dir(name), constrained))
+		}
+	}
+	for i, line := range lines {
 		if i%1024 == 0 && ctx.Err() != nil {
 			return ctx.Err()
 		}
@@ -62,6 +90,9 @@ func (r *requirementReader) file(ctx context.Context, name string, text []byte, 
 		if c, ok := parseRequirement(line.text); ok {
 			c.Place = diag.Place{File: name, Line: line.number}
 			c.Scope = requirementScope(name)
+			if exact := r.exact[c.Name]; c.State == component.Unresolved && exact != "" && !strings.Contains(c.Version, "@") {
+				c.Version, c.State = exact, component.Resolved
+			}
 			r.out(c)
 		}
 	}
@@ -106,9 +137,12 @@ func uncomment(line string) string {
 	return strings.TrimSpace(line)
 }
 
-func includes(line string) (string, bool) {
-	for _, option := range []string{"--requirement", "-r"} {
-		if rest, ok := strings.CutPrefix(line, option); ok {
+func includes(line string) (string, bool) { return option(line, "--requirement", "-r") }
+
+// option is the value of one of some options that a line begins with.
+func option(line string, names ...string) (string, bool) {
+	for _, name := range names {
+		if rest, ok := strings.CutPrefix(line, name); ok {
 			return strings.TrimLeft(rest, " =\t"), true
 		}
 	}
@@ -127,7 +161,11 @@ func parseRequirement(line string) (component.Component, bool) {
 	if strings.Contains(line, "://") && !strings.Contains(line, " @ ") {
 		return fromAddress(line)
 	}
-	if i := strings.Index(line, " --"); i >= 0 { // --hash and other options of one requirement
+	hash := ""
+	if _, after, ok := strings.Cut(line, "--hash"); ok {
+		hash, _, _ = strings.Cut(strings.TrimLeft(after, "= "), " ")
+	}
+	if i := strings.Index(line, " -"); i >= 0 { // --hash, -C and other options of one requirement
 		line = strings.TrimSpace(line[:i])
 	}
 	line, _, _ = strings.Cut(line, ";")
@@ -140,7 +178,7 @@ func parseRequirement(line string) (component.Component, bool) {
 		return component.Component{}, false
 	}
 	c := pythonComponent(m[1])
-	c.Version = specifiers
+	c.Version, c.Integrity = specifiers, hash
 	if exact := pinned.FindStringSubmatch(specifiers); exact != nil {
 		c.Version, c.State = exact[1], component.Resolved
 	}
