@@ -78,7 +78,10 @@ func download(folder string) (string, error) {
 
 // compare runs two commands by turns, and prints the median of their CPU and the most that they hold.
 func compare(what string, ours, theirs, env []string) error {
-	const rounds = 5
+	return compareRounds(5, "deps", what, ours, theirs, env)
+}
+
+func compareRounds(rounds int, kind, what string, ours, theirs, env []string) error {
 	type sum struct {
 		cpus   []time.Duration
 		memory int64
@@ -99,7 +102,7 @@ func compare(what string, ours, theirs, env []string) error {
 		}
 	}
 	for i, name := range []string{"haechi", "osv-scanner"} {
-		fmt.Printf("deps: %s, %s: median %v of CPU, %d MB RSS at most, %d KB of output\n", what, name, percentile(sums[i].cpus, 0.5).Round(time.Millisecond), sums[i].memory/1000, sums[i].bytes/1000)
+		fmt.Printf("%s: %s, %s: median %v of CPU, %d MB RSS at most, %d KB of output\n", kind, what, name, percentile(sums[i].cpus, 0.5).Round(time.Millisecond), sums[i].memory/1000, sums[i].bytes/1000)
 	}
 	return nil
 }
