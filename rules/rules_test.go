@@ -13,7 +13,9 @@ import (
 	"golang.org/x/tools/txtar"
 )
 
-// No two families have a rule of the same ID.
+var hangul = regexp.MustCompile(`\p{Hangul}`)
+
+// No two families have a rule of the same ID, and each says what people need to know of it.
 func TestIDs(t *testing.T) {
 	from := map[string]string{}
 	for _, f := range rules.Policies() {
@@ -28,6 +30,12 @@ func TestIDs(t *testing.T) {
 			from[p.ID] = f.Name
 			if p.Help == "" || p.Link == "" {
 				t.Errorf("%s has no help or no link", p.ID)
+			}
+			if !hangul.MatchString(p.Title.Ko) || !hangul.MatchString(p.Fix.Ko) {
+				t.Errorf("%s says nothing in Korean", p.ID)
+			}
+			if len(p.Controls) == 0 {
+				t.Errorf("%s serves no control", p.ID)
 			}
 		}
 	}
