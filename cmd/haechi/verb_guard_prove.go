@@ -4,9 +4,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/haechi-dev/haechi/lang/guard"
 	"github.com/haechi-dev/haechi/word/diag"
@@ -47,10 +50,7 @@ func guardTest(c call, f *guardFlags, paths []string) error {
 	if err != nil {
 		return err
 	}
-	t := guardTests{Unmet: []unmet{}}
-	for _, p := range pairs {
-		t.run(p)
-	}
+	t := runTests(pairs)
 	switch *f.format {
 	case "json":
 		err = writeJSON(c.stdout, t)
@@ -79,6 +79,27 @@ func guardTest(c call, f *guardFlags, paths []string) error {
 		return exit(exitWrong)
 	}
 	return nil
+}
+
+// runTests runs pairs, as many at a time as there are processors; what they say comes in their order.
+func runTests(pairs []pairing) guardTests {
+	parts := make([]guardTests, len(pairs))
+	var group errgroup.Group
+	group.SetLimit(max(1, runtime.GOMAXPROCS(0)))
+	for i, p := range pairs {
+		group.Go(func() error {
+			parts[i].run(p)
+			return nil
+		})
+	}
+	_ = group.Wait() // what is wrong is in the parts
+	t := guardTests{Unmet: []unmet{}}
+	for _, p := range parts {
+		t.Files, t.Cases, t.Expectations, t.Met = t.Files+p.Files, t.Cases+p.Cases, t.Expectations+p.Expectations, t.Met+p.Met
+		t.Unmet, t.Errors, t.suites = append(t.Unmet, p.Unmet...), append(t.Errors, p.Errors...), append(t.suites, p.suites...)
+		t.badRules = t.badRules || p.badRules
+	}
+	return t
 }
 
 // pairings finds tests as upstream does: RULES.guard has tests/RULES_tests.yaml (or
