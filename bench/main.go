@@ -28,7 +28,7 @@ func main() {
 		os.Exit(2)
 	}
 	for _, what := range os.Args[2:] {
-		measure, ok := map[string]func(program string) error{"start": start, "import": imports, "query": query, "scan": scan, "deps": deps, "guard": guards}[what]
+		measure, ok := map[string]func(program string) error{"start": start, "import": imports, "query": query, "scan": scan, "deps": deps, "guard": guards, "secrets": secrets}[what]
 		if !ok {
 			fmt.Fprintf(os.Stderr, "bench: there is no %q\n", what)
 			os.Exit(2)
