@@ -150,7 +150,7 @@ func histories(program, gitleaks, folder string) error {
 		if err != nil {
 			return err
 		}
-		fmt.Printf("secrets: history of 2,000 commits: %s %v, %v of CPU, %d MB RSS\n", one.name, u.wall.Round(10*time.Millisecond), u.cpu.Round(10*time.Millisecond), u.memory)
+		fmt.Printf("secrets: history of 2,000 commits: %s %v, %v of CPU\n", one.name, u.wall.Round(10*time.Millisecond), u.cpu.Round(10*time.Millisecond))
 	}
 	return nil
 }
