@@ -93,6 +93,7 @@ func (e *engine) addLexers(b *builder) {
 			b.add(func(s *search, start, end int) { s.call(start, end, n) }, word)
 		}
 	}
+	b.add((*search).escaped, "%2f", "%3a", "%2b", "%3d", "%7c", "%21", "%40", "%24")
 	b.add((*search).concat, `" + "`, `' + '`, `" . "`, `' . '`)
 }
 

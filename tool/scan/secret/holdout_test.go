@@ -180,6 +180,7 @@ func assignments() []form {
 		{"page.html", "<script>var $camel = '$V';</script>\n", nil},
 		{"a.ipynb", "{\"cells\":[{\"source\":[\"import os\\n\",\"$snake = \\\"$V\\\"\\n\"]}]}\n", nil},
 		{"seed.csv", "name,value\n$snake,$V\n", nil},
+		{"access.log", "GET /a?next=https%3A%2F%2Fapi.local%2F%3F$snake%3D$V%26x%3D1 HTTP/1.1\n", inURL},
 		// encoded and joined
 		{"app.js", "const $camel = '$V';\n", halves("' +\n  '")},
 		{"Main.java", "String $camel = \"$V\";\n", halves("\" + \"")},

@@ -15,12 +15,13 @@ type search struct {
 	depth int
 	name  string // that the decoded part was given
 
-	hits   []hit
-	vetoes []span // what looked like a secret of a kind, and is none
-	pairTo int    // where the last pair that was read ends
-	lineTo int    // where the last password of a command line ends
-	once   bool   // the lexer of Kubernetes' Secrets has run
-	limit  *limit
+	hits      []hit
+	vetoes    []span // what looked like a secret of a kind, and is none
+	pairTo    int    // where the last pair that was read ends
+	lineTo    int    // where the last password of a command line ends
+	escapedTo int    // where the last text with a URL's escapes ends
+	once      bool   // the lexer of Kubernetes' Secrets has run
+	limit     *limit
 }
 
 // limit bounds what one file may cost, whatever it holds.

@@ -200,6 +200,30 @@ func (s *search) crypt(start, end int) {
 	s.generically("crypt", pair{start: start, end: start + len(value), value: value}, likely, "a stored password's hash")
 }
 
+// escaped looks through what a URL escapes: its value as it is meant.
+func (s *search) escaped(start, end int) {
+	const longest = 4096
+	if start < s.escapedTo {
+		return
+	}
+	from, to := start, end
+	for from > 0 && start-from < longest && !endsEscaped(s.text[from-1]) {
+		from--
+	}
+	for to < len(s.text) && to-end < longest && !endsEscaped(s.text[to]) {
+		to++
+	}
+	s.escapedTo = to
+	if plain := unpercent(string(s.text[from:to])); to-from >= shortestRun && plain != string(s.text[from:to]) && !s.signsURL(from) {
+		name := s.nameBefore(from)
+		s.nested(from, to, []byte(plain), name)
+	}
+}
+
+func endsEscaped(c byte) bool {
+	return c <= ' ' || c >= 0x7f || strings.IndexByte("\"'`<>&?#=,;()[]{}", c) >= 0
+}
+
 // concat reads a literal that is joined from pieces; what stands between quotes is looked through as one.
 func (s *search) concat(start, _ int) {
 	quote := string(s.text[start : start+1])
