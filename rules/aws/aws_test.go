@@ -78,6 +78,11 @@ func TestPacks(t *testing.T) {
 		if !slices.Equal(want[p.ID], p.Packs) {
 			t.Errorf("%s is of the packs %v, and says %v", p.ID, want[p.ID], p.Packs)
 		}
+		for pack, framework := range map[string]string{"K-ISMS": "ISMS-P", "CIS AWS": "CIS AWS 1.4", "PCI DSS": "PCI DSS 3.2.1"} {
+			if slices.Contains(p.Packs, pack) && len(p.Controls[framework]) == 0 {
+				t.Errorf("%s is of the pack %s and serves no control of %s", p.ID, pack, framework)
+			}
+		}
 		if undecided[p.ID] != "" {
 			t.Errorf("%s is a rule and stands in undecided.yaml", p.ID)
 		}
