@@ -352,7 +352,7 @@ func (e *evaluation) typeClause(s *scope, c *typeClause) (Status, error) {
 		return Skip, nil
 	}
 	var count [Fail + 1]int
-	for _, f := range e.members(resources, c.typeName) {
+	for _, f := range e.members(resources, &typeSet{names: []string{c.typeName}, key: c.typeName}) {
 		if err := e.step(); err != nil {
 			return Fail, err
 		}

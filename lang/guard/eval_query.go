@@ -342,15 +342,15 @@ func (e *evaluation) walkAll(s *scope, v *Value, parts []part, i int, out []resu
 		}
 		return out, nil
 	case v.kind == kindMap && p.step == stepAllValues:
-		want := ""
+		var want *typeSet
 		if i+1 < len(parts) && p.capture == "" {
-			want = parts[i+1].wantType
+			want = parts[i+1].want
 		}
 		for _, f := range e.members(v, want) {
 			if p.capture != "" {
 				s.holder().capture(p.capture, f.key)
 			}
-			if i+1 < len(parts) && parts[i+1].wantType != "" && !typed(f.value, parts[i+1].wantType) {
+			if i+1 < len(parts) && parts[i+1].want != nil && !typed(f.value, parts[i+1].want) {
 				continue
 			}
 			if out, err = e.walk(s, f.value, parts, i+1, out); err != nil {
@@ -362,13 +362,14 @@ func (e *evaluation) walkAll(s *scope, v *Value, parts []part, i int, out []resu
 	return e.walk(s, v, parts, i+1, out)
 }
 
-// typed tells whether a resource may be of type: false only where the filter would say so too.
-func typed(v *Value, name string) bool {
+// typed tells whether a resource may be of one of types: false only where the filter
+// would say so too.
+func typed(v *Value, types *typeSet) bool {
 	if v.kind != kindMap {
 		return true
 	}
 	t := v.get("Type")
-	return t == nil || t.kind != kindString || t.text == name
+	return t == nil || t.kind != kindString || types.has(t.text)
 }
 
 func (s *scope) capture(name string, key *Value) {
@@ -384,7 +385,7 @@ func (e *evaluation) walkFilter(s *scope, v *Value, parts []part, i int, out []r
 		if err != nil {
 			return
 		}
-		if p.wantType != "" && !typed(x, p.wantType) {
+		if p.want != nil && !typed(x, p.want) {
 			return
 		}
 		var met Status
@@ -412,7 +413,7 @@ func (e *evaluation) walkFilter(s *scope, v *Value, parts []part, i int, out []r
 			try(nil, x)
 		}
 	case v.kind == kindMap && parts[i-1].step == stepKey:
-		for _, f := range e.members(v, p.wantType) {
+		for _, f := range e.members(v, p.want) {
 			try(f.key, f.value)
 		}
 	case v.kind == kindMap || v.kind == kindUnknown || !named:
@@ -449,7 +450,7 @@ func (e *evaluation) walkKeyFilter(s *scope, v *Value, parts []part, i int, out 
 	if err != nil {
 		return nil, err
 	}
-	for _, f := range e.members(v, "") {
+	for _, f := range e.members(v, nil) {
 		held := keyHolds(f.key, p.op, p.index == 1, right)
 		if held == no {
 			continue

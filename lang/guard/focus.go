@@ -2,6 +2,7 @@ package guard
 
 import (
 	"slices"
+	"sync"
 	"time"
 )
 
@@ -26,7 +27,8 @@ type Resource struct {
 type index struct {
 	resources *Value
 	byType    map[string][]field
-	untyped   bool // one has no type that is a text
+	untyped   bool     // one has no type that is a text
+	several   sync.Map // resources of several types, by these
 }
 
 func (d *Document) indexed() *index {
@@ -119,27 +121,54 @@ func (v *Value) key(name string) *Value {
 }
 
 // members are those of a map that a query sees; of the document's resources
-// without those of other types than wantType, where that is not "".
-func (e *evaluation) members(v *Value, wantType string) []field {
+// without those of other types than want, where that is not nil.
+func (e *evaluation) members(v *Value, want *typeSet) []field {
 	x := e.index
 	if x == nil || v != x.resources {
 		return v.fields
 	}
 	switch {
-	case x.untyped || wantType == "" && e.focus == nil:
+	case x.untyped || want == nil && e.focus == nil:
 		return e.seen(v.fields)
-	case wantType == "":
+	case want == nil:
 		if e.visible == nil {
 			e.visible = e.seen(v.fields)
 		}
 		return e.visible
-	case e.focus != nil && slices.Contains(e.focusTypes, wantType):
-		if e.focusType == wantType {
-			return e.focus
-		}
+	case e.focus == nil:
+		return x.of(want)
+	}
+	inFocus := 0
+	for _, name := range want.names {
+		inFocus += btoi(slices.Contains(e.focusTypes, name))
+	}
+	switch {
+	case inFocus == 0:
+		return x.of(want)
+	case inFocus == len(want.names) && want.has(e.focusType):
+		return e.focus
+	case inFocus == len(want.names):
 		return nil
 	}
-	return x.byType[wantType]
+	return e.seen(x.of(want))
+}
+
+// of are the resources of types, in the order of the document.
+func (x *index) of(types *typeSet) []field {
+	if len(types.names) == 1 {
+		return x.byType[types.names[0]]
+	}
+	if all, ok := x.several.Load(types.key); ok {
+		return all.([]field)
+	}
+	var all []field
+	for _, f := range x.resources.fields {
+		if types.has(typeOf(f.value)) {
+			all = append(all, f)
+		}
+	}
+	x.several.Store(types.key, all)
+	return all
 }
 
 // seen leaves out the resources that stand beside the one in focus.
@@ -206,7 +235,11 @@ func (m *mentions) operand(o *operand) {
 
 func (m *mentions) query(q *query) {
 	for i := range q.parts {
-		m.add(q.parts[i].wantType)
+		if q.parts[i].want != nil {
+			for _, name := range q.parts[i].want.names {
+				m.add(name)
+			}
+		}
 		m.lines(q.parts[i].filter)
 	}
 }

@@ -1,6 +1,7 @@
 package guard
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -135,7 +136,7 @@ func (p *parser) bracket(q *query) (part, *diag.Error) {
 	if err != nil {
 		return part{}, err
 	}
-	return part{step: stepFilter, capture: capture, filter: filter, wantType: wantType(filter)}, p.close()
+	return part{step: stepFilter, capture: capture, filter: filter, want: wantTypes(filter)}, p.close()
 }
 
 // bracketName reads "key"], %name] or name].
@@ -293,19 +294,46 @@ func wordsOf(name string) []string {
 	return words
 }
 
-// wantType is X where a filter's first line is Type == 'X'.
-func wantType(filter [][]clause) string {
-	if len(filter[0]) != 1 {
-		return ""
+// wantTypes are the types that a filter lets through at most, where one of its lines
+// says so: Type == 'X', Type in ['X', 'Y'], or the one or the other.
+func wantTypes(filter [][]clause) *typeSet {
+	for _, line := range filter {
+		var names []string
+		for _, c := range line {
+			some := typesIn(c)
+			if some == nil {
+				names = nil
+				break
+			}
+			names = append(names, some...)
+		}
+		if len(names) > 0 {
+			slices.Sort(names)
+			names = slices.Compact(names)
+			return &typeSet{names: names, key: strings.Join(names, "\n")}
+		}
 	}
-	c, ok := filter[0][0].(*compareClause)
-	if !ok || c.op != opEqual || c.negated || len(c.query.parts) != 1 || c.query.parts[0].step != stepKey || c.query.parts[0].name != "Type" {
-		return ""
+	return nil
+}
+
+// typesIn are the types that a clause lets through at most, or nil.
+func typesIn(c clause) (names []string) {
+	x, ok := c.(*compareClause)
+	if !ok || x.negated || len(x.query.parts) != 1 || x.query.parts[0].step != stepKey || x.query.parts[0].name != "Type" || x.with.literal == nil {
+		return nil
 	}
-	if c.with.literal == nil || c.with.literal.kind != kindString {
-		return ""
+	switch l := x.with.literal; {
+	case x.op == opEqual && l.kind == kindString:
+		return []string{l.text}
+	case x.op == opIn && l.kind == kindList:
+		for _, item := range l.items {
+			if item.kind != kindString {
+				return nil
+			}
+			names = append(names, item.text)
+		}
 	}
-	return c.with.literal.text
+	return names
 }
 
 // integer takes digits with or without a minus.

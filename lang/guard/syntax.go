@@ -1,6 +1,10 @@
 package guard
 
-import "github.com/haechi-dev/haechi/word/diag"
+import (
+	"slices"
+
+	"github.com/haechi-dev/haechi/word/diag"
+)
 
 // The tree of a rule file. Conjunctions are lines that must all hold; each is a
 // list of alternatives of which one must (conjunctive normal form).
@@ -66,15 +70,26 @@ const (
 
 // part is one step of a query.
 type part struct {
-	step     step
-	name     string   // of a key or variable
-	other    []string // spellings of a key that stand in for it: bucketName for BucketName
-	index    int64
-	capture  string // the variable that gets each key, or ""
-	filter   [][]clause
-	wantType string // the filter holds only for resources of this type; "" if it does not say
-	op       operator
-	with     operand
+	step    step
+	name    string   // of a key or variable
+	other   []string // spellings of a key that stand in for it: bucketName for BucketName
+	index   int64
+	capture string // the variable that gets each key, or ""
+	filter  [][]clause
+	want    *typeSet // the filter lets these types through at most; nil if it does not say
+	op      operator
+	with    operand
+}
+
+// typeSet are types of resources, sorted.
+type typeSet struct {
+	names []string
+	key   string // all of them
+}
+
+func (t *typeSet) has(name string) bool {
+	_, ok := slices.BinarySearch(t.names, name)
+	return ok
 }
 
 type operator uint8

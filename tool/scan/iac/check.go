@@ -359,7 +359,9 @@ type source struct {
 
 func newSource(content []byte) *source {
 	s := &source{lines: strings.Split(string(content), "\n")}
-	s.marks = marksIn(s.lines)
+	if markHint.Match(content) {
+		s.marks = marksIn(s.lines)
+	}
 	return s
 }
 
