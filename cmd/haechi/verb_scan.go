@@ -377,12 +377,19 @@ func writeFindings(c call, format string, result scan.Result, findings []finding
 	if len(findings) == 0 {
 		return nil
 	}
+	if more := len(findings) - mostRows; more > 0 { // the worst are shown
+		findings = report.Sorted(findings)[:mostRows]
+		defer fmt.Fprintf(c.stderr, "… and %d more; -format json lists all\n", more)
+	}
 	width := terminal(c.stdout)
 	if columns, err := strconv.Atoi(c.env("COLUMNS")); err == nil && columns >= 20 && width > 0 {
 		width = columns
 	}
 	return report.Table(c.stdout, findings, width, width > 0 && c.env("NO_COLOR") == "")
 }
+
+// mostRows is how many findings a table has at most.
+const mostRows = 500
 
 // notes says what the findings alone do not: what was not looked at, and what nobody knows.
 func notes(w io.Writer, result scan.Result, few bool) {
