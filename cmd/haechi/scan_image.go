@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/haechi-dev/haechi/tool/sbom"
@@ -96,6 +97,10 @@ func scanImage(ctx context.Context, c call, f imageFlags, path string, scanners 
 	}
 	tellBase(c.stderr, img)
 	if *f.newer != "" {
+		scanners = slices.DeleteFunc(slices.Clone(scanners), func(s scan.Scanner) bool { return s.Name() != deps.New(nil).Name() })
+		if len(scanners) == 0 {
+			return result, usagef("-newer-base is about vulnerabilities: leave -only out, or name deps in it")
+		}
 		newer, err := openImage(ctx, *f.newer, f)
 		if err != nil {
 			return result, fmt.Errorf("-newer-base: %w", err)
@@ -106,7 +111,7 @@ func scanImage(ctx context.Context, c call, f imageFlags, path string, scanners 
 			return result, fmt.Errorf("-newer-base: %w", err)
 		}
 		for _, run := range other.Runs {
-			if !run.Scan.Complete {
+			if !deps.Listed(run.Scan) {
 				fmt.Fprintf(c.stderr, "-newer-base: %s was not looked at as a whole: it may mend less\n", *f.newer)
 				break
 			}
@@ -133,7 +138,7 @@ func tellBase(w io.Writer, img *image.Image) {
 	b := img.Base()
 	switch {
 	case b.How != image.Unknown:
-		fmt.Fprintf(w, "base image %s: %d of %d layers (%s)\n", cmp.Or(b.Name, "without a name"), b.Layers, len(img.Layers), b.How)
+		fmt.Fprintf(w, "base image %s: %d of %d layers (%s)\n", b.Name, b.Layers, len(img.Layers), b.How)
 	case b.Name != "":
 		fmt.Fprintf(w, "base image %s: the image says so, and not which layers are its; -base IMAGE tells\n", b.Name)
 	}

@@ -25,6 +25,9 @@ const (
 	Unknown  = ""
 )
 
+// Unnamed is what a base is called that the history shows, and nothing names.
+const Unnamed = "without a name"
+
 // Base is what the image says of its base, and where its history shows that it
 // ends: an image that is built on another has that one's last words, CMD or
 // ENTRYPOINT, in the middle of its own.
@@ -37,7 +40,9 @@ func (img *Image) Base() Base {
 		if b.Layers < 0 {
 			b.Layers = len(img.Layers)
 		}
-		b.How = Compared
+		if b.How = Compared; img.assumed {
+			b.How = Guessed
+		}
 		return b
 	}
 	if b.Layers = img.guess(); b.Layers > 0 {
@@ -82,7 +87,7 @@ func (img *Image) BasedOn(base *Image, name string) error {
 func (img *Image) Assume() bool {
 	b := img.Base()
 	for i := range b.Layers {
-		img.Layers[i].Base = cmp.Or(b.Name, "a base image that the history shows, and nothing names")
+		img.Layers[i].Base, img.assumed = cmp.Or(b.Name, Unnamed), true
 	}
 	return b.Layers > 0
 }

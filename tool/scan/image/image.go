@@ -49,6 +49,7 @@ type Image struct {
 	entries int
 	unread  []diag.Place
 	devices []device
+	assumed bool // that the lowest layers are the base's
 }
 
 // Config is what an image says that it runs, and how it was made.

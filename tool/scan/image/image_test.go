@@ -2,8 +2,10 @@ package image_test
 
 import (
 	"archive/tar"
+	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"io/fs"
 	"net/http/httptest"
 	"os"
@@ -15,6 +17,10 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/tarball"
 	"github.com/haechi-dev/haechi/base/advisory"
 	"github.com/haechi-dev/haechi/tool/scan"
 	"github.com/haechi-dev/haechi/tool/scan/deps"
@@ -203,6 +209,34 @@ func TestKinds(t *testing.T) {
 	for _, file := range []string{imagetest.Save(t, "no.tar", imagetest.Tar(t, entry{Name: "src/main.go", Body: "x"})), imagetest.Save(t, "text", []byte("hello")), imagetest.Save(t, "nothing", nil), t.TempDir()} {
 		if _, err := image.Open(context.Background(), file, image.Options{}); err == nil || image.IsImage(file) {
 			t.Errorf("%s is taken for an image", file)
+		}
+	}
+}
+
+// What go-containerregistry saves, as crane and many builders do, is read, too: packed layers, and a configuration without an ending.
+func TestCrane(t *testing.T) {
+	layer, err := tarball.LayerFromOpener(func() (io.ReadCloser, error) {
+		return io.NopCloser(bytes.NewReader(imagetest.Tar(t, entry{Name: "opt/x", Body: "x"}))), nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	made, err := mutate.AppendLayers(empty.Image, layer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tag, err := name.NewTag("shop:2")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b bytes.Buffer
+	if err := tarball.Write(tag, made, &b); err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range []string{imagetest.Save(t, "i.tar", b.Bytes()), imagetest.Save(t, "i.tar.gz", imagetest.Pack(t, b.Bytes(), "gzip"))} {
+		img := unpacked(t, file, image.Options{})
+		if got := files(t, img.FS()); !image.IsImage(file) || got["opt/x"] != "x" || len(img.Unread()) > 0 || img.Target() != "index.docker.io/library/shop" && img.Target() != "shop" {
+			t.Errorf("%v %v %s", got, img.Unread(), img.Target())
 		}
 	}
 }

@@ -66,15 +66,27 @@ func IsImage(file string) bool {
 		return false
 	}
 	defer f.Close()
-	r, _, err := decompressed(io.LimitReader(f, 64<<20))
+	r, packed, err := decompressed(f)
 	if err != nil {
 		return false
 	}
+	if _, plain := packed.(uncompressed); plain { // then the heads alone are read, wherever they lie
+		if _, err := f.Seek(0, io.SeekStart); err != nil {
+			return false
+		}
+		return isArchive(f, false)
+	}
+	return isArchive(io.LimitReader(r, 64<<20), true)
+}
+
+// isArchive tells by the names in a tar. Of a long one that is packed the
+// beginning must do, and what tells may come last.
+func isArchive(r io.Reader, beginning bool) bool {
 	t := tar.NewReader(r)
-	for range 5000 {
+	for n := range 5000 {
 		h, err := t.Next()
 		if err != nil {
-			return false
+			return beginning && n > 0 && err != io.EOF
 		}
 		switch path.Clean(h.Name) {
 		case "oci-layout", "index.json", "manifest.json", "blobs", "blobs/sha256":
@@ -169,7 +181,7 @@ func (img *Image) loadDocker(source files) error {
 	sum := sha256.Sum256(config)
 	img.Digest = "sha256:" + hex.EncodeToString(sum[:])
 	// Docker calls the configuration by its digest; others call it as they like.
-	if base := strings.TrimSuffix(path.Base(m.Config), ".json"); isDockerLayer(base) && base != hex.EncodeToString(sum[:]) {
+	if base := strings.TrimPrefix(strings.TrimSuffix(path.Base(m.Config), ".json"), "sha256:"); isDockerLayer(base) && base != hex.EncodeToString(sum[:]) {
 		return wrong("the configuration %s is not what it says: its digest is %s", m.Config, img.Digest)
 	}
 	for _, name := range m.Layers {
