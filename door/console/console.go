@@ -23,6 +23,7 @@ import (
 	"github.com/haechi-dev/haechi/lang/iam"
 	"github.com/haechi-dev/haechi/river/bus"
 	"github.com/haechi-dev/haechi/room/comply"
+	"github.com/haechi-dev/haechi/room/inspect"
 	"github.com/haechi-dev/haechi/room/pipeline"
 	"github.com/haechi-dev/haechi/room/route"
 	"github.com/haechi-dev/haechi/tool/scan/iac"
@@ -58,6 +59,7 @@ type Config struct {
 	Logins          Logins                     // second factors and identity providers; nil: passwords alone
 	URL             func(path string) string   // the address of a path here, for those who send people back
 	Reports         *reports.Door              // takes other tools' reports; nil: no page for them
+	Inspect         *inspect.Inspector         // what everything is made of; nil: no pages for it
 	Secrets         Secrets                    // the life of secrets; nil: no page for it
 	SourceIP        func(*http.Request) string // where a request came from; nil: the connection's address
 }
@@ -188,6 +190,9 @@ func (o *Console) pages() []page {
 	}
 	if o.config.Secrets != nil {
 		all = append(all, o.secrets(), o.secretRules(), o.secretLife())
+	}
+	if o.config.Inspect != nil {
+		all = append(all, o.components(), o.component(), o.made(), o.advisory(), o.difference(), o.licences())
 	}
 	if o.config.Runs != nil {
 		all = append(all, o.runs(), o.run())

@@ -46,6 +46,7 @@ func fill(h *house) (f filled) {
 		h.bring(fmt.Sprint("secret", i), "shop", wrong([]string{"AWS access key in a configuration file", hostile, "결제 서비스의 비밀번호가 저장소에 들어 있음", "Outdated cipher suite is allowed by the load balancer of the public shop " + strings.Repeat("(see also the other one) ", 6),
 			"A cookie without SameSite", "An image tag is not pinned"}[i], severity))
 	}
+	h.made()
 	f.public = h.see("shop-files", time.Now().Add(-2*time.Hour), false)
 	f.before = time.Now().Add(-90 * time.Minute).UTC().Format(time.RFC3339)
 	h.see("shop-files", time.Now().Add(-time.Hour), true)

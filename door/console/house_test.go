@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/haechi-dev/haechi/base/advisory"
 	"github.com/haechi-dev/haechi/base/db"
 	"github.com/haechi-dev/haechi/base/db/dbtest"
 	"github.com/haechi-dev/haechi/base/git"
@@ -34,10 +35,12 @@ import (
 	"github.com/haechi-dev/haechi/keeper/source"
 	"github.com/haechi-dev/haechi/river/bus"
 	"github.com/haechi-dev/haechi/room/comply"
+	"github.com/haechi-dev/haechi/room/inspect"
 	"github.com/haechi-dev/haechi/room/pipeline"
 	"github.com/haechi-dev/haechi/room/route"
 	"github.com/haechi-dev/haechi/tool/sandbox"
 	"github.com/haechi-dev/haechi/tool/scan"
+	"github.com/haechi-dev/haechi/tool/scan/deps"
 	"github.com/haechi-dev/haechi/word/diag"
 	"github.com/haechi-dev/haechi/word/fault"
 	"github.com/haechi-dev/haechi/word/finding"
@@ -65,6 +68,7 @@ type house struct {
 	routes  *route.Router
 	runs    *pipeline.Pipelines
 	source  *source.Source
+	inspect *inspect.Inspector
 	clone   *gittest.Clone
 	build   *builder
 	console *console.Console
@@ -90,7 +94,7 @@ func home(t testing.TB) *house {
 }
 
 func schemas() []db.Schema {
-	return []db.Schema{bus.Schema(), access.Schema(), audit.Schema(), snapshot.Schema(), hub.Schema(), inventory.Schema(), source.Schema(), route.Schema(), comply.Schema(), pipeline.Schema()}
+	return []db.Schema{bus.Schema(), access.Schema(), audit.Schema(), snapshot.Schema(), hub.Schema(), inventory.Schema(), source.Schema(), route.Schema(), comply.Schema(), pipeline.Schema(), inspect.Schema()}
 }
 
 func furnish(t testing.TB, d *db.DB) *house {
@@ -128,11 +132,13 @@ func furnish(t testing.TB, d *db.DB) *house {
 		DB: d, Bus: h.bus, Source: h.source, Hub: h.hub, Scanners: []scan.Scanner{packages{}}, Runner: h.build,
 		Work: filepath.Join(dir, "work"), Account: account, Region: region, Poll: 20 * time.Millisecond, Log: quiet,
 	})
+	index := bugs(t)
+	h.inspect = inspect.New(inspect.Config{DB: d, Hub: h.hub, Maker: finding.Maker{Account: account, Region: region}, Log: slog.New(slog.NewTextHandler(t.Output(), nil)), Newest: func() (*deps.Scanner, *advisory.Index) { return deps.New(index), index }})
 	h.trail, err = audit.New(audit.Config{DB: d, Sealer: sealer, Node: "n1", Account: account, Region: region, Log: quiet})
 	must(err)
 	taken := reports.Handler(reports.Config{Hub: h.hub, Access: h.access, Maker: finding.Maker{Account: account, Region: region}, Salt: []byte("salt"), Folder: dir, Log: quiet})
 	h.console, err = console.New(console.Config{
-		Access: h.access, People: h.access, DB: d, Hub: h.hub, Bus: h.bus, Log: quiet, Runs: h.runs, Assets: h.assets, Comply: h.comply, Routes: h.routes,
+		Access: h.access, People: h.access, DB: d, Hub: h.hub, Bus: h.bus, Log: quiet, Runs: h.runs, Inspect: h.inspect, Assets: h.assets, Comply: h.comply, Routes: h.routes,
 		Account: account, Region: region, Version: "v0.0.0-test", Kept: h.kept, Loop: h.loop, Reports: taken, Policies: ownPolicies(t), Trail: h.trail, Records: h.trail, Accounts: accounts{snapshot.New(d, time.Now), h.access}, Known: h.access.Principal,
 	})
 	must(err)

@@ -52,6 +52,7 @@ type findingView struct {
 	Choose      bool
 	Remediation string
 	URL         string
+	Bugs        bool   // there are pages on packages and advisories
 	Graph       string // of who can become whom, where it is about a principal
 }
 
@@ -85,6 +86,7 @@ func (o *Console) findingView(r *request) (any, error) {
 	f := &v.Finding
 	v.Row, v.Excerpt, v.Place = rowOf(r.lang, f, false), f.ProductFields[finding.FieldExcerpt], f.Place().String()
 	v.Evidence = f.ProductFields[finding.FieldEvidence]
+	v.Bugs = o.config.Inspect != nil
 	v.Graph = o.graphOf(&v.Finding)
 	if f.Remediation != nil && f.Remediation.Recommendation != nil {
 		v.Remediation, v.URL = f.Remediation.Recommendation.Text, safeURL(f.Remediation.Recommendation.URL)
@@ -210,3 +212,9 @@ func (v findingView) Owner() string {
 	}
 	return v.Finding.UserFields["owner"]
 }
+
+// AdvisoryAt is the page of a bug, and PackageAt where a package of it is searched for.
+func (v findingView) AdvisoryAt(id string) string { return advisoryPath(id) }
+
+// PackageAt is the search for a package.
+func (v findingView) PackageAt(name, version string) string { return searchPath(name, version) }

@@ -20,8 +20,10 @@ import (
 	"github.com/haechi-dev/haechi/keeper/inventory"
 	"github.com/haechi-dev/haechi/river/bus"
 	"github.com/haechi-dev/haechi/room/comply"
+	"github.com/haechi-dev/haechi/room/inspect"
 	"github.com/haechi-dev/haechi/room/pipeline"
 	"github.com/haechi-dev/haechi/room/route"
+	"github.com/haechi-dev/haechi/tool/scan/iac"
 	"github.com/haechi-dev/haechi/word/finding"
 )
 
@@ -262,7 +264,7 @@ type noSecrets struct{ Secrets }
 
 // Every page has a template, and every template of a page has its page.
 func TestTemplates(t *testing.T) {
-	all := (&Console{config: Config{Runs: &pipeline.Pipelines{}, Assets: &inventory.Inventory{}, Comply: &comply.Comply{}, Routes: &route.Router{}, Records: &audit.Trail{}, Accounts: noAccounts{}, Reports: &reports.Door{}, Secrets: noSecrets{}}}).pages()
+	all := (&Console{config: Config{Runs: &pipeline.Pipelines{}, Assets: &inventory.Inventory{}, Comply: &comply.Comply{}, Routes: &route.Router{}, Records: &audit.Trail{}, Accounts: noAccounts{}, Reports: &reports.Door{}, Secrets: noSecrets{}, Policies: func() []iac.Rule { return nil }, Inspect: &inspect.Inspector{}}}).pages()
 	var names []string
 	for _, p := range all {
 		names = append(names, p.name)

@@ -195,8 +195,10 @@ func (i *Inspector) compare(ctx context.Context, newest *advisory.Index, name st
 				return err
 			}
 		}
-		if _, err := tx.Exec("UPDATE inspect_things SET judged = ? WHERE judged = ?", name, was); err != nil {
-			return err
+		if was != "" { // '' is what nobody judged
+			if _, err := tx.Exec("UPDATE inspect_things SET judged = ? WHERE judged = ?", name, was); err != nil {
+				return err
+			}
 		}
 		_, err := tx.Exec("INSERT INTO inspect_state (name, value) VALUES ('index', ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value", name)
 		return err
@@ -342,6 +344,11 @@ func (i *Inspector) catchUp(ctx context.Context, scanner *deps.Scanner, name str
 	}
 }
 
+// scanOf is what judging a thing is to the hub.
+func scanOf(t Thing, scanner *deps.Scanner, why string) finding.Scan {
+	return finding.Scan{ID: t.Scan + "/" + why, Tool: scanner.Name(), Version: scanner.Version(), Target: t.Target, Branch: t.Branch, Commit: t.Commit, Digest: t.Digest}
+}
+
 // judge holds one thing against the advisories, until nobody replaced it meanwhile.
 func (i *Inspector) judge(ctx context.Context, scanner *deps.Scanner, name string, id int64) error {
 	for {
@@ -356,8 +363,8 @@ func (i *Inspector) judge(ctx context.Context, scanner *deps.Scanner, name strin
 		if err != nil {
 			return err
 		}
-		s := finding.Scan{ID: t.Scan + "/" + name, Tool: scanner.Name(), Version: scanner.Version(), Target: t.Target, Branch: t.Branch, Commit: t.Commit, Digest: t.Digest,
-			Complete: t.Complete && len(unread) == 0, Skipped: unread}
+		s := scanOf(t, scanner, name)
+		s.Complete, s.Skipped = t.Complete && len(unread) == 0, unread
 		now := i.config.Now()
 		for n := range findings {
 			findings[n] = i.config.Maker.Own(s, findings[n], now)

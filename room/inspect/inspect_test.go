@@ -256,3 +256,14 @@ func TestBillsGiveWay(t *testing.T) {
 		}
 	})
 }
+
+// What is kept before anything was ever judged is judged.
+func TestFirstOfAll(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, open func(...db.Schema) *db.DB) {
+		h := build(t, open)
+		h.index.Store(indexOf(t, bug("GHSA-1", "pad", "2.0.0")))
+		h.check(h.room.Keep(t.Context(), inspect.SBOM, finding.Scan{ID: "b1", Tool: "spdx", Target: "shop", Branch: "main", Complete: true}, []component.Component{npm("pad", "1.0.0")}))
+		h.check(h.room.Judge(t.Context()))
+		h.expect("after the first look", "shop", "main", "CVE-2026-1")
+	})
+}

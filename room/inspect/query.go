@@ -15,10 +15,12 @@ import (
 // Question asks for packages. The zero value asks for all.
 type Question struct {
 	Name      string // a part of it, in any case
+	Exact     string // the whole of it
 	Ecosystem string // npm, Maven, Debian …, with or without the release
 	Version   string // with a comparison before it: < 2.17, >= 1, = 4.0.1; without one it is =
 	Licence   string // a part of it
 	Target    string // used there
+	Unknown   bool   // only those of which nobody knows the licence
 	Limit     int    // at most 1,000; 0 is 100
 }
 
@@ -97,6 +99,12 @@ func (i *Inspector) Packages(ctx context.Context, q Question) (list []Package, m
 	}
 	if q.Name != "" {
 		like("p.name", q.Name)
+	}
+	if q.Exact != "" {
+		add("p.name = ?", q.Exact)
+	}
+	if q.Unknown {
+		add("p.licences = ?", "")
 	}
 	if q.Licence != "" {
 		like("p.licences", q.Licence)
@@ -182,6 +190,15 @@ func (i *Inspector) Things(ctx context.Context, target string) (list []Thing, er
 		return err
 	})
 	return list, err
+}
+
+// Thing is one that was scanned, and what it is made of.
+func (i *Inspector) Thing(ctx context.Context, id int64) (Thing, []component.Component, error) {
+	t, err := i.thing(ctx, id)
+	if errors.Is(err, fault.NotFound) {
+		err = fault.NotFound.Errorf("nothing that was scanned has the number %d", id)
+	}
+	return t, t.components, err
 }
 
 // Components are what a branch of a target is made of; fault.NotFound where it was never scanned.
