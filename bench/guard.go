@@ -91,14 +91,14 @@ func unpackBinary(archive, to string) error {
 	if err != nil {
 		return err
 	}
-	system := map[string]string{"linux": "ubuntu", "darwin": "macos"}[runtime.GOOS]
+	system := map[string]string{"linux": "ubuntu", "darwin": "macos"}[runtime.GOOS] + "/" + map[string]string{"amd64": "x86_64", "arm64": "aarch64"}[runtime.GOARCH] + "/cfn-guard"
 	r := tar.NewReader(z)
 	for {
 		h, err := r.Next()
 		if err != nil {
 			return fmt.Errorf("%s: no binary for %s: %w", archive, runtime.GOOS, err)
 		}
-		if h.Typeflag != tar.TypeReg || filepath.Base(h.Name) != "cfn-guard" || !strings.Contains(h.Name, system) && !strings.Contains(h.Name, runtime.GOOS) {
+		if h.Typeflag != tar.TypeReg || !strings.HasSuffix(h.Name, "/"+system) {
 			continue
 		}
 		out, err := os.OpenFile(to, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o700)
