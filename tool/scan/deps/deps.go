@@ -4,6 +4,7 @@ package deps
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"io/fs"
 	"path"
 	"slices"
@@ -130,7 +131,9 @@ func (s *Scanner) Wants(name string) bool {
 const LargestManifest = 32 << 20
 
 // MostComponents is how many one file may list.
-const MostComponents = 500_000
+const MostComponents = 100_000
+
+var errTooMany = fmt.Errorf("it lists more than %d components", MostComponents)
 
 // List hands out what one file of a tree lists: all of it, or nothing and an
 // error that says where and why. tree is for what it refers to.
@@ -152,7 +155,7 @@ func (s *Scanner) List(ctx context.Context, tree fs.FS, file scan.File) ([]compo
 		}
 	})
 	if err == nil && over {
-		err = diag.Errorf(diag.Place{File: file.Path}, "it lists more than %d components", MostComponents)
+		err = errTooMany
 	}
 	if err != nil {
 		return nil, err

@@ -11,6 +11,7 @@ import (
 type graph struct {
 	nodes map[string]*node
 	order []*node // as they were added
+	over  bool    // there were more than may be
 }
 
 type node struct {
@@ -21,6 +22,8 @@ type node struct {
 
 	reached bool
 	from    *node // who brought it in; nil: the project
+	top     *node // the one on the way that the project asks for
+	depth   int   // how many stand before it
 }
 
 func newGraph() *graph { return &graph{nodes: map[string]*node{}} }
@@ -28,6 +31,9 @@ func newGraph() *graph { return &graph{nodes: map[string]*node{}} }
 // add is the node of key. A key that was there before keeps what it was.
 func (g *graph) add(key string, c component.Component, needs ...string) *node {
 	n := &node{component: c, needs: needs}
+	if g.over = len(g.order) >= MostComponents; g.over {
+		return n
+	}
 	g.order = append(g.order, n)
 	if _, ok := g.nodes[key]; !ok {
 		g.nodes[key] = n
@@ -47,6 +53,9 @@ func (g *graph) also(key string, n *node) {
 // where the file does not say it, what they are used for: runtime if anything
 // leads there from what the project runs with.
 func (g *graph) emit(ctx context.Context, runtime, development []string, out func(component.Component)) error {
+	if g.over {
+		return errTooMany
+	}
 	if len(runtime)+len(development) == 0 {
 		runtime = g.unasked()
 	}
@@ -89,7 +98,7 @@ func (g *graph) reach(roots []string, scope component.Scope) {
 		if n := g.nodes[key]; n != nil {
 			n.component.Direct = true
 			if !n.reached {
-				n.reached, n.from = true, nil
+				n.reached, n.from, n.top = true, nil, n
 				n.take(scope)
 				queue = append(queue, n)
 			}
@@ -100,7 +109,7 @@ func (g *graph) reach(roots []string, scope component.Scope) {
 		queue = queue[1:]
 		for _, key := range n.needs {
 			if to := g.nodes[key]; to != nil && !to.reached {
-				to.reached, to.from = true, n
+				to.reached, to.from, to.top, to.depth = true, n, n.top, n.depth+1
 				to.take(scope)
 				queue = append(queue, to)
 			}
@@ -114,14 +123,20 @@ func (n *node) take(scope component.Scope) {
 	}
 }
 
+// longestWay bounds the names of a way: of a longer one the middle is left out.
+const longestWay = 40
+
 // way is the names from what the project asks for down to n.
 func (n *node) way() []string {
 	if !n.reached {
 		return nil
 	}
 	var names []string
-	for at := n; at != nil; at = at.from {
+	for at := n; at != nil && len(names) < longestWay; at = at.from {
 		names = append(names, at.component.Name)
+	}
+	if n.depth >= longestWay {
+		names = append(names[:longestWay-2], "…", n.top.component.Name)
 	}
 	slices.Reverse(names)
 	return names

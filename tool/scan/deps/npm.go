@@ -127,6 +127,9 @@ func (r *lockReader) entry(name string, offset int) error {
 	if err := json.Unmarshal(value, p, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)); err != nil {
 		return fmt.Errorf("package %q: %w", name, err)
 	}
+	if len(r.packages) >= MostComponents {
+		return errTooMany
+	}
 	p.path, p.offset = name, offset
 	r.packages[name] = p
 	return nil
@@ -139,6 +142,9 @@ func (r *lockReader) oldEntries(at string, depth int) error {
 	}
 	return r.members(func(name string, offset int) error {
 		p := &npmPackage{path: at + modules + name, offset: offset, Dependencies: map[string]string{}}
+		if len(r.old) >= MostComponents {
+			return errTooMany
+		}
 		r.old[p.path] = p
 		return r.members(func(member string, _ int) error { return r.oldMember(p, member, depth) })
 	})
@@ -321,7 +327,7 @@ func (g *npmGraph) needs(p *npmPackage) []string {
 // way is the names from what the project asks for down to p.
 func (g *npmGraph) way(p *npmPackage) []string {
 	var names []string
-	for at := p.path; strings.Contains(at, modules) && len(names) < deepestLock; {
+	for at := p.path; strings.Contains(at, modules) && len(names) < longestWay; {
 		names = append(names, at[strings.LastIndex(at, modules)+len(modules):])
 		from, ok := g.from[at]
 		if !ok {
