@@ -4,8 +4,11 @@ import (
 	"cmp"
 	"fmt"
 	"io/fs"
+	"maps"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 	"unicode"
 
@@ -39,20 +42,23 @@ type Verdict struct {
 // Judge holds a document against rules: each rule against every resource that it is
 // about. Rules that do not name types are held against the document as a whole, and
 // what they find is told by resource.
-func Judge(doc *guard.Document, rules []Rule, now time.Time) []Verdict {
-	return judge(doc, rules, byType(rules), now)
+func Judge(doc *guard.Document, rules []Rule, now time.Time) (all []Verdict) {
+	judge(doc, doc.Resources(), rules, byType(rules), now, func(v Verdict) { all = append(all, v) })
+	return all
 }
 
-func judge(doc *guard.Document, rules []Rule, about map[string][]int, now time.Time) (all []Verdict) {
-	for _, r := range doc.Resources() {
+// judge tells each verdict as it comes: of a large plan there are many.
+func judge(doc *guard.Document, resources []guard.Resource, rules []Rule, about map[string][]int, now time.Time, tell func(Verdict)) {
+	for _, r := range resources {
 		for _, i := range about[r.Type] {
-			all = append(all, Verdict{rules[i], r, rules[i].Policy.CheckResource(doc, r.ID, now)})
+			tell(Verdict{rules[i], r, rules[i].Policy.CheckResource(doc, r.ID, now)})
 		}
 	}
 	for _, i := range about[""] {
-		all = append(all, whole(doc, rules[i], now)...)
+		for _, v := range whole(doc, rules[i], now) {
+			tell(v)
+		}
 	}
-	return all
 }
 
 // whole holds a rule without types against a document, and parts what it says by resource.
@@ -109,7 +115,14 @@ func (p *pass) check(doc *guard.Document, file string, content []byte) error {
 	for _, r := range doc.Resources() {
 		p.out.Item(item(doc, r))
 	}
-	for _, v := range judge(doc, p.rules, p.byType, time.Time{}) {
+	p.judge(doc, s)
+	return nil
+}
+
+// judge holds a document against the rules. The resources of a large one are judged
+// side by side.
+func (p *pass) judge(doc *guard.Document, s *sources) {
+	tell := func(v Verdict) {
 		switch {
 		case v.Err != nil:
 			p.out.Unread(diag.Place{File: doc.Name(), Why: fmt.Sprintf("the rule %s cannot be evaluated: %v", v.Rule.Policy.ID, v.Err)})
@@ -117,7 +130,31 @@ func (p *pass) check(doc *guard.Document, file string, content []byte) error {
 			p.keep(s.finding(doc, v))
 		}
 	}
-	return nil
+	const few = 200
+	resources := doc.Resources()
+	if len(resources) <= few {
+		judge(doc, resources, p.rules, p.byType, time.Time{}, tell)
+		return
+	}
+	parts := max(1, runtime.GOMAXPROCS(0))
+	size := (len(resources) + parts - 1) / parts
+	var group sync.WaitGroup
+	for part := range slices.Chunk(resources, size) {
+		group.Go(func() {
+			defer func() {
+				if r := recover(); r != nil {
+					p.out.Unread(diag.Place{File: doc.Name(), Why: fmt.Sprintf("the scanner broke on it: %v", r)})
+				}
+			}()
+			byType := p.byType
+			if &part[0] != &resources[0] { // rules about whole documents are asked once
+				byType = maps.Clone(byType)
+				delete(byType, "")
+			}
+			judge(doc, part, p.rules, byType, time.Time{}, tell)
+		})
+	}
+	group.Wait()
 }
 
 // keep keeps a finding, once: what fails counts over what is unknown.
@@ -222,7 +259,7 @@ func (s *sources) finding(doc *guard.Document, v Verdict) finding.Finding {
 		GeneratorID: "iac/" + p.ID, Title: finding.Shorten(p.Title.En, 256), Severity: &finding.Severity{Label: v.Rule.severity()},
 		Types:       []string{"Software and Configuration Checks/Infrastructure as Code"},
 		Remediation: &finding.Remediation{Recommendation: &finding.Recommendation{Text: finding.Shorten(p.Fix.En, 512), URL: p.Link}},
-		Compliance:  &finding.Compliance{Status: finding.Failed, SecurityControlID: p.ID, RelatedRequirements: requirements(p)}, ProductFields: fields,
+		Compliance:  &finding.Compliance{Status: finding.Failed, SecurityControlID: p.ID, RelatedRequirements: v.Rule.requirements}, ProductFields: fields,
 	}
 	if v.Status == guard.Unsure {
 		f.Compliance.Status = finding.Warning
@@ -347,7 +384,9 @@ func lower(s string) string {
 
 // sources are the texts of files, for excerpts and for what comments say.
 type sources struct {
-	tree  fs.FS
+	tree fs.FS
+
+	mu    sync.Mutex
 	texts map[string]*source
 }
 
@@ -366,6 +405,8 @@ func newSource(content []byte) *source {
 }
 
 func (s *sources) of(file string) *source {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if x, ok := s.texts[file]; ok {
 		return x
 	}
@@ -399,7 +440,11 @@ func (s *sources) excerpt(p diag.Place) string {
 		if i == p.Line {
 			sign = ">"
 		}
-		fmt.Fprintf(&b, "%s%4d %s\n", sign, i, finding.Shorten(line, widest))
+		most := widest
+		if i != p.Line {
+			most = widest / 2
+		}
+		fmt.Fprintf(&b, "%s%4d %s\n", sign, i, finding.Shorten(line, most))
 	}
 	return mask.Text(strings.TrimRight(b.String(), "\n"))
 }

@@ -21,13 +21,15 @@ type Rule struct {
 	Policy   *guard.Policy
 	From     string // a file of the repository; "" for one that comes with the program or from the server
 	Proposal bool   // it does not count yet
+
+	requirements []string // the controls that it serves, once for all its findings
 }
 
 // Rules are policies that come with the program, or from the server.
 func Rules(policies ...*guard.Policy) []Rule {
 	all := make([]Rule, len(policies))
 	for i, p := range policies {
-		all[i] = Rule{Policy: p}
+		all[i] = Rule{Policy: p, requirements: requirements(p)}
 	}
 	return all
 }
@@ -78,7 +80,7 @@ func RulesOf(name string, content []byte) ([]Rule, error) {
 		if err != nil {
 			return nil, err
 		}
-		return []Rule{{Policy: p, From: name}}, nil
+		return []Rule{{Policy: p, From: name, requirements: requirements(p)}}, nil
 	}
 	parsed, err := guard.Parse(name, content)
 	if err != nil {
