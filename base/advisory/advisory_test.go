@@ -268,3 +268,52 @@ func FuzzDocument(f *testing.F) {
 		}
 	})
 }
+
+// A distribution is known by its releases: of one that no advisory names, silence says nothing.
+func TestKnowsReleases(t *testing.T) {
+	b := advisory.NewBuilder()
+	if err := b.Add([]byte(`{"id":"A","affected":[{"package":{"ecosystem":"Debian:11","name":"p"},"versions":["1"]}]}`)); err != nil {
+		t.Fatal(err)
+	}
+	x, err := b.Index(time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for ecosystem, want := range map[string]bool{"Debian:11": true, "Debian:12": false, "Debian": false, "npm": false} {
+		if got := x.Knows(ecosystem); got != want {
+			t.Errorf("%s is known: %v", ecosystem, got)
+		}
+	}
+}
+
+// What was built for one stream of a module is held against that stream only.
+func TestStreams(t *testing.T) {
+	b := advisory.NewBuilder()
+	document := `{"id":"ALSA-1","affected":[`
+	for i, fixed := range []string{"1:10.24.0-1.module_el8.4.0+1", "1:12.22.5-1.module_el8.4.0+2", "1:14.17.5-1.module_el8.4.0+3"} {
+		if i > 0 {
+			document += ","
+		}
+		document += `{"package":{"ecosystem":"AlmaLinux:8","name":"nodejs"},"ranges":[{"type":"ECOSYSTEM","events":[{"introduced":"0"},{"fixed":"` + fixed + `"}]}]}`
+	}
+	if err := b.Add([]byte(document + "]}")); err != nil {
+		t.Fatal(err)
+	}
+	x, err := b.Index(time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for version, want := range map[string]string{"1:10.23.1-1.module_el8.3.0+9": "1:10.24.0-1.module_el8.4.0+1", "1:10.24.0-1.module_el8.4.0+1": "", "1:12.20.0-1.module_el8.3.0+9": "1:12.22.5-1.module_el8.4.0+2", "1:14.17.5-1.module_el8.4.0+3": "", "1:16.1.0-1.el8": ""} {
+		found, err := x.Match("AlmaLinux:8", "nodejs", version)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := ""
+		if len(found) > 0 {
+			got = found[0].Fixed
+		}
+		if got != want {
+			t.Errorf("%s is mended in %q, want %q", version, got, want)
+		}
+	}
+}

@@ -19,6 +19,7 @@ type Builder struct {
 	seen       map[string]int // id: its advisory
 	ecosystems map[string]int
 	latest     map[string]string
+	exact      map[string]int // with release: how many claims
 	withdrawn  int
 	kev        map[string]Exploited // by CVE
 	epss       map[string]Odds
@@ -26,7 +27,7 @@ type Builder struct {
 
 // NewBuilder is an empty one.
 func NewBuilder() *Builder {
-	return &Builder{claims: map[string][]claim{}, seen: map[string]int{}, ecosystems: map[string]int{}, latest: map[string]string{}, kev: map[string]Exploited{}, epss: map[string]Odds{}}
+	return &Builder{claims: map[string][]claim{}, seen: map[string]int{}, ecosystems: map[string]int{}, latest: map[string]string{}, exact: map[string]int{}, kev: map[string]Exploited{}, epss: map[string]Odds{}}
 }
 
 // Add reads one OSV document. A document that was withdrawn is counted and left
@@ -60,6 +61,7 @@ func (b *Builder) Add(text []byte) error {
 		if a.Package.Ecosystem == "" || a.Package.Name == "" || len(c.ranges)+len(c.versions) == 0 {
 			continue
 		}
+		b.exact[a.Package.Ecosystem]++
 		key := keyOf(a.Package.Ecosystem, a.Package.Name)
 		b.claims[key] = append(b.claims[key], c)
 		if base, _, _ := strings.Cut(a.Package.Ecosystem, ":"); !counted[base] {
@@ -84,15 +86,16 @@ type About struct {
 	Packages   int            `json:"packages"`
 	Newest     string         `json:"newest"` // the latest change of an advisory
 
-	Latest    map[string]string `json:"latest,omitzero"` // the same of each ecosystem
-	KEV       int               `json:"kev,omitzero"`    // bugs that are known to be exploited
-	EPSS      int               `json:"epss,omitzero"`   // bugs with a likelihood
+	Latest    map[string]string `json:"latest,omitzero"`   // the same of each ecosystem
+	Releases  map[string]int    `json:"releases,omitzero"` // ecosystems as advisories name them, with release
+	KEV       int               `json:"kev,omitzero"`      // bugs that are known to be exploited
+	EPSS      int               `json:"epss,omitzero"`     // bugs with a likelihood
 	Withdrawn int               `json:"withdrawn"`
 }
 
 // Bytes is the index as its file holds it.
 func (b *Builder) Bytes(built time.Time, sources ...string) ([]byte, error) {
-	about := About{Built: built.UTC(), Sources: sources, Ecosystems: b.ecosystems, Advisories: len(b.advisories), Packages: len(b.claims), Withdrawn: b.withdrawn, Latest: b.latest, KEV: len(b.kev), EPSS: len(b.epss)}
+	about := About{Built: built.UTC(), Sources: sources, Ecosystems: b.ecosystems, Advisories: len(b.advisories), Packages: len(b.claims), Withdrawn: b.withdrawn, Latest: b.latest, Releases: b.exact, KEV: len(b.kev), EPSS: len(b.epss)}
 	for _, a := range b.advisories {
 		about.Newest = max(about.Newest, a.Modified)
 	}

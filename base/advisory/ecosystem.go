@@ -65,6 +65,9 @@ func Distribution(id, version string) string {
 	case "debian":
 		return of("Debian", parts[0])
 	case "ubuntu":
+		if year, month, ok := strings.Cut(version, "."); ok && month == "04" && len(year) == 2 && (year[1]-'0')%2 == 0 {
+			return "Ubuntu:" + version + ":LTS"
+		}
 		return of("Ubuntu", version)
 	case "alpine":
 		if len(parts) < 2 {
@@ -81,8 +84,15 @@ func Distribution(id, version string) string {
 		return of("Rocky Linux", parts[0])
 	case "rhel", "centos", "redhat":
 		return of("Red Hat", parts[0])
-	case "opensuse-leap", "sles", "opensuse-tumbleweed", "opensuse", "suse":
-		return "SUSE"
+	case "opensuse-leap":
+		return "openSUSE:Leap " + version
+	case "opensuse-tumbleweed", "opensuse":
+		return "openSUSE:Tumbleweed"
+	case "sles", "suse":
+		if len(parts) > 1 {
+			return "SUSE:Linux Enterprise Server " + parts[0] + " SP" + parts[1]
+		}
+		return of("SUSE", version)
 	case "mageia":
 		return of("Mageia", parts[0])
 	}

@@ -70,11 +70,9 @@ func (x *Index) Close() error { return x.close() }
 // About says what the index holds.
 func (x *Index) About() About { return x.about }
 
-// Knows tells whether there is data on an ecosystem at all: without, no match says nothing.
-func (x *Index) Knows(ecosystem string) bool {
-	base, _, _ := strings.Cut(ecosystem, ":")
-	return x.about.Ecosystems[base] > 0
-}
+// Knows tells whether there is data on an ecosystem at all, and where it has
+// releases, on that one: without, no match says nothing.
+func (x *Index) Knows(ecosystem string) bool { return x.about.Releases[ecosystem] > 0 }
 
 // Match is one bug that a package version has, as one or several advisories tell it.
 type Match struct {

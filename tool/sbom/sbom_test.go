@@ -166,7 +166,7 @@ Relationship: SPDXRef-a DEPENDS_ON SPDXRef-b
 func TestParse(t *testing.T) {
 	for purl, want := range map[string]string{
 		"pkg:npm/%40babel/core@7.0.0": "npm @babel/core 7.0.0", "pkg:golang/github.com/a/b@v1.2.3": "Go github.com/a/b 1.2.3", "pkg:maven/g/a@1?type=jar": "Maven g:a 1", "pkg:pypi/My_Pkg@1": "PyPI my-pkg 1",
-		"pkg:deb/debian/curl@7.74.0-1.3?arch=amd64&distro=debian-11": "Debian:11 curl 7.74.0-1.3", "pkg:apk/alpine/curl@8-r0?distro=alpine-3.18.4": "Alpine:v3.18 curl 8-r0", "pkg:deb/ubuntu/curl@1?distro=ubuntu-22.04": "Ubuntu:22.04 curl 1",
+		"pkg:deb/debian/curl@7.74.0-1.3?arch=amd64&distro=debian-11": "Debian:11 curl 7.74.0-1.3", "pkg:apk/alpine/curl@8-r0?distro=alpine-3.18.4": "Alpine:v3.18 curl 8-r0", "pkg:deb/ubuntu/curl@1?distro=ubuntu-22.04": "Ubuntu:22.04:LTS curl 1",
 		"pkg:rpm/almalinux/bash@4.4?distro=almalinux-8.5&epoch=1": "AlmaLinux:8 bash 1:4.4",
 	} {
 		c, ok := sbom.Parse(purl)

@@ -71,7 +71,8 @@ func (s *Scanner) old(ecosystem string) (why string, old bool) {
 	if s.now.IsZero() {
 		return "", false
 	}
-	newest, err := time.Parse(time.RFC3339, s.advisories.About().Latest[ecosystem])
+	base, _, _ := strings.Cut(ecosystem, ":")
+	newest, err := time.Parse(time.RFC3339, s.advisories.About().Latest[base])
 	if err != nil || s.now.Sub(newest) < OldData {
 		return "", false
 	}
@@ -107,6 +108,7 @@ type format struct {
 	match  func(name string) bool // tells by the whole path
 	binary bool                   // such files are no text
 	parse  parser
+	large  func(ctx context.Context, f scan.LargeFile, out func(component.Component)) error // parse, where it lies; may be nil
 }
 
 // formatOf is the format for a path, or nil.
@@ -199,6 +201,29 @@ func (p *pass) File(f scan.File) error {
 	return p.judge(f.Path, listed)
 }
 
+// Large lists what a large program says of itself, without reading it all.
+func (p *pass) Large(f scan.LargeFile) (done bool, err error) {
+	format := p.scanner.formatOf(f.Path)
+	switch {
+	case format == nil:
+		return true, nil // it would be asked for what it imports, and is no text
+	case format.large == nil:
+		return false, nil
+	}
+	var listed []component.Component
+	if err := format.large(p.ctx, f, func(c component.Component) {
+		if len(listed) < MostComponents {
+			listed = append(listed, c)
+		}
+	}); err != nil {
+		return true, err
+	}
+	for _, c := range listed {
+		p.out.Component(c)
+	}
+	return true, p.judge(f.Path, listed)
+}
+
 // judge says what is to be said of what a manifest lists.
 func (p *pass) judge(file string, listed []component.Component) error {
 	if p.scanner.advisories == nil {
@@ -255,10 +280,9 @@ func advised(c component.Component) (name, version string) {
 func (p *pass) met(kept map[string]diag.Place, c component.Component) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	base, _, _ := strings.Cut(c.Ecosystem, ":")
-	first, ok := kept[base]
+	first, ok := kept[c.Ecosystem]
 	if !ok || c.Place.File < first.File {
-		kept[base] = diag.Place{File: c.Place.File}
+		kept[c.Ecosystem] = diag.Place{File: c.Place.File}
 	}
 }
 

@@ -47,6 +47,6 @@ func formats() []format {
 		{names: []string{"renv.lock"}, parse: renvLock},
 		{names: []string{"stack.yaml.lock", "cabal.project.freeze"}, parse: haskellLock},
 		{match: isJar, binary: true, parse: jar},
-		{match: isBinary, binary: true, parse: program},
+		{match: isBinary, binary: true, parse: program, large: largeProgram},
 	}
 }

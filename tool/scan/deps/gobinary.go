@@ -8,9 +8,11 @@ import (
 	"debug/elf"
 	"debug/macho"
 	"debug/pe"
+	"io"
 	"path"
 	"strings"
 
+	"github.com/haechi-dev/haechi/tool/scan"
 	"github.com/haechi-dev/haechi/word/component"
 	"github.com/haechi-dev/haechi/word/diag"
 )
@@ -43,22 +45,43 @@ func program(ctx context.Context, f manifest, out func(component.Component)) err
 		return nil
 	}
 	if bytes.Contains(f.content, []byte("\xff Go buildinf:")) {
-		return goBinary(f, out)
+		info, err := buildinfo.Read(bytes.NewReader(f.content))
+		if err != nil {
+			return diag.Errorf(diag.Place{File: f.path}, "what Go wrote into it cannot be read: %v", err)
+		}
+		goBinary(f.path, info, out)
+		return nil
 	}
 	if bytes.Contains(f.content, []byte(".dep-v0")) || bytes.Contains(f.content, []byte(".dep_v0")) || bytes.Contains(f.content, []byte("rust-deps")) {
-		if section := depSection(f.content); section != nil {
+		if section := depSection(f.content, bytes.NewReader(f.content)); section != nil {
 			return cargoAudited(ctx, f, section, out)
 		}
 	}
 	return nil
 }
 
-func goBinary(f manifest, out func(component.Component)) error {
-	info, err := buildinfo.Read(bytes.NewReader(f.content))
-	if err != nil {
-		return diag.Errorf(diag.Place{File: f.path}, "what Go wrote into it cannot be read: %v", err)
+// largeProgram is program of one that is not read as a whole.
+func largeProgram(ctx context.Context, f scan.LargeFile, out func(component.Component)) error {
+	head := make([]byte, 16)
+	if _, err := f.Content.ReadAt(head, 0); err != nil || !executable(head) {
+		return err
 	}
-	place := diag.Place{File: f.path, Line: 1}
+	info, err := buildinfo.Read(io.NewSectionReader(f.Content, 0, f.Size))
+	switch {
+	case err == nil:
+		goBinary(f.Path, info, out)
+		return nil
+	case !strings.Contains(err.Error(), "not a Go executable") && !strings.Contains(err.Error(), "unrecognized file format"):
+		return diag.Errorf(diag.Place{File: f.Path}, "what Go wrote into it cannot be read: %v", err)
+	}
+	if section := depSection(head, f.Content); section != nil {
+		return cargoAudited(ctx, manifest{path: f.Path}, section, out)
+	}
+	return nil
+}
+
+func goBinary(file string, info *buildinfo.BuildInfo, out func(component.Component)) {
+	place := diag.Place{File: file, Line: 1}
 	version, _, _ := strings.Cut(strings.TrimPrefix(info.GoVersion, "go"), " ")
 	version, _, _ = strings.Cut(version, "-")
 	std := component.Component{PURL: "pkg:golang/stdlib", Ecosystem: "Go", Name: "stdlib", Version: version, State: component.Resolved, Scope: component.Runtime, Direct: true, Place: place, Path: []string{"stdlib"}}
@@ -84,7 +107,6 @@ func goBinary(f manifest, out func(component.Component)) error {
 			out(c)
 		}
 	}
-	return nil
 }
 
 // goComponent is a module of Go, without its place.
@@ -97,9 +119,8 @@ func goComponent(name, version string) component.Component {
 }
 
 // depSection is the section in which cargo-auditable keeps its list, or nil.
-func depSection(content []byte) []byte {
+func depSection(content []byte, r io.ReaderAt) []byte {
 	const most = 16 << 20
-	r := bytes.NewReader(content)
 	switch {
 	case bytes.HasPrefix(content, []byte("\x7fELF")):
 		if x, err := elf.NewFile(r); err == nil {
