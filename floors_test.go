@@ -23,13 +23,15 @@ var floors = []string{"word", "lang", "base", "tool", "river", "keeper", "room",
 
 // Within a floor a child imports its parent, and otherwise only these pairs, each for its reason.
 var neighbours = map[string]string{
-	"door/console → door/reports": "what comes of a report is told in one way, however it came",
-	"base/remote → base/seal":     "the secret that calls are signed with tells itself to no log",
-	"base/remote → base/sigv4":    "what calls a server signs as AWS's clients do",
-	"tool/scan/deps → tool/sbom":  "a bill of materials that lies in a tree lists components as a lock file does",
-	"word/asset → word/diag":      "an item of a template says where it stands in a file",
-	"word/component → word/diag":  "a component says which line brings it in",
-	"word/finding → word/diag":    "a scan says which places it could not read",
+	"door/console → door/reports":          "what comes of a report is told in one way, however it came",
+	"base/remote → base/seal":              "the secret that calls are signed with tells itself to no log",
+	"base/remote → base/sigv4":             "what calls a server signs as AWS's clients do",
+	"tool/scan/deps → tool/sbom":           "a bill of materials that lies in a tree lists components as a lock file does",
+	"tool/scan/history → tool/scan/secret": "what commits hold is looked at by the engine that looks at files",
+	"tool/scan/live → tool/scan/secret":    "who is asked follows from the rule that found it",
+	"word/asset → word/diag":               "an item of a template says where it stands in a file",
+	"word/component → word/diag":           "a component says which line brings it in",
+	"word/finding → word/diag":             "a scan says which places it could not read",
 }
 
 // source is a Go package of ours: its path below the module, its files, its imports.

@@ -15,11 +15,6 @@ import (
 // images: no advisories speak of them, what is inside them has its own.
 const Images = "OCI"
 
-func isDockerfile(name string) bool {
-	base := strings.ToLower(path.Base(name))
-	return base == "dockerfile" || base == "containerfile" || strings.HasPrefix(base, "dockerfile.") && !strings.HasSuffix(base, ".dockerignore") || strings.HasSuffix(base, ".dockerfile")
-}
-
 // imageComponent is the image that a reference names: registry/name:tag@digest. A
 // digest or a tag is a version; latest, or nothing, moves.
 func imageComponent(reference string, place diag.Place) component.Component {

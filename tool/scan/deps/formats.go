@@ -1,5 +1,7 @@
 package deps
 
+import "github.com/haechi-dev/haechi/tool/scan"
+
 // formats are all kinds of files that are read, in the order in which they are asked.
 func formats() []format {
 	return []format{
@@ -30,7 +32,7 @@ func formats() []format {
 		{names: []string{"packages.config"}, parse: nugetConfig},
 		{match: isMSBuild, parse: msbuild},
 		{match: isWorkflow, parse: workflow},
-		{match: isDockerfile, parse: dockerfile},
+		{match: scan.IsDockerfile, parse: dockerfile},
 		{match: isBOM, parse: bom},
 		{match: isYAML, parse: images},
 		{match: isGradleScript, parse: gradleScript},

@@ -12,18 +12,6 @@ import (
 	"github.com/haechi-dev/haechi/word/fault"
 )
 
-// isDockerfile tells by the name.
-func isDockerfile(name string) bool {
-	base := strings.ToLower(path.Base(name))
-	switch {
-	case base == "dockerfile", base == "containerfile":
-		return true
-	case strings.HasSuffix(base, ".md") || strings.HasSuffix(base, ".dockerignore") || strings.HasSuffix(base, ".go") || strings.HasSuffix(base, ".tmpl") || strings.HasSuffix(base, ".j2"):
-		return false
-	}
-	return strings.HasPrefix(base, "dockerfile.") || strings.HasSuffix(base, ".dockerfile") || strings.HasPrefix(base, "containerfile.")
-}
-
 // instruction is one of a Dockerfile.
 type instruction struct {
 	line    int

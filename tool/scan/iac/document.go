@@ -10,6 +10,7 @@ import (
 
 	"github.com/haechi-dev/haechi/base/shape"
 	"github.com/haechi-dev/haechi/lang/guard"
+	"github.com/haechi-dev/haechi/tool/scan"
 	"github.com/haechi-dev/haechi/word/diag"
 	"github.com/haechi-dev/haechi/word/fault"
 	"golang.org/x/tools/txtar"
@@ -65,7 +66,7 @@ func readFile(tree fs.FS, name string, content []byte) ([]*guard.Document, error
 	switch {
 	case len(content) > maxTemplate:
 		return nil, fault.Limit.Errorf("%s is larger than %d MB", name, maxTemplate>>20)
-	case isDockerfile(name):
+	case scan.IsDockerfile(name):
 		doc, err := dockerfile(name, content)
 		return []*guard.Document{doc}, err
 	case !mayHold(name, content):

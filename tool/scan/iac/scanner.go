@@ -73,7 +73,7 @@ func (s *Scanner) Wants(name string) bool {
 		base := path.Base(name)
 		return base != "package-lock.json" && base != "composer.lock"
 	}
-	return isDockerfile(name)
+	return scan.IsDockerfile(name)
 }
 
 // Begin begins a pass over a tree.
@@ -136,7 +136,7 @@ func (p *pass) File(f scan.File) error {
 	if p.unrendered(f) {
 		return nil
 	}
-	if isDockerfile(f.Path) {
+	if scan.IsDockerfile(f.Path) {
 		doc, err := dockerfile(f.Path, f.Content)
 		if err != nil {
 			return err
