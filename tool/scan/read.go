@@ -82,6 +82,11 @@ func (r *reader) fill(f io.Reader, size, most int64) ([]byte, error) {
 
 func isBinary(beginning []byte) bool { return bytes.IndexByte(beginning, 0) >= 0 }
 
+// hasMark tells of text in UTF-16 by its byte order mark.
+func hasMark(beginning []byte) bool {
+	return bytes.HasPrefix(beginning, []byte{0xff, 0xfe}) || bytes.HasPrefix(beginning, []byte{0xfe, 0xff})
+}
+
 // fromUTF16 is text that says by its byte order mark that it is UTF-16, as Windows' tools write it.
 func fromUTF16(content []byte) ([]byte, bool) {
 	var order binary.ByteOrder

@@ -3,6 +3,7 @@ package scan
 
 import (
 	"context"
+	"io"
 	"io/fs"
 
 	"github.com/haechi-dev/haechi/word/asset"
@@ -32,6 +33,25 @@ type Pass interface {
 	// End is called once, after the last File: for what needs the whole tree.
 	End() error
 }
+
+// LargePass is what a Pass may be besides: one that looks into large binaries
+// where they lie, however large they are, instead of being handed their content.
+type LargePass interface {
+	Pass
+	// Large is called in the place of File, and as it is. It answers false where
+	// it has to see the content after all.
+	Large(LargeFile) (done bool, err error)
+}
+
+// LargeFile is a binary of more than LargeFrom bytes.
+type LargeFile struct {
+	Path    string
+	Size    int64
+	Content io.ReaderAt // until Large returns
+}
+
+// LargeFrom is how large a binary is at least that a LargePass looks into where it lies.
+const LargeFrom = 1 << 20
 
 // Out takes what a scanner finds; every function may be called from any goroutine until End returns.
 type Out struct {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"path"
 	"runtime"
@@ -215,14 +216,17 @@ func (w *walk) work(paths <-chan string) {
 		if w.ctx.Err() != nil {
 			continue // the sender must not block
 		}
+		wanting := slices.DeleteFunc(slices.Clone(w.passes), func(p *pass) bool { return !p.scanner.Wants(name) })
+		left, size := w.inPlace(name, wanting)
+		if len(left) == 0 && len(wanting) > 0 {
+			w.count(size)
+			continue
+		}
 		file, err := r.read(w.tree, name, w.o.MaxFile)
 		if errors.Is(err, errHuge) && file.Binary {
 			continue // a large binary: no scanner of sources can make anything of it
 		}
-		for _, p := range w.passes {
-			if !p.scanner.Wants(name) {
-				continue
-			}
+		for _, p := range left {
 			if err == nil {
 				p.show(file)
 			} else {
@@ -233,6 +237,34 @@ func (w *walk) work(paths <-chan string) {
 			w.count(int64(len(file.Content)))
 		}
 	}
+}
+
+// inPlace shows a large binary to those who look into it where it lies, and
+// answers those who have to see its content, or that of any other file.
+func (w *walk) inPlace(name string, wanting []*pass) (left []*pass, size int64) {
+	if !slices.ContainsFunc(wanting, func(p *pass) bool { _, ok := p.pass.(LargePass); return ok }) {
+		return wanting, 0
+	}
+	f, err := w.tree.Open(name)
+	if err != nil {
+		return wanting, 0 // read tells of it
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	content, ok := f.(io.ReaderAt)
+	if err != nil || !ok || !info.Mode().IsRegular() || info.Size() < LargeFrom {
+		return wanting, 0
+	}
+	beginning := make([]byte, head)
+	if _, err := content.ReadAt(beginning, 0); err != nil || !isBinary(beginning) || hasMark(beginning) {
+		return wanting, 0
+	}
+	for _, p := range wanting {
+		if !p.large(LargeFile{Path: name, Size: info.Size(), Content: content}) {
+			left = append(left, p)
+		}
+	}
+	return left, info.Size()
 }
 
 func (w *walk) count(bytes int64) {
@@ -255,6 +287,25 @@ func (p *pass) show(file File) {
 	if err := p.pass.File(file); err != nil {
 		p.unread(placeOf(file.Path, err))
 	}
+}
+
+// large tells whether the scanner needs nothing more of a large binary.
+func (p *pass) large(file LargeFile) (done bool) {
+	l, ok := p.pass.(LargePass)
+	if !ok {
+		return false
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			p.unread(diag.Place{File: shown(file.Path), Why: fmt.Sprintf("scanner %s broke on it: %v", p.scanner.Name(), r)})
+			done = true
+		}
+	}()
+	done, err := l.Large(file)
+	if err != nil {
+		p.unread(placeOf(file.Path, err))
+	}
+	return done || err != nil
 }
 
 func (p *pass) end() {

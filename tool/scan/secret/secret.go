@@ -139,6 +139,11 @@ func (p *pass) File(f scan.File) error {
 	return err
 }
 
+// Large looks into no large binary but those whose content is not what they are: archives, and what a configuration names.
+func (p *pass) Large(f scan.LargeFile) (done bool, err error) {
+	return !isArchive(f.Path) && !p.scanner.config.names(f.Path), nil
+}
+
 // End tells of each secret once, with all its places.
 func (p *pass) End() error {
 	for _, f := range p.found.merged() {
