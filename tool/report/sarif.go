@@ -179,6 +179,13 @@ func resultOf(f finding.Finding, rule int) sarifResult {
 	if reason, ok := f.ProductFields[finding.FieldAllow]; ok {
 		r.Suppressions = []sarifSuppression{{Kind: "inSource", Status: "underReview", Justification: reason}}
 	}
+	if f.Status() == finding.Suppressed {
+		why := ""
+		if f.Note != nil {
+			why = f.Note.Text
+		}
+		r.Suppressions = []sarifSuppression{{Kind: "external", Status: "accepted", Justification: why}}
+	}
 	return r
 }
 

@@ -122,7 +122,7 @@ func (m *imports) of(c component.Component) (Reach, string) {
 		}
 		name = c.Path[0]
 	}
-	if known == nil || len(known) == 0 {
+	if len(known) == 0 {
 		return NotLooked, ""
 	}
 	place, ok := m.find(c.Ecosystem, name, known)
