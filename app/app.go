@@ -64,6 +64,7 @@ type App struct {
 	policy  atomic.Pointer[gate.Policy] // what counts: a file's that was applied, else own
 	guards  atomic.Pointer[iac.Scanner] // with the rules that come with Haechi, and those that were applied
 	deps    *freshDeps
+	life    *secretLife
 	files   sync.Mutex
 	taken   []keptFile // what the rooms go by
 	log     *slog.Logger

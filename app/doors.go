@@ -33,6 +33,13 @@ import (
 
 // open opens the doors: what the listener hands every request to.
 func (a *App) open(ctx context.Context) error {
+	salt, err := a.once(ctx, "scan.salt")
+	if err != nil {
+		return err
+	}
+	if a.life, err = a.newSecretLife(salt); err != nil {
+		return err
+	}
 	spoken, err := wire.New(wire.Config{
 		Keys: a.Access, Gate: a.Access, Log: a.log, Now: a.now, SourceIP: a.sourceIP, Heard: a.heard,
 		Services: a.services(),
@@ -46,19 +53,11 @@ func (a *App) open(ctx context.Context) error {
 	mux.HandleFunc("GET /metrics", a.metrics)
 	mux.HandleFunc("GET /.well-known/openid-configuration", a.discovery)
 	mux.HandleFunc("GET /.well-known/jwks.json", a.jwks)
-	salt, err := a.once(ctx, "scan.salt")
-	if err != nil {
-		return err
-	}
 	a.reports = reports.Handler(reports.Config{Hub: a.Hub, Access: watchedAccess{a.Access}, Bills: bills{a.Inspect}, Maker: a.maker(), Salt: salt, Folder: a.Config.Data, Now: a.now, SourceIP: a.sourceIP, Log: a.log})
-	life, err := a.newSecretLife(salt)
-	if err != nil {
-		return err
-	}
 	a.pages, err = console.New(console.Config{
 		Access: a.Access, People: a.Access, Logins: a.Access, URL: a.page, Kept: a.kept, DB: a.DB, Hub: a.Hub, Bus: a.Bus, Log: a.log, Now: a.now,
 		Account: a.Config.Account, Region: a.Config.Region, Version: a.version, Secure: a.overTLS, SourceIP: a.sourceIP,
-		Runs: a.Pipeline, Assets: a.Inventory, Inspect: a.Inspect, Comply: a.Comply, Routes: a.Route, Loop: a.loop, Reports: a.reports, Secrets: life, Policies: func() []iac.Rule { return a.guards.Load().Rules() }, Trail: a.Audit, Records: a.Audit, Known: a.Access.Principal,
+		Runs: a.Pipeline, Assets: a.Inventory, Inspect: a.Inspect, Comply: a.Comply, Routes: a.Route, Loop: a.loop, Reports: a.reports, Secrets: a.life, Policies: func() []iac.Rule { return a.guards.Load().Rules() }, Trail: a.Audit, Records: a.Audit, Known: a.Access.Principal,
 		Accounts: accounts{a, a.Access, snapshot.New(a.DB, a.now)},
 	})
 	if err != nil {
@@ -84,7 +83,7 @@ func (a *App) open(ctx context.Context) error {
 
 // services are AWS's, and our own, as far as they are answered.
 func (a *App) services() []wire.Service {
-	return []wire.Service{sts.Service(a.Access), iam.Service(a.Access), accessanalyzer.Service(), securityhub.Service(a.Hub), events.Service(a.Route), haechi.Service(a, a.Pipeline, a.Access, a.Hub, a.Audit)}
+	return []wire.Service{sts.Service(a.Access), iam.Service(a.Access), accessanalyzer.Service(), securityhub.Service(a.Hub), events.Service(a.Route), haechi.Service(a, a.Pipeline, a.Access, a.Hub, a.Audit, a.life)}
 }
 
 func (a *App) gitDoor(ctx context.Context) (http.Handler, error) {

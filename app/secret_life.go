@@ -120,7 +120,11 @@ func (l *secretLife) Allowed(ctx context.Context, repository string) ([]byte, er
 		if secret.RuleOf(&f) == "" || f.ProductFields[finding.FieldTarget] != repository {
 			continue
 		}
-		a.Secrets = append(a.Secrets, secret.Allowed{Fingerprint: f.ProductFields[finding.FieldFingerprint], Rule: f.GeneratorID, Owner: one.Owner, Reason: one.Reason, Until: one.Until})
+		let := secret.Allowed{Fingerprint: f.ProductFields[finding.FieldFingerprint], Rule: f.GeneratorID, Owner: one.Owner, Reason: one.Reason}
+		if !one.Until.IsZero() {
+			let.Until = one.Until.Add(-time.Nanosecond) // the last day on which it is let be
+		}
+		a.Secrets = append(a.Secrets, let)
 	}
 	return a.Text(), nil
 }

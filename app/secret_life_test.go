@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/haechi-dev/haechi/base/git/gittest"
+	"github.com/haechi-dev/haechi/base/sigv4"
 	"github.com/haechi-dev/haechi/keeper/access"
 	"github.com/haechi-dev/haechi/keeper/hub"
 	"github.com/haechi-dev/haechi/tool/scan/live"
@@ -91,6 +92,7 @@ func TestLifeOfSecrets(t *testing.T) {
 	if f := all["bot.env"]; f.ID != was || f.RecordState != finding.Active || f.Status() == finding.Resolved {
 		t.Errorf("only in history: %s %s, was %s", f.ID, f.RecordState, was)
 	}
+	h.letBe(t, all["db.env"])
 	h.askSlack(t, key, all["bot.env"])
 	h.tryRules(t, user, typed)
 	h.nothingInClear(t, key, password, typed)
@@ -124,6 +126,34 @@ func (h *house) askSlack(t *testing.T, key string, f finding.Finding) {
 	}
 }
 
+// letBe suppresses what a .gitleaksignore names, and exports it so that a scan of the repository knows it.
+func (h *house) letBe(t *testing.T, f finding.Finding) {
+	t.Helper()
+	call := func(operation, input string) string {
+		t.Helper()
+		r := request(t, http.MethodPost, h.url+"/", input)
+		r.Header.Set("Content-Type", "application/x-amz-json-1.1")
+		r.Header.Set("X-Amz-Target", "Haechi."+operation)
+		sigv4.Signer{AccessKey: h.admin.KeyID, Secret: h.admin.Secret.Reveal(), Region: "us-east-1", Service: "haechi"}.Sign(r, sigv4.Hash([]byte(input)), time.Now())
+		status, _, body := do(t, r)
+		if status != http.StatusOK {
+			t.Fatalf("%s: %d %s", operation, status, body)
+		}
+		return body
+	}
+	if got := call("ImportSecrets", `{"Repository":"shop","Reason":"as before","Owner":"kim","Until":"2099-01-31","Files":[{"Name":".gitleaksignore","Text":"db.env:generic-api-key:1\n"}]}`); !strings.Contains(got, `"Suppressed":1`) {
+		t.Errorf("imported: %s", got)
+	}
+	now, err := h.Hub.Get(t.Context(), hub.RefOf(f))
+	must(t, err)
+	if now.Status() != finding.Suppressed {
+		t.Errorf("after the import it is %s", now.Status())
+	}
+	if got := call("ExportSecrets", `{"Repository":"shop"}`); !strings.Contains(got, "allow "+f.ProductFields[finding.FieldFingerprint]+" rule=secret/password until=2099-01-31 owner=kim reason=listed in .gitleaksignore") {
+		t.Errorf("exported: %s", got)
+	}
+}
+
 // tryRules types a secret into the box of the rules' page, and looks at the others.
 func (h *house) tryRules(t *testing.T, user, typed string) {
 	t.Helper()
@@ -145,7 +175,7 @@ func (h *house) tryRules(t *testing.T, user, typed string) {
 	if page := ask(http.MethodPost, "/secrets/rules", url.Values{"name": {"a.env"}, "text": {"API_TOKEN=" + typed}}.Encode()); !strings.Contains(page, "secret/generic-secret") {
 		t.Errorf("the box finds nothing: %s", page)
 	}
-	list := ask(http.MethodGet, "/secrets", "")
+	list := ask(http.MethodGet, "/secrets?state=resolved", "")
 	life := regexp.MustCompile(`href="(/secrets/[^"/]{30,})"`).FindStringSubmatch(list)
 	if life == nil {
 		t.Fatalf("no secret is on the page: %s", list)

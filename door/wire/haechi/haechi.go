@@ -37,24 +37,27 @@ type Settings interface {
 	PipelineARN(name string) string
 }
 
-// Service answers haechi, for the settings, the runs, the users, the problems and the records there are.
-func Service(settings Settings, runs *pipeline.Pipelines, people People, problems Problems, records Records) wire.Service {
-	s := &service{settings, runs, people, problems, records}
+// Service answers haechi, for the settings, the runs, the users, the problems, the records and the secrets there are.
+func Service(settings Settings, runs *pipeline.Pipelines, people People, problems Problems, records Records, secrets Secrets) wire.Service {
+	s := &service{settings, runs, people, problems, records, secrets}
 	return wire.Service{
 		Model: wire.MustModel(table),
 		Operations: map[string]wire.Operation{
-			"ApplyConfig":  wire.Op(wire.AskAll, s.applyConfig),
-			"CreateToken":  wire.Op(s.askToken, s.createToken),
-			"ListRuns":     wire.Op(asks[listInput]("ListPipelineExecutions"), s.listRuns),
-			"GetRun":       wire.Op(asks[runInput]("GetPipelineExecution"), s.getRun),
-			"GetRunLog":    wire.Op(asks[logInput]("GetPipelineExecution"), s.getLog),
-			"StartRun":     wire.Op(s.askStart, s.startRun),
-			"RetryRun":     wire.Op(s.askChange("RetryStageExecution"), s.retryRun),
-			"StopRun":      wire.Op(s.askChange("StopPipelineExecution"), s.stopRun),
-			"LookupEvents": wire.Op(askLookup, s.lookup),
-			"ListProblems": wire.Op(asksFindings[problemsInput]("GetFindings"), s.listProblems),
-			"TieFindings":  wire.Op(asksFindings[tieInput]("BatchUpdateFindings"), s.tie),
-			"UntieFinding": wire.Op(asksFindings[untieInput]("BatchUpdateFindings"), s.untie),
+			"ApplyConfig":    wire.Op(wire.AskAll, s.applyConfig),
+			"CreateToken":    wire.Op(s.askToken, s.createToken),
+			"ListRuns":       wire.Op(asks[listInput]("ListPipelineExecutions"), s.listRuns),
+			"GetRun":         wire.Op(asks[runInput]("GetPipelineExecution"), s.getRun),
+			"GetRunLog":      wire.Op(asks[logInput]("GetPipelineExecution"), s.getLog),
+			"StartRun":       wire.Op(s.askStart, s.startRun),
+			"RetryRun":       wire.Op(s.askChange("RetryStageExecution"), s.retryRun),
+			"StopRun":        wire.Op(s.askChange("StopPipelineExecution"), s.stopRun),
+			"LookupEvents":   wire.Op(askLookup, s.lookup),
+			"ListProblems":   wire.Op(asksFindings[problemsInput]("GetFindings"), s.listProblems),
+			"TieFindings":    wire.Op(asksFindings[tieInput]("BatchUpdateFindings"), s.tie),
+			"ExportSecrets":  wire.Op(asksFindings[exportInput]("GetFindings"), s.exportSecrets),
+			"ImportSecrets":  wire.Op(asksFindings[takeInput]("BatchUpdateFindings"), s.takeSecrets),
+			"ValidateSecret": wire.Op(askValidate, s.validateSecret),
+			"UntieFinding":   wire.Op(asksFindings[untieInput]("BatchUpdateFindings"), s.untie),
 		},
 		Faults: wire.Faults{
 			fault.Invalid:     {"ValidationException"},
@@ -73,6 +76,7 @@ type service struct {
 	people   People
 	problems Problems
 	records  Records
+	secrets  Secrets
 }
 
 type applyInput struct {
