@@ -109,6 +109,11 @@ func runScan(ctx context.Context, c call, flags *flag.FlagSet) error {
 		return err
 	}
 	all := result.Own(finding.Maker{Account: config.Account, Region: config.Region}, start)
+	if *f.format == "table" { // nothing but all is needed from here on
+		for i := range result.Runs {
+			result.Runs[i].Findings = nil
+		}
+	}
 	settled(c.stderr, vex.Apply(decided, all, start))
 	fresh := known.Fresh(all)
 	if *f.format == "patch" {

@@ -223,8 +223,9 @@ func (p *pass) End() error {
 	for _, t := range unrepeated(p.library.torn) {
 		p.out.Unread(t)
 	}
-	for _, f := range p.found {
+	for fingerprint, f := range p.found {
 		p.out.Finding(f)
+		delete(p.found, fingerprint) // of a large plan there are many: they are held once
 	}
 	return nil
 }
