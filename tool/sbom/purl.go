@@ -88,7 +88,7 @@ func ofDistribution(c *component.Component, kind, namespace string, values url.V
 
 func plain(s string) string {
 	if p, err := url.PathUnescape(s); err == nil {
-		return p
+		return strings.ToValidUTF8(p, "\uFFFD")
 	}
 	return s
 }

@@ -24,7 +24,7 @@ func IsNamed(name string) bool {
 // Read reads a document of CycloneDX (JSON or XML) or SPDX (JSON or tag-value),
 // whichever it is. Every component gets the line on which it stands.
 func Read(file string, text []byte) (Document, error) {
-	text = bytes.TrimPrefix(text, []byte("\ufeff"))
+	text = bytes.ToValidUTF8(bytes.TrimPrefix(text, []byte("\ufeff")), []byte("\uFFFD"))
 	start := bytes.TrimLeft(text, " \t\r\n")
 	head := start[:min(len(start), 64<<10)]
 	switch {

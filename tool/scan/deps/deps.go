@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"github.com/haechi-dev/haechi/base/advisory"
 	"github.com/haechi-dev/haechi/tool/scan"
@@ -162,7 +163,26 @@ func (s *Scanner) List(ctx context.Context, tree fs.FS, file scan.File) ([]compo
 	if err != nil {
 		return nil, err
 	}
+	for i := range listed {
+		clean(&listed[i])
+	}
 	return listed, nil
+}
+
+// clean makes text of what files took for it, so that documents can hold it.
+func clean(c *component.Component) {
+	for _, s := range []*string{&c.Name, &c.Version, &c.Supplier, &c.Integrity, &c.Source, &c.SourceVersion, &c.Place.File} {
+		if !utf8.ValidString(*s) {
+			*s = strings.ToValidUTF8(*s, "\uFFFD")
+		}
+	}
+	for _, list := range [][]string{c.Licences, c.Path, c.Needs} {
+		for i, s := range list {
+			if !utf8.ValidString(s) {
+				list[i] = strings.ToValidUTF8(s, "\uFFFD")
+			}
+		}
+	}
 }
 
 // Begin starts on a tree.

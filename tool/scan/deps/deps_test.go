@@ -3,6 +3,7 @@ package deps_test
 import (
 	"context"
 	"fmt"
+	"io"
 	"io/fs"
 	"path/filepath"
 	"slices"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/haechi-dev/haechi/base/advisory"
+	"github.com/haechi-dev/haechi/tool/sbom"
 	"github.com/haechi-dev/haechi/tool/scan"
 	"github.com/haechi-dev/haechi/tool/scan/deps"
 	"github.com/haechi-dev/haechi/tool/scan/scantest"
@@ -390,5 +392,8 @@ func FuzzManifest(f *testing.F) {
 			_ = x.JSON()
 		}
 		s.Licences(files, r.Components)
+		if err := sbom.CycloneDX(io.Discard, sbom.Made{}, r.Components); err != nil {
+			t.Fatalf("%s %q: %v", name, text, err)
+		}
 	})
 }

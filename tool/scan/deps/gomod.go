@@ -60,7 +60,7 @@ func goSum(f manifest, g *graph, parsed *modfile.File) {
 	for line := range strings.Lines(string(text)) {
 		number++
 		parts := strings.Fields(line)
-		if len(parts) != 3 || strings.HasSuffix(parts[1], "/go.mod") || g.nodes[parts[0]] != nil {
+		if len(parts) != 3 || strings.HasSuffix(parts[1], "/go.mod") || module.CheckPath(parts[0]) != nil || g.nodes[parts[0]] != nil {
 			continue
 		}
 		if parsed.Module != nil && parts[0] == parsed.Module.Mod.Path {
