@@ -107,6 +107,9 @@ func isMonotonous(s string) bool {
 	case longestClimb >= 8 && 3*longestClimb >= len(s):
 		return true
 	}
+	if half := len(s) / 2; half >= 8 && s[:half] == s[half:2*half] { // no generator says anything twice
+		return true
+	}
 	for _, period := range []int{2, 3, 4, 5, 6, 8} {
 		if len(s) >= 3*period && strings.Repeat(s[:period], len(s)/period+1)[:len(s)] == s {
 			return true
@@ -158,7 +161,7 @@ func isEncrypted(s string) bool {
 
 // isPublic tells what is meant to be seen: public keys, certificates, digests that say so.
 func isPublic(s string) bool {
-	for _, start := range []string{"ssh-", "ecdsa-", "sha1-", "sha256-", "sha384-", "sha512-", "sha256:", "sha512:", "md5:", "-----BEGIN PUBLIC", "-----BEGIN CERT", "data:", "h1:", "MIIBIjANBgkqh", "MFkwEwYHKoZIzj", "AAAAB3Nza", "AAAAC3Nza"} {
+	for _, start := range []string{"ssh-", "ecdsa-", "sha1-", "sha256-", "sha384-", "sha512-", "sha256:", "sha512:", "md5:", "-----BEGIN PUBLIC", "-----BEGIN CERT", "data:", "h1:", "pk.eyJ", "pk_live_", "pk_test_", "MIIBIjANBgkqh", "MFkwEwYHKoZIzj", "AAAAB3Nza", "AAAAC3Nza"} {
 		if strings.HasPrefix(s, start) {
 			return true
 		}

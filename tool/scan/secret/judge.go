@@ -34,7 +34,7 @@ func newVocabulary() *vocabulary {
 		password: wordSet("password passwd passwort pass pwd pw passphrase passcode psk"),
 		token:    wordSet("secret token credential credentials apikey accesskey secretkey authkey authtoken bearer auth"),
 		keyed:    wordSet("api access secret private auth signing encryption master account storage service app admin session cookie jwt deploy shared root client consumer license sign crypt cipher aes hmac"),
-		before: wordSet("public pub mock fake dummy example sample test testing tests expected invalid wrong bad placeholder csrf xsrf next previous prev page continuation change delta sync cache primary foreign sort partition index row unique map no not " +
+		before: wordSet("public pub publishable site mock fake dummy example sample test testing tests expected invalid wrong bad placeholder csrf xsrf next previous prev page continuation change delta sync cache primary foreign sort partition index row unique map no not " +
 			"s3 object starting update resume idempotency request upload without is has should can needs require requires forgot forgotten old show hide toggle"),
 		after: wordSet("id ids identifier name names url uri urls link path paths file files filename dir folder type types length len size count expiry expiration expires expire expired ttl timeout minutes seconds hours days age field fields input hint label header headers prefix suffix " +
 			"policy policies pattern regex regexp class factory bean endpoint endpoints image arn version algorithm alg hash hashed hashes digest checksum md5 sha sha1 sha256 commit revision index enabled disabled required validator validation provider manager store storage ref reference refs env var variable " +
@@ -166,6 +166,9 @@ func isCode(v string) bool {
 		if (v[i] == '(' || v[i] == '[') && i > 0 && isName(v[:i]) && isLetter(v[0]) && strings.IndexAny(v[i:], ")]") > 0 {
 			return true
 		}
+	}
+	if strings.HasSuffix(v, "(") {
+		return true
 	}
 	for _, part := range []string{`\w`, `\d`, `\s`, `\S`, `[^`, `(?`, `.*`, `.+`, `]+`, `]{`, `[a-z`, `[A-Z`, `[0-9`, `[]`, `{}`, `){`, `;}`} {
 		if strings.Contains(v, part) {
