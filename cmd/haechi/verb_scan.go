@@ -99,7 +99,7 @@ func runScan(ctx context.Context, c call, flags *flag.FlagSet) error {
 	if err != nil {
 		return err
 	}
-	debug.SetGCPercent(50) // what is found is kept to the end: rather collect more often than hold twice as much
+	debug.SetMemoryLimit(240 << 20) // what is found is kept to the end: from here on rather collect more often than hold twice as much
 	start := time.Now()
 	result, index, few, err := scanned(ctx, c, f, rest)
 	if index != nil {

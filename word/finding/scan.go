@@ -83,7 +83,7 @@ type Maker struct{ Account, Region string }
 // depend on branch or time. What f says already stays. The fingerprint is
 // f's FieldFingerprint; without one, its generator, place and title stand in.
 func (m Maker) Own(s Scan, f Finding, now time.Time) Finding {
-	fields := map[string]string{}
+	fields := make(map[string]string, len(f.ProductFields)+5)
 	for k, v := range f.ProductFields {
 		fields[k] = v
 	}

@@ -232,7 +232,11 @@ func (s *sources) finding(doc *guard.Document, v Verdict) finding.Finding {
 	}
 	place.Why = ""
 	local := localID(doc, v.Resource)
-	fields := finding.At(place)
+	const most = 16 // fields of a finding
+	fields := make(map[string]string, most)
+	for k, v := range finding.At(place) {
+		fields[k] = v
+	}
 	fields[finding.FieldFingerprint] = finding.Fingerprint(p.ID, start.File, local)
 	fields[FieldRule] = p.ID
 	fields[FieldTitleKo], fields[FieldFixKo] = p.Title.Ko, p.Fix.Ko

@@ -1,6 +1,7 @@
 package iac
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -223,11 +224,29 @@ func (p *pass) End() error {
 	for _, t := range unrepeated(p.library.torn) {
 		p.out.Unread(t)
 	}
-	for fingerprint, f := range p.found {
-		p.out.Finding(f)
-		delete(p.found, fingerprint) // of a large plan there are many: they are held once
+	for _, x := range p.inOrder() {
+		p.out.Finding(p.found[x.fingerprint])
+		delete(p.found, x.fingerprint) // of a large plan there are many: they are held once
 	}
 	return nil
+}
+
+// placedFinding is a finding by its place.
+type placedFinding struct {
+	place       diag.Place
+	fingerprint string
+}
+
+// inOrder are the findings in the order of their places.
+func (p *pass) inOrder() []placedFinding {
+	all := make([]placedFinding, 0, len(p.found))
+	for fingerprint, f := range p.found {
+		all = append(all, placedFinding{f.Place(), fingerprint})
+	}
+	slices.SortFunc(all, func(a, b placedFinding) int {
+		return cmp.Or(strings.Compare(a.place.File, b.place.File), a.place.Line-b.place.Line, a.place.Column-b.place.Column, strings.Compare(a.fingerprint, b.fingerprint))
+	})
+	return all
 }
 
 // all does pieces of work, as many at a time as there are processors.
