@@ -33,13 +33,13 @@ func equal(a, b *Value) (same tri, ok bool) {
 	case b.kind == kindUnknown:
 		return b.unknown.equal(a), true
 	case a.kind == kindRegex && b.kind == kindString:
-		return triOf(a.match.MatchString(b.text)), true
+		return triOf(a.literal.match.MatchString(b.text)), true
 	case a.kind == kindString && b.kind == kindRegex:
-		return triOf(b.match.MatchString(a.text)), true
+		return triOf(b.literal.match.MatchString(a.text)), true
 	case b.kind == kindRange && a.kind != kindRange:
-		return b.span.holds(a)
+		return b.literal.span.holds(a)
 	case a.kind == kindRange && b.kind != kindRange:
-		return a.span.holds(b)
+		return a.literal.span.holds(b)
 	case a.kind == kindMap && b.kind == kindMap:
 		return equalMaps(a, b)
 	case a.kind == kindList && b.kind == kindList:
@@ -109,7 +109,7 @@ func (v *Value) asFloat() float64 {
 	if v.kind == kindInt {
 		return float64(v.number)
 	}
-	return v.float
+	return v.float()
 }
 
 func (v *Value) asText() string {

@@ -157,5 +157,5 @@ func number(text string) *Value {
 		return &Value{kind: kindInt, number: n}
 	}
 	f, _ := strconv.ParseFloat(text, 64) // out of range: ±Inf, which is how far off it is
-	return &Value{kind: kindFloat, float: f}
+	return NewFloat(f)
 }

@@ -266,7 +266,7 @@ func parseInt(v *Value) (*Value, error) {
 	case kindInt:
 		return &Value{kind: kindInt, number: v.number}, nil
 	case kindFloat:
-		return &Value{kind: kindInt, number: int64(v.float)}, nil
+		return &Value{kind: kindInt, number: int64(v.float())}, nil
 	case kindString, kindChar:
 		n, err := strconv.ParseInt(v.asText(), 10, 64)
 		if err != nil {
@@ -280,13 +280,13 @@ func parseInt(v *Value) (*Value, error) {
 func parseFloat(v *Value) (*Value, error) {
 	switch v.kind {
 	case kindInt, kindFloat:
-		return &Value{kind: kindFloat, float: v.asFloat()}, nil
+		return NewFloat(v.asFloat()), nil
 	case kindString, kindChar:
 		f, err := strconv.ParseFloat(v.asText(), 64)
 		if err != nil {
 			return nil, fmt.Errorf("not a number")
 		}
-		return &Value{kind: kindFloat, float: f}, nil
+		return NewFloat(f), nil
 	}
 	return nil, nil
 }
@@ -310,7 +310,7 @@ func parseString(v *Value) (*Value, error) {
 	case kindInt:
 		return newString(strconv.FormatInt(v.number, 10)), nil
 	case kindFloat:
-		return newString(strconv.FormatFloat(v.float, 'g', -1, 64)), nil
+		return newString(strconv.FormatFloat(v.float(), 'g', -1, 64)), nil
 	case kindBool:
 		return newString(strconv.FormatBool(v.truth)), nil
 	}

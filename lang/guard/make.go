@@ -2,6 +2,7 @@ package guard
 
 import (
 	"iter"
+	"math"
 	"path"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -40,7 +41,7 @@ func NewBool(b bool) *Value { return &Value{kind: kindBool, truth: b} }
 func NewInt(n int64) *Value { return &Value{kind: kindInt, number: n} }
 
 // NewFloat makes a float.
-func NewFloat(f float64) *Value { return &Value{kind: kindFloat, float: f} }
+func NewFloat(f float64) *Value { return &Value{kind: kindFloat, number: int64(math.Float64bits(f))} }
 
 // NewNumber makes an integer or a float of its text in JSON.
 func NewNumber(text string) *Value { return number(text) }

@@ -140,7 +140,7 @@ func compileRegex(text string) (*Value, *regexError) {
 		}
 		return nil, &regexError{strings.TrimPrefix(err.Error(), "error parsing regexp: "), hint}
 	}
-	return &Value{kind: kindRegex, text: text, match: m}, nil
+	return &Value{kind: kindRegex, text: text, literal: &literal{match: m}}, nil
 }
 
 func (p *parser) list() (*Value, *diag.Error) {
@@ -284,7 +284,7 @@ func (p *parser) span() (*Value, *diag.Error) {
 	if c, ok := order(s.low, s.high); !ok || c > 0 {
 		return nil, p.wrongAt(start, "the range ends before it begins")
 	}
-	return &Value{kind: kindRange, span: s}, nil
+	return &Value{kind: kindRange, literal: &literal{span: s}}, nil
 }
 
 // bound is one end of a range: a number or a single character.

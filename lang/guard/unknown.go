@@ -137,7 +137,7 @@ func (u *Unknown) equal(v *Value) tri {
 	case kindString:
 		return triMaybe(u.can(v.text))
 	case kindRegex:
-		return u.matches(v.match)
+		return u.matches(v.literal.match)
 	case kindList:
 		if len(v.items) == 1 {
 			return u.equal(v.items[0])

@@ -35,23 +35,31 @@ func (k kind) String() string {
 type Value struct {
 	kind   kind
 	truth  bool
-	file   uint16  // the number of its file among those of the document
-	number int64   // kindInt, kindChar
-	float  float64 // kindFloat
-	text   string  // kindString, kindRegex: as written
-	match  matcher // kindRegex
-	span   *span   // kindRange
+	file   uint16 // the number of its file among those of the document
+	index  int32  // within parent, where that is a list
+	number int64  // kindInt, kindChar; kindFloat: its bits
+	text   string // kindString, kindRegex: as written
 	items  []*Value
 	fields []field
 	byName map[string]int // of fields, where there are many
+
+	literal *literal // kindRegex, kindRange
 
 	unknown *Unknown // of kindUnknown; of any other: it may not be there at all
 
 	parent       *Value
 	name         string // within parent, where that is a map
-	index        int    // within parent, where that is a list
 	line, column int32  // from 1; 0 for what was computed
 }
+
+// literal is what only rules hold. Documents have many values, which stay small.
+type literal struct {
+	match matcher // kindRegex
+	span  *span   // kindRange
+}
+
+// float is the number that a kindFloat is.
+func (v *Value) float() float64 { return math.Float64frombits(uint64(v.number)) }
 
 // field is a member of a map; its key is a value too, because rules filter keys.
 type field struct {
@@ -88,7 +96,7 @@ func newMap(fields []field) *Value {
 func newList(items []*Value) *Value {
 	v := &Value{kind: kindList, items: items}
 	for i, x := range items {
-		x.parent, x.index = v, i
+		x.parent, x.index = v, int32(i)
 	}
 	return v
 }
@@ -128,7 +136,7 @@ func (v *Value) path() string {
 	var steps []string
 	for x := v; x.parent != nil; x = x.parent {
 		if x.parent.kind == kindList {
-			steps = append(steps, strconv.Itoa(x.index))
+			steps = append(steps, strconv.Itoa(int(x.index)))
 		} else {
 			steps = append(steps, escape(x.name))
 		}
@@ -184,7 +192,7 @@ func (v *Value) write(b *strings.Builder, most int) {
 	case kindInt:
 		b.WriteString(strconv.FormatInt(v.number, 10))
 	case kindFloat:
-		b.WriteString(floatText(v.float))
+		b.WriteString(floatText(v.float()))
 	case kindChar:
 		b.WriteString(strconv.Quote(string(rune(v.number))))
 	case kindString:
@@ -192,7 +200,7 @@ func (v *Value) write(b *strings.Builder, most int) {
 	case kindRegex:
 		b.WriteString("/" + v.text + "/")
 	case kindRange:
-		v.span.write(b, most)
+		v.literal.span.write(b, most)
 	case kindList:
 		b.WriteByte('[')
 		for i, x := range v.items {
