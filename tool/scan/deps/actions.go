@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/haechi-dev/haechi/base/advisory"
+	"github.com/haechi-dev/haechi/tool/scan"
 	"github.com/haechi-dev/haechi/word/component"
 	"github.com/haechi-dev/haechi/word/diag"
 )
@@ -33,6 +34,14 @@ func workflow(_ context.Context, f manifest, out func(component.Component)) erro
 	number := 0
 	for line := range strings.Lines(string(f.content)) {
 		number++
+		if m := imageLine.FindStringSubmatch(line); m != nil { // what a job, its services or a container action run in
+			name := strings.TrimPrefix(m[1], "docker://")
+			if c := imageComponent(name, diag.Place{File: f.path, Line: number}); !scan.IsDockerfile(name) && !strings.HasPrefix(name, ".") && !strings.HasPrefix(name, "$") && strings.Trim(c.Name, "/:@{}[]|>&*~") != "" {
+				c.Scope = component.Development
+				out(c)
+			}
+			continue
+		}
 		m := uses.FindStringSubmatch(strings.TrimRight(line, "\r\n"))
 		if m == nil || strings.HasPrefix(m[1], ".") {
 			continue

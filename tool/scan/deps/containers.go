@@ -158,7 +158,11 @@ func images(_ context.Context, f manifest, out func(component.Component)) error 
 		if m == nil || strings.Trim(m[1], "/:@{}[]|>&*~") == "" || strings.HasPrefix(m[1], "{{") || strings.HasPrefix(m[1], "{") {
 			continue
 		}
-		c := imageComponent(dockerExpand(m[1], nil), diag.Place{File: f.path, Line: number})
+		name, _, template := strings.Cut(m[1], "{{") // Helm's: what stands there is decided later
+		c := imageComponent(dockerExpand(strings.TrimRight(name, ":/@-"), nil), diag.Place{File: f.path, Line: number})
+		if template {
+			c.State, c.Version = component.Unresolved, "{{…}}"
+		}
 		if c.Name != "" {
 			out(c)
 		}
