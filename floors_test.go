@@ -23,6 +23,7 @@ var floors = []string{"word", "lang", "base", "tool", "river", "keeper", "room",
 
 // Within a floor a child imports its parent, and otherwise only these pairs, each for its reason.
 var neighbours = map[string]string{
+	"door/wire/ecr → door/wire/inspector2": "what was found in an image has Inspector's shape in both",
 	"door/console → door/reports":          "what comes of a report is told in one way, however it came",
 	"base/remote → base/seal":              "the secret that calls are signed with tells itself to no log",
 	"base/remote → base/sigv4":             "what calls a server signs as AWS's clients do",

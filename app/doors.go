@@ -19,9 +19,11 @@ import (
 	"github.com/haechi-dev/haechi/door/reports"
 	"github.com/haechi-dev/haechi/door/wire"
 	"github.com/haechi-dev/haechi/door/wire/accessanalyzer"
+	"github.com/haechi-dev/haechi/door/wire/ecr"
 	"github.com/haechi-dev/haechi/door/wire/events"
 	"github.com/haechi-dev/haechi/door/wire/haechi"
 	"github.com/haechi-dev/haechi/door/wire/iam"
+	"github.com/haechi-dev/haechi/door/wire/inspector2"
 	"github.com/haechi-dev/haechi/door/wire/securityhub"
 	"github.com/haechi-dev/haechi/door/wire/sts"
 	"github.com/haechi-dev/haechi/keeper/snapshot"
@@ -83,7 +85,11 @@ func (a *App) open(ctx context.Context) error {
 
 // services are AWS's, and our own, as far as they are answered.
 func (a *App) services() []wire.Service {
-	return []wire.Service{sts.Service(a.Access), iam.Service(a.Access), accessanalyzer.Service(), securityhub.Service(a.Hub), events.Service(a.Route), haechi.Service(a, a.Pipeline, a.Access, a.Hub, a.Audit, a.life)}
+	return []wire.Service{sts.Service(a.Access), iam.Service(a.Access), accessanalyzer.Service(), securityhub.Service(a.Hub), inspector2.Service(a.inspector()), ecr.Service(a.inspector()), events.Service(a.Route), haechi.Service(a, a.Pipeline, a.Access, a.Hub, a.Audit, a.life)}
+}
+
+func (a *App) inspector() inspector2.Config {
+	return inspector2.Config{Hub: a.Hub, Inspect: a.Inspect, Account: a.Config.Account, Region: a.Config.Region}
 }
 
 func (a *App) gitDoor(ctx context.Context) (http.Handler, error) {

@@ -65,7 +65,8 @@ CREATE INDEX inspect_packages_by_name ON inspect_packages (name, ecosystem);
 CREATE INDEX inspect_packages_by_ecosystem ON inspect_packages (ecosystem);
 CREATE TABLE inspect_uses (package BIGINT NOT NULL, thing BIGINT NOT NULL, scope TEXT NOT NULL, direct BIGINT NOT NULL, PRIMARY KEY (package, thing));
 CREATE INDEX inspect_uses_by_thing ON inspect_uses (thing);
-CREATE TABLE inspect_state (name TEXT PRIMARY KEY, value TEXT NOT NULL)`}}
+CREATE TABLE inspect_state (name TEXT PRIMARY KEY, value TEXT NOT NULL)`,
+		`CREATE TABLE inspect_filters (id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, doc TEXT NOT NULL)`}}
 }
 
 // Inspector is the room. It is safe for concurrent use.
