@@ -324,7 +324,7 @@ func TestProve(t *testing.T) {
 }
 
 // kinds are files of every format, by which FuzzManifest chooses.
-var kinds = []string{"package-lock.json", "yarn.lock", "pnpm-lock.yaml", "bun.lock", "package.json", "node_modules/a/package.json", "go.mod", "go.sum", "pom.xml", "gradle.lockfile", "libs.versions.toml", "build.gradle",
+var kinds = []string{"package-lock.json", "yarn.lock", "pnpm-lock.yaml", "bun.lock", "package.json", "node_modules/a/package.json", "go.mod", "go.sum", "pom.xml", "gradle.lockfile", "verification-metadata.xml", "libs.versions.toml", "build.gradle",
 	"requirements.txt", "Pipfile.lock", "poetry.lock", "uv.lock", "pdm.lock", "pylock.toml", "pyproject.toml", "Pipfile", "a.dist-info/METADATA", "Gemfile.lock", "Gemfile", "specifications/a.gemspec", "Cargo.lock", "Cargo.toml",
 	"composer.lock", "composer.json", "packages.lock.json", "a.deps.json", "packages.config", "a.csproj", "Directory.Packages.props", ".github/workflows/a.yml", "Dockerfile", "compose.yaml", "a.cdx.json", "a.spdx", "bom.xml",
 	"var/lib/dpkg/status", "lib/apk/db/installed", "var/lib/rpm/rpmdb.sqlite", "var/lib/rpm/Packages.db", "var/lib/rpm/Packages", "a.jar", "program", "pubspec.lock", "mix.lock", "Package.resolved", "Podfile.lock", "conan.lock", "renv.lock", "stack.yaml.lock", "cabal.project.freeze", "a.js", "a.py", "A.java"}

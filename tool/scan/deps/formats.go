@@ -14,6 +14,7 @@ func formats() []format {
 		{names: []string{"go.mod"}, parse: goMod},
 		{names: []string{"pom.xml"}, match: hasSuffix(".pom"), parse: pom},
 		{names: []string{"gradle.lockfile", "buildscript-gradle.lockfile"}, parse: gradleLock},
+		{names: []string{"verification-metadata.xml"}, parse: gradleVerified},
 		{match: hasSuffix(".versions.toml"), parse: gradleCatalog},
 		{match: isRequirements, parse: requirements},
 		{names: []string{"Pipfile.lock"}, parse: pipfileLock},

@@ -179,3 +179,26 @@ func gradleScript(_ context.Context, f manifest, out func(component.Component)) 
 
 // gradleCall is `implementation 'group:artifact:version'` in Groovy or Kotlin.
 var gradleCall = regexp.MustCompile(`^\s*([A-Za-z]*(?:[iI]mplementation|[aA]pi|[cC]ompile|[cC]ompileOnly|[rR]untimeOnly|[rR]untime|classpath|[aA]nnotationProcessor|kapt|ksp|developmentOnly|providedCompile))\s*\(?\s*(?:(?:enforcedPlatform|platform)\s*\(\s*)?['"]([A-Za-z0-9_.-]+):([A-Za-z0-9_.-]+)(?::([^'":]*))?(?::[^'"]*)?['"]`)
+
+// gradleVerified lists what a verification-metadata.xml names: everything that a
+// build may download, with its digests, and not who asks for it.
+func gradleVerified(_ context.Context, f manifest, out func(component.Component)) error {
+	root, err := parseXML(f.path, f.content)
+	if err != nil {
+		return err
+	}
+	root.each(func(e *element) {
+		if e.name != "component" || e.attr("group") == "" || e.attr("name") == "" {
+			return
+		}
+		c := mavenComponent(e.attr("group"), e.attr("name"), e.attr("version"))
+		c.Place = diag.Place{File: f.path, Line: e.line}
+		e.each(func(x *element) {
+			if x.name == "sha256" && c.Integrity == "" {
+				c.Integrity = "sha256:" + x.attr("value")
+			}
+		})
+		out(c)
+	})
+	return nil
+}
