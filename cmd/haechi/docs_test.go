@@ -14,6 +14,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/haechi-dev/haechi/tool/scan/image/imagetest"
 )
 
 // What the book says is so. In docs/*.md
@@ -23,6 +25,7 @@ import (
 //     follows it must be what comes, where … stands for anything. exit=N behind console is
 //     the exit code of its last command, 0 if it is not said;
 //   - <!-- test: server FLAGS --> starts a server, which answers for http://127.0.0.1:8080;
+//   - <!-- test: image FILE NAME FOLDER… --> builds an image, each folder a layer, as docker build and docker save would;
 //   - <!-- test: FROM → TO --> types TO where the page says FROM: what a reader has of their own.
 //
 // Where a program is not on this machine, the rest of the page is left out, with a line.
@@ -118,6 +121,16 @@ func (r *reader) direct(what string) {
 		return
 	}
 	words := strings.Fields(what)
+	if words[0] == "image" {
+		img := imagetest.Image{Name: words[2], Config: map[string]any{"User": "1000"}}
+		for _, folder := range words[3:] {
+			img.Layers = append(img.Layers, imagetest.Layer{By: "COPY " + folder + " /", Entries: imagetest.Folder(r.t, filepath.Join(r.dir, folder)), Packed: "gzip"})
+		}
+		if err := os.WriteFile(filepath.Join(r.dir, words[1]), img.Docker(r.t), 0o600); err != nil {
+			r.t.Fatal(err)
+		}
+		return
+	}
 	if words[0] != "server" {
 		r.t.Fatalf("unknown directive %q", what)
 	}

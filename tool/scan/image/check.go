@@ -226,7 +226,7 @@ func (img *Image) shadow() []flaw {
 func (img *Image) special() []flaw {
 	var all []flaw
 	for _, d := range img.devices[:min(len(img.devices), mostFlaws)] {
-		if d.major == 0 && d.minor == 0 { // what overlay file systems delete with
+		if d.plain() {
 			continue
 		}
 		shown := strings.ToValidUTF8(d.name, "\uFFFD")
@@ -235,6 +235,20 @@ func (img *Image) special() []flaw {
 			fix: "Leave it out: the runtime makes the devices that a container needs."})
 	}
 	return all
+}
+
+// plain tells a device that every container has: null, zero, full, random, the
+// terminal; and 0:0, with which overlay file systems delete.
+func (d device) plain() bool {
+	switch d.major {
+	case 0:
+		return d.minor == 0
+	case 1:
+		return slices.Contains([]int64{3, 5, 7, 8, 9}, d.minor)
+	case 5:
+		return d.minor <= 2
+	}
+	return false
 }
 
 // configured looks for secrets in what of the image is no file.

@@ -340,7 +340,7 @@ func TestCheck(t *testing.T) {
 	img := shop()
 	img.Layers[2].By = "ADD https://user:pw@example.com/tool.tgz?key=x /opt/ # buildkit"
 	img.Layers[3].By = "RUN /bin/sh -c curl -fsSL https://example.com/install | bash # buildkit"
-	img.Layers[3].Entries = append(img.Layers[3].Entries, entry{Name: "etc/shadow", Body: "root::19000:0:99999:7:::\nbin:*:19000:0:99999:7:::\n"}, entry{Name: "dev/sda", Type: tar.TypeBlock}, entry{Name: "opt/open", Mode: 0o666})
+	img.Layers[3].Entries = append(img.Layers[3].Entries, entry{Name: "etc/shadow", Body: "root::19000:0:99999:7:::\nbin:*:19000:0:99999:7:::\n"}, entry{Name: "dev/sda", Type: tar.TypeBlock, Major: 8}, entry{Name: "dev/null", Type: tar.TypeChar, Major: 1, Minor: 3}, entry{Name: "opt/open", Mode: 0o666})
 	result := scanned(t, open(t, imagetest.Save(t, "i.tar", img.Docker(t)), image.Options{}), image.Scanner{})
 	var got []string
 	for _, f := range result.Runs[0].Findings {
@@ -350,7 +350,7 @@ func TestCheck(t *testing.T) {
 		}
 	}
 	want := []string{"image/root (image)/config ", "image/ssh (image)/config ", "image/add-remote (image)/history:3 1", "image/pipe-shell (image)/history:4 2",
-		"image/no-password etc/shadow:1 2", "image/setuid-writable opt/app/run 2", "image/world-writable opt/open 2"}
+		"image/device dev/sda 2", "image/no-password etc/shadow:1 2", "image/setuid-writable opt/app/run 2", "image/world-writable opt/open 2"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}

@@ -7,6 +7,7 @@ import (
 	"compress/gzip"
 	"crypto/sha256"
 	"encoding/hex"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -24,6 +25,7 @@ type Entry struct {
 	Name, Body, Link string
 	Mode             int64
 	Type             byte
+	Major, Minor     int64 // of a device
 }
 
 // Layer is one step of an image.
@@ -50,7 +52,7 @@ func Tar(t testing.TB, entries ...Entry) []byte {
 	var b bytes.Buffer
 	w := tar.NewWriter(&b)
 	for _, e := range entries {
-		h := &tar.Header{Name: e.Name, Linkname: e.Link, Mode: e.Mode, Typeflag: e.Type, Size: int64(len(e.Body)), ModTime: time.Unix(1_700_000_000, 0)}
+		h := &tar.Header{Name: e.Name, Linkname: e.Link, Mode: e.Mode, Typeflag: e.Type, Size: int64(len(e.Body)), Devmajor: e.Major, Devminor: e.Minor, ModTime: time.Unix(1_700_000_000, 0)}
 		if h.Typeflag == 0 {
 			h.Typeflag = tar.TypeReg
 			if strings.HasSuffix(e.Name, "/") {
@@ -96,6 +98,27 @@ func Pack(t testing.TB, content []byte, with string) []byte {
 		return content
 	}
 	return b.Bytes()
+}
+
+// Folder are the entries of a folder on disk.
+func Folder(t testing.TB, dir string) (all []Entry) {
+	t.Helper()
+	err := filepath.WalkDir(dir, func(file string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		content, err := os.ReadFile(file)
+		if err != nil {
+			return err
+		}
+		name, err := filepath.Rel(dir, file)
+		all = append(all, Entry{Name: filepath.ToSlash(name), Body: string(content)})
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
 }
 
 // Digest is that of content.
