@@ -318,9 +318,41 @@ func TestNoData(t *testing.T) {
 	}
 }
 
+// The scanner keeps the promises that every scanner makes, with files of all formats.
 func TestProve(t *testing.T) {
-	scantest.Prove(t, func() scan.Scanner { return deps.New(advisory.Few()) }, tree(map[string]string{
-		"web/package-lock.json": lock3, "old/package-lock.json": lock1, "go.mod": goModText, "requirements.txt": "PyYAML==5.3\n", "pom.xml": parentPom, "child/pom.xml": childPom}))
+	all := tree(map[string]string{"web/package-lock.json": lock3, "old/package-lock.json": lock1, "go.mod": goModText, "requirements.txt": "PyYAML==5.3\n", "pom.xml": parentPom, "child/pom.xml": childPom})
+	names, err := filepath.Glob("testdata/*.txtar")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range names {
+		files, _, _ := unpacked(t, name)
+		for inside, file := range files {
+			all[filepath.Base(name)+"/"+inside] = file
+		}
+	}
+	scantest.Prove(t, func() scan.Scanner { return deps.New(advisory.Few()).Reaching() }, all)
+}
+
+// A distribution's packages are held against advisories by their source packages and its release.
+func TestDistribution(t *testing.T) {
+	files, _, _ := unpacked(t, "testdata/systems.txtar")
+	index := indexOf(t, bug("DSA-1", "Debian:11", "openssl", "0", "1.1.1k-1+deb11u1"), bug("DSA-2", "Debian:10", "openssl", "0", "9"), bug("DSA-3", "Debian:11", "glibc", "0", "2.31-13"), bug("A-1", "Alpine:v3.9", "musl", "0", "1.1.20-r5"))
+	r, err := scan.Tree(context.Background(), files, scan.Options{Scanners: []scan.Scanner{deps.New(index)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, f := range r.Runs[0].Findings {
+		if len(f.Vulnerabilities) > 0 {
+			p := f.Vulnerabilities[0].Packages[0]
+			got = append(got, f.Where()+" "+f.Vulnerabilities[0].ID+" "+p.Name+" "+p.Version+" "+p.FixedInVersion+" "+p.PackageManager)
+		}
+	}
+	want := []string{"alpine/lib/apk/db/installed:1 A-1 musl 1.1.20-r4 1.1.20-r5 OS", "debian/var/lib/dpkg/status:1 DSA-1 libssl1.1 1.1.1k-1+b1 1.1.1k-1+deb11u1 OS"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
 }
 
 // kinds are files of every format, by which FuzzManifest chooses.
