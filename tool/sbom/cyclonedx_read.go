@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 
 	"github.com/go-json-experiment/json"
@@ -214,9 +215,30 @@ func (r *cdxReader) add(c cdxRead, line int) {
 			x.Source, x.SourceVersion, _ = strings.Cut(p.Value, "@")
 		case "haechi:direct":
 			x.Direct = p.Value == "true"
+		case "haechi:layer", "haechi:layer-index", "haechi:layer-by", "haechi:base-image":
+			readLayer(&x, p)
 		}
 	}
 	r.refs, r.components = append(r.refs, firstOf(c.Ref, c.PURL)), append(r.components, x)
+}
+
+// readLayer reads what we write of the layer of an image that brought a component.
+func readLayer(x *component.Component, p cdxProperty) {
+	if x.Layer == nil {
+		x.Layer = &component.Layer{}
+	}
+	switch p.Name {
+	case "haechi:layer":
+		x.Layer.Digest = p.Value
+	case "haechi:layer-index":
+		if n, err := strconv.Atoi(p.Value); err == nil && n >= 0 {
+			x.Layer.Index = n
+		}
+	case "haechi:layer-by":
+		x.Layer.Command = p.Value
+	case "haechi:base-image":
+		x.Layer.Base = p.Value
+	}
 }
 
 func nameOf(v jsontext.Value) string {

@@ -4,9 +4,11 @@ import (
 	"archive/tar"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -22,12 +24,14 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 	"github.com/haechi-dev/haechi/base/advisory"
+	"github.com/haechi-dev/haechi/base/outbound"
 	"github.com/haechi-dev/haechi/tool/scan"
 	"github.com/haechi-dev/haechi/tool/scan/deps"
 	"github.com/haechi-dev/haechi/tool/scan/image"
 	"github.com/haechi-dev/haechi/tool/scan/image/imagetest"
 	"github.com/haechi-dev/haechi/tool/scan/secret"
 	"github.com/haechi-dev/haechi/word/component"
+	"github.com/haechi-dev/haechi/word/fault"
 	"github.com/haechi-dev/haechi/word/finding"
 )
 
@@ -410,6 +414,21 @@ func TestRegistry(t *testing.T) {
 		if _, err := image.Pull(context.Background(), bad, image.Registry{}, image.Options{}); err == nil {
 			t.Errorf("%q is taken for the name of an image", bad)
 		}
+	}
+}
+
+// Where what may be reached is bounded, as it is on a server, a registry is not reached past these bounds.
+func TestRegistryBounds(t *testing.T) {
+	asked := false
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { asked = true; http.NotFound(w, r) }))
+	defer server.Close()
+	dialer, err := outbound.New(outbound.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = image.Pull(context.Background(), strings.TrimPrefix(server.URL, "http://")+"/shop:1", image.Registry{Transport: dialer.Client(time.Minute).Transport}, image.Options{})
+	if !errors.Is(err, fault.Denied) || asked {
+		t.Errorf("a registry on this machine: %v, asked %v", err, asked)
 	}
 }
 
