@@ -2,7 +2,6 @@ package iac
 
 import (
 	"bytes"
-	"errors"
 	"io/fs"
 	"path"
 	"regexp"
@@ -20,9 +19,6 @@ import (
 const maxTemplate = 32 << 20 // bytes
 
 var tooMany = fault.Limit.Errorf("more than %d resources", maxResources)
-
-// errNone: a file holds nothing that we know.
-var errNone = errors.New("neither a template nor a manifest nor a build file that is known")
 
 // Documents reads one file on its own as rules see it: infrastructure of every
 // kind, and what holds AWS's configuration items. It is a guard.Reader.
@@ -96,6 +92,9 @@ func readDocuments(tree fs.FS, name string, docs []*guard.Document) ([]*guard.Do
 		return nil, nil
 	}
 	switch root := docs[0].Root(); {
+	case isPlan(root):
+		doc, err := plan(docs[0])
+		return []*guard.Document{doc}, err
 	case isCloudFormation(root):
 		doc, _, err := cloudFormation(tree, docs[0])
 		return []*guard.Document{doc}, err

@@ -64,7 +64,6 @@ type module struct {
 	prefix string // of addresses: module.network.
 	key    string // in modules.json: network.subnets
 	given  map[string]*value
-	each   map[string]*value // count and each of the call
 	depth  int
 
 	variables map[string]*memo

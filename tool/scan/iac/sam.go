@@ -66,11 +66,7 @@ func merged(a, b *value) *value {
 	case b == nil:
 		return a.Clone()
 	case a.IsList() && b.IsList():
-		var all []*value
-		for _, x := range append(a.Clone().Items(), b.Clone().Items()...) {
-			all = append(all, x)
-		}
-		return guard.NewList(all...).As(b)
+		return guard.NewList(append(a.Clone().Items(), b.Clone().Items()...)...).As(b)
 	case !a.IsMap() || !b.IsMap() || isIntrinsic(a) || isIntrinsic(b):
 		return b.Clone()
 	}

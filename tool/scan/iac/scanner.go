@@ -170,13 +170,6 @@ func (p *pass) File(f scan.File) error {
 		p.templates = append(p.templates, docs[0])
 		return nil
 	}
-	if len(docs) == 1 && isPlan(docs[0].Root()) {
-		doc, err := plan(docs[0])
-		if err != nil {
-			return err
-		}
-		return p.check(doc, f.Path, f.Content)
-	}
 	made, err := readDocuments(p.tree, f.Path, docs)
 	if err != nil {
 		return err
