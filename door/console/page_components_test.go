@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-json-experiment/json/jsontext"
+
 	"github.com/haechi-dev/haechi/base/advisory"
 	"github.com/haechi-dev/haechi/keeper/hub"
 	"github.com/haechi-dev/haechi/room/inspect"
@@ -137,6 +139,41 @@ func TestComponents(t *testing.T) {
 	for _, path := range slices.Compact(links) {
 		has(path, `href="/advisories/CVE-2021-44228"`, `href="/components?q=org.apache.logging.log4j%3Alog4j-core`)
 	}
+}
+
+// What was decided is there to take away: a false positive is not affected, an accepted risk is, and what nobody decided is looked into.
+func TestDecided(t *testing.T) {
+	h := home(t)
+	h.made()
+	p := h.admin()
+	list, err := h.hub.Find(t.Context(), hub.Query{Filters: hub.Filters{"GeneratorId": hub.Is("deps/CVE-2021-44228"), "ProductFields": {{Key: finding.FieldTarget, Value: "shop", Comparison: "EQUALS"}}}})
+	if err != nil || len(list.Findings) != 1 {
+		t.Fatal(len(list.Findings), err)
+	}
+	says := func(status string) {
+		t.Helper()
+		for format, want := range map[string]string{"openvex": `"status":"` + status + `"`, "vex": `"state":"` + map[string]string{"not_affected": "not_affected", "affected": "exploitable", "under_investigation": "in_triage"}[status] + `"`} {
+			a := p.get("/components/of/1/" + format)
+			text := jsontext.Value(a.body)
+			if err := text.Compact(); a.status != http.StatusOK || err != nil {
+				t.Fatalf("%s: %d %v %s", format, a.status, err, a.body)
+			}
+			if !strings.Contains(string(text), "CVE-2021-44228") || !strings.Contains(string(text), want) {
+				t.Errorf("%s lacks %s: %s", format, want, text)
+			}
+		}
+	}
+	decide := func(kind string) {
+		t.Helper()
+		if _, err := h.hub.Update(t.Context(), hub.Update{Refs: []hub.Ref{hub.RefOf(list.Findings[0])}, By: "arn:aws:iam::" + account + ":user/kim", Accept: &hub.Acceptance{Kind: kind, Reason: "vulnerable_code_not_in_execute_path", Owner: "kim"}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	says("under_investigation")
+	decide("false-positive")
+	says("not_affected")
+	decide("risk-accepted")
+	says("affected")
 }
 
 // The bill of a thing is there to take away, in both formats, and says what the thing is made of.

@@ -2,17 +2,22 @@ package console
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/haechi-dev/haechi/base/advisory"
+	"github.com/haechi-dev/haechi/keeper/hub"
 	"github.com/haechi-dev/haechi/lang/iam"
 	"github.com/haechi-dev/haechi/room/inspect"
 	"github.com/haechi-dev/haechi/tool/sbom"
+	"github.com/haechi-dev/haechi/tool/vex"
 	"github.com/haechi-dev/haechi/word/component"
 	"github.com/haechi-dev/haechi/word/fault"
+	"github.com/haechi-dev/haechi/word/finding"
 )
 
 // partRow is a component of a thing, as it lies there.
@@ -26,6 +31,7 @@ type madeView struct {
 	inspect.Thing
 	Search             string
 	CycloneDX, SPDX    string // downloads
+	OpenVEX, VEX       string
 	Compare            string
 	Findings           string
 	Parts              []partRow
@@ -70,7 +76,7 @@ func (o *Console) madeView(r *request) (any, error) {
 		return nil, err
 	}
 	here := madePath(t.ID)
-	v := madeView{Thing: t, Search: strings.TrimSpace(r.URL.Query().Get("q")), CycloneDX: here + "/cyclonedx", SPDX: here + "/spdx", Compare: fmt.Sprintf("%s/diff?from=%d", componentsPath, t.ID),
+	v := madeView{Thing: t, Search: strings.TrimSpace(r.URL.Query().Get("q")), CycloneDX: here + "/cyclonedx", SPDX: here + "/spdx", OpenVEX: here + "/openvex", VEX: here + "/vex", Compare: fmt.Sprintf("%s/diff?from=%d", componentsPath, t.ID),
 		Findings: filterPath(openFilter + ` tool:deps target:"` + t.Target + `"`), Drop: t.Kind == inspect.SBOM && r.may("haechi:ImportReport")}
 	known, err := o.config.Inspect.BugsOf(components)
 	if err != nil {
@@ -127,11 +133,14 @@ func (v *madeView) score(r *request, components []component.Component, t inspect
 	}
 }
 
-// bill is the thing's bill of materials, to take away.
+// bill is the thing's bill of materials, to take away, or what was decided about its vulnerabilities.
 func (o *Console) bill(r *request) error {
 	id, err := numbered(r)
 	if err != nil {
 		return err
+	}
+	if format := r.PathValue("format"); format == "openvex" || format == "vex" {
+		return o.decided(r, id, format)
 	}
 	write, kind, suffix := sbom.CycloneDX, "application/vnd.cyclonedx+json; version=1.6", ".cdx.json"
 	switch r.PathValue("format") {
@@ -139,12 +148,18 @@ func (o *Console) bill(r *request) error {
 	case "spdx":
 		write, kind, suffix = sbom.SPDX, "application/spdx+json", ".spdx.json"
 	default:
-		return fault.NotFound.Errorf("a bill of materials comes as cyclonedx or as spdx")
+		return fault.NotFound.Errorf("a bill of materials comes as cyclonedx or as spdx, and decisions as openvex or as vex")
 	}
 	t, components, err := o.config.Inspect.Thing(r.Context(), id)
 	if err != nil {
 		return err
 	}
+	r.attach(t, kind, suffix)
+	return write(r.w, sbom.Made{Name: t.Target, Version: cmp.Or(t.Commit, t.Branch), Tool: o.config.Version, At: t.At}, components)
+}
+
+// attach says that what follows is a file, called after a thing.
+func (r *request) attach(t inspect.Thing, kind, suffix string) {
 	name := strings.Map(func(c rune) rune {
 		if c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '.' || c == '-' {
 			return c
@@ -153,7 +168,67 @@ func (o *Console) bill(r *request) error {
 	}, strings.Trim(t.Target+"-"+t.Branch, "-"))
 	r.w.Header().Set("Content-Type", kind)
 	r.w.Header().Set("Content-Disposition", `attachment; filename="`+name+suffix+`"`)
-	return write(r.w, sbom.Made{Name: t.Target, Version: cmp.Or(t.Commit, t.Branch), Tool: o.config.Version, At: t.At}, components)
+}
+
+// decided is what people decided about the thing's vulnerabilities, as VEX for those who use it.
+func (o *Console) decided(r *request, id int64, format string) error {
+	t, _, err := o.config.Inspect.Thing(r.Context(), id)
+	if err != nil {
+		return err
+	}
+	present, err := o.config.Hub.Present(r.Context(), t.Target, t.Branch)
+	if err != nil {
+		return err
+	}
+	var list []finding.Finding
+	for _, f := range present {
+		if len(f.Vulnerabilities) == 0 || f.ProductFields[finding.FieldPackage] == "" {
+			continue
+		}
+		if err := o.saidOf(r, &f); err != nil {
+			return err
+		}
+		list = append(list, f)
+	}
+	made := vex.Made{Product: t.Target, Author: nameOf(r.principal), Tool: o.config.Version, At: o.config.Now().UTC()}
+	if format == "openvex" {
+		r.attach(t, "application/json", ".openvex.json")
+		return vex.OpenVEX(r.w, made, list)
+	}
+	r.attach(t, "application/vnd.cyclonedx+json; version=1.6", ".vex.cdx.json")
+	return vex.CycloneDX(r.w, made, list)
+}
+
+// saidOf says of a finding what its acceptance means to others. To accept a
+// risk is not to say that there is none.
+func (o *Console) saidOf(r *request, f *finding.Finding) error {
+	status, why := vex.Looking, ""
+	a, err := o.config.Hub.AcceptanceOf(r.Context(), hub.RefOf(*f))
+	switch {
+	case errors.Is(err, fault.NotFound):
+		if f.Status() == finding.Suppressed {
+			status = vex.NotAffected
+		}
+	case err != nil:
+		return err
+	default:
+		why = a.Reason
+		switch a.Kind {
+		case "false-positive":
+			status = vex.NotAffected
+		case "risk-accepted", "wont-fix":
+			status = vex.Affected
+		}
+	}
+	if f.RecordState == finding.Archived || f.Status() == finding.Resolved {
+		status = vex.Fixed
+	}
+	f.ProductFields = maps.Clone(f.ProductFields)
+	f.ProductFields[vex.FieldStatus] = string(status)
+	if why != "" {
+		f.Note = &finding.Note{Text: why}
+	}
+	return nil
 }
 
 // dropBill forgets a bill that somebody brought, and closes what was found on it.

@@ -127,8 +127,7 @@ func (s *service) describe(ctx context.Context, _ *wire.Call, in *input) (*outpu
 	if err != nil {
 		return nil, err
 	}
-	here := s.ResourceOf(t)
-	found, err := inspector2.Findings(ctx, s.Config, func(f *inspector2.Finding) bool { return f.Status == "ACTIVE" && f.Resources[0].ID == here.ID })
+	found, err := inspector2.Findings(ctx, s.Config, func(f *inspector2.Finding, of inspect.Thing) bool { return f.Status == "ACTIVE" && of.ID == t.ID })
 	if err != nil {
 		return nil, err
 	}

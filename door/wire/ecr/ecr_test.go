@@ -53,12 +53,16 @@ func TestDescribe(t *testing.T) {
 	room := inspect.New(inspect.Config{DB: d, Hub: h, Maker: finding.Maker{Account: account, Region: "us-east-1"}, Log: quiet, Newest: func() (*deps.Scanner, *advisory.Index) { return deps.New(x), x }})
 	digest := "sha256:" + strings.Repeat("0a", 32)
 	pad := component.Component{PURL: "pkg:npm/left-pad", Ecosystem: "npm", Name: "left-pad", Version: "1.0.0", State: component.Resolved, Scope: component.Runtime, Place: diag.Place{File: "app/package-lock.json", Line: 3}}
-	for target, list := range map[string][]component.Component{"registry.example/shop/api:1.2": {pad}, "registry.example/shop/api:1.1": {}} {
+	for target, list := range map[string][]component.Component{"registry.example/shop/api:1.2": {pad}, "registry.example/shop/api:1.1": {}, "shop/api:1.0": {pad}} {
+		kind := inspect.Image
+		if target == "shop/api:1.0" {
+			kind = inspect.SBOM // that somebody brought
+		}
 		s := finding.Scan{ID: "scan-" + target, Tool: "deps", Target: target, Complete: true}
-		if len(list) > 0 {
+		if kind == inspect.Image && len(list) > 0 {
 			s.Digest = digest
 		}
-		if err := room.Keep(t.Context(), inspect.Image, s, list); err != nil {
+		if err := room.Keep(t.Context(), kind, s, list); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -74,6 +78,7 @@ func TestDescribe(t *testing.T) {
 		`{"repositoryName":"shop/api","imageId":{"imageTag":"1.2"}}`:                             {200, `"findingSeverityCounts":{"CRITICAL":1}`},
 		`{"repositoryName":"shop/api","imageId":{"imageDigest":"` + digest + `"}}`:               {200, `"vulnerabilityId":"CVE-2026-1"`},
 		`{"repositoryName":"shop/api","imageId":{"imageTag":"1.1"}}`:                             {200, `"enhancedFindings":[]`},
+		`{"repositoryName":"shop/api","imageId":{"imageTag":"1.0"}}`:                             {200, `"findingSeverityCounts":{"CRITICAL":1}`},
 		`{"repositoryName":"shop/api","imageId":{"imageTag":"9"}}`:                               {400, "ImageNotFoundException"},
 		`{"repositoryName":"shop/web","imageId":{"imageTag":"1.2"}}`:                             {400, "RepositoryNotFoundException"},
 		`{"repositoryName":"shop/api","imageId":{}}`:                                             {400, "InvalidParameterException"},

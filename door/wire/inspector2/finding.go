@@ -144,8 +144,9 @@ type EPSS struct {
 var managers = []string{"BUNDLER", "CARGO", "COMPOSER", "NPM", "NUGET", "PIPENV", "POETRY", "YARN", "GOBINARY", "GOMOD", "JAR", "OS", "PIP", "PYTHONPKG", "NODEPKG", "POM", "GEMSPEC", "DOTNET_CORE"}
 
 // Findings are the hub's findings on packages that keep lets through; nil is
-// all. Those that are closed are among them.
-func Findings(ctx context.Context, c Config, keep func(*Finding) bool) (list []Finding, err error) {
+// all. Those that are closed are among them. A thing without a number is one
+// that other tools alone have seen.
+func Findings(ctx context.Context, c Config, keep func(*Finding, inspect.Thing) bool) (list []Finding, err error) {
 	things, err := c.Inspect.Things(ctx, "")
 	if err != nil {
 		return nil, err
@@ -176,7 +177,7 @@ func Findings(ctx context.Context, c Config, keep func(*Finding) bool) (list []F
 			if !ok {
 				t = inspect.Thing{Target: cmp.Or(target, f.Resources[0].ID), Kind: inspect.Source}
 			}
-			if one := c.findingOf(f, t); keep == nil || keep(&one) {
+			if one := c.findingOf(f, t); keep == nil || keep(&one, t) {
 				list = append(list, one)
 			}
 		}
