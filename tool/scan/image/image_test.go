@@ -339,6 +339,30 @@ func TestBase(t *testing.T) {
 	}
 }
 
+// What Debian packed of Python's packages is Debian's; what pip installed is Python's.
+func TestOwned(t *testing.T) {
+	metadata := "Metadata-Version: 2.1\nName: requests\nVersion: 2.19.0\n\n"
+	const debians, pips, alpines = "usr/lib/python3/dist-packages/requests-2.19.0.dist-info/METADATA", "usr/local/lib/python3.11/site-packages/requests-2.19.0.dist-info/METADATA", "usr/lib/python3.12/site-packages/requests-2.19.0.dist-info/METADATA"
+	img := base()
+	img.Layers[0].Entries = append(img.Layers[0].Entries, entry{Name: debians, Body: metadata}, entry{Name: pips, Body: metadata}, entry{Name: alpines, Body: metadata},
+		entry{Name: "var/lib/dpkg/info/python3-requests.list", Body: "/.\n/usr\n/" + debians + "\n"}, entry{Name: "lib/apk/db/installed", Body: "P:py3-requests\nV:2.19.0-r0\nF:" + filepath.ToSlash(filepath.Dir(alpines)) + "\nR:METADATA\n\n"})
+	result := scanned(t, open(t, imagetest.Save(t, "i.tar", img.Docker(t)), image.Options{}), deps.New(index(t)))
+	var got []string
+	for _, c := range result.Components {
+		if c.Ecosystem == "PyPI" {
+			got = append(got, c.Place.File)
+		}
+	}
+	for _, f := range result.Runs[0].Findings {
+		if f.GeneratorID == "deps/P-1" {
+			got = append(got, f.Place().File)
+		}
+	}
+	if diff := cmp.Diff([]string{pips, pips}, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
 // The image's own configuration and modes are looked at.
 func TestCheck(t *testing.T) {
 	img := shop()

@@ -68,6 +68,7 @@ func (img *Image) Scan(ctx context.Context, o scan.Options) (scan.Result, error)
 			}
 		}
 		if l, ok := inner.(lister); ok {
+			img.settle(run)
 			if err := img.bring(ctx, l, run); err != nil {
 				return result, err
 			}
