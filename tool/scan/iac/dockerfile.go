@@ -46,13 +46,28 @@ func dockerfile(name string, content []byte) (*guard.Document, error) {
 	return guard.Made(guard.NewMap(pair(text("Resources"), guard.NewMap(resource(name, "Haechi::Docker::File", top, properties)))), name), nil
 }
 
+var (
+	directiveLine = regexp.MustCompile(`^#\s*[A-Za-z]+\s*=`)
+	backtick      = regexp.MustCompile("(?i)^#\\s*escape\\s*=\\s*`")
+)
+
+// escapeOf is what ends a line that goes on: the directives at the top may say so.
+func escapeOf(lines []string) string {
+	for _, l := range lines {
+		switch {
+		case backtick.MatchString(l):
+			return "`"
+		case !directiveLine.MatchString(l):
+			return "\\"
+		}
+	}
+	return "\\"
+}
+
 // instructions reads a Dockerfile: lines, continued ones joined, comments and heredocs.
 func instructions(name string, content []byte) ([]instruction, *diag.Error) {
 	lines := strings.Split(strings.ReplaceAll(strings.TrimPrefix(string(content), "\ufeff"), "\r\n", "\n"), "\n")
-	escape := "\\"
-	if len(lines) > 0 && regexp.MustCompile("(?i)^#\\s*escape\\s*=\\s*`").MatchString(lines[0]) {
-		escape = "`"
-	}
+	escape := escapeOf(lines)
 	var all []instruction
 	for i := 0; i < len(lines); {
 		trimmed := strings.TrimSpace(lines[i])
@@ -73,6 +88,10 @@ func instructions(name string, content []byte) ([]instruction, *diag.Error) {
 				continue
 			}
 			b.WriteString(t)
+			if unclosed(b.String()) && i+1 < len(lines) { // a list over several lines: not Docker's, but people write it
+				b.WriteString(continued)
+				continue
+			}
 			i++
 			break
 		}
@@ -95,6 +114,14 @@ func instructions(name string, content []byte) ([]instruction, *diag.Error) {
 		return nil, diag.Errorf(diag.Place{File: name, Line: 1, Column: 1}, "there is no FROM")
 	}
 	return all, nil
+}
+
+// unclosed tells whether an instruction is a list in JSON whose end is yet to come.
+func unclosed(text string) bool {
+	const longest = 4096
+	_, rest, ok := strings.Cut(strings.TrimSpace(text), " ")
+	rest = strings.TrimSpace(rest)
+	return ok && len(text) < longest && strings.HasPrefix(rest, "[") && (rest == "[" || strings.HasSuffix(rest, ",") || strings.HasSuffix(rest, "\"") && strings.Contains(rest, continued)) && !strings.Contains(rest, "]")
 }
 
 func clip(s string) string {
@@ -235,13 +262,14 @@ func (d *docker) from(in instruction) {
 	if len(words) > 0 {
 		image = words[0]
 	}
+	expanded := d.expandWith(image, d.global) // a stage may be chosen by an argument
 	for i, other := range d.stages {
-		if other.name != "" && strings.EqualFold(other.name, image) {
+		if other.name != "" && couldBe(expanded, other.name) {
 			s.from = i
 		}
 	}
 	if s.from >= 0 {
-		s.fields = append(s.fields, in.put2("From", in.put(text(image))))
+		s.fields = append(s.fields, in.put2("From", in.put(expanded)))
 		s.user, s.shell = d.stages[s.from].user, d.stages[s.from].shell
 		if s.user != nil {
 			s.user = s.user.Clone()
@@ -252,6 +280,20 @@ func (d *docker) from(in instruction) {
 	d.stages = append(d.stages, s)
 	d.stage = len(d.stages) - 1
 	d.arguments = map[string]string{}
+}
+
+// couldBe tells whether a text is a name, or may be it: of a variable alone everything might.
+func couldBe(v *value, name string) bool {
+	if t, ok := v.Text(); ok {
+		return strings.EqualFold(t, name)
+	}
+	u := v.Unknown()
+	if u == nil || strings.Join(u.Parts, "") == "" {
+		return false
+	}
+	first, last := strings.ToLower(u.Parts[0]), strings.ToLower(u.Parts[len(u.Parts)-1])
+	name = strings.ToLower(name)
+	return len(name) >= len(first)+len(last) && strings.HasPrefix(name, first) && strings.HasSuffix(name, last) && first != ""
 }
 
 // image takes a reference apart: registry/name:tag@digest.

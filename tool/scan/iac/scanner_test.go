@@ -205,3 +205,21 @@ WARNING filled.yaml:1 TEMPLATE_NOT_FILLED_IN filled.yaml`)
 		t.Errorf("complete %v: %s", run.Scan.Complete, strings.Join(unread, "\n"))
 	}
 }
+
+// A stage may be chosen by an argument, and a list may stand on several lines.
+func TestChosenStage(t *testing.T) {
+	docs, err := iac.Documents("Dockerfile", []byte("# syntax=docker/dockerfile:1\n# escape=`\nARG SOURCE=false\nFROM scratch AS bin-false\nUSER app\nFROM bin-${SOURCE} AS bin\nENTRYPOINT [\n  \"bash\",\n  \"-c\"\n]\nFROM bin-${OTHER}\nRUN a `\n  b\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	stages := docs[0].Resources()[0].Body.Get("Properties").Get("Stages").Items()
+	if from, _ := stages[1].Get("From").Text(); from != "bin-false" || stages[1].Get("Image") != nil || stages[2].Get("From") == nil || stages[2].Get("Image") != nil {
+		t.Errorf("%s\n%s", stages[1].JSON(), stages[2].JSON())
+	}
+	if user, _ := stages[1].Get("User").Text(); user != "app" {
+		t.Errorf("user %q", user)
+	}
+	if exec := stages[1].Get("Instructions").Items()[1].Get("Exec"); exec.Len() != 2 {
+		t.Errorf("exec %s", stages[1].Get("Instructions"))
+	}
+}
