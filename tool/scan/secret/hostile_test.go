@@ -88,3 +88,18 @@ func TestHostileSize(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 }
+
+// Text that is made to be read again and again is read once: a megabyte of it costs no more than other text.
+func TestHostileRepetition(t *testing.T) {
+	s := secret.New(nil)
+	for name, part := range map[string]string{"commands": "curl -u a ", "names": "pass x ", "assignments": "pass" + "word=", "calls": "auth=(a,", "objects": `{"pass` + `word":"`, "escapes": "%2fab", "echoes": "echo a | docker login --password-stdin "} {
+		text := []byte(strings.Repeat(part, (1<<20)/len(part)))
+		for _, path := range []string{"a.env", "a.py"} {
+			start := time.Now()
+			s.Check(path, text)
+			if took := time.Since(start); took > 10*time.Second {
+				t.Errorf("%s in %s took %v", name, path, took)
+			}
+		}
+	}
+}

@@ -98,8 +98,8 @@ func (c *cursor) believable(p pair, from int) bool {
 	if c.text[from] == '-' {
 		return true
 	}
-	lineStart := bytes.LastIndexByte(c.text[:from], '\n') + 1
-	before := strings.TrimSpace(string(c.text[max(lineStart, from-100):from]))
+	lineStart := lineStart(c.text, from, 100)
+	before := strings.TrimSpace(string(c.text[lineStart:from]))
 	low := strings.ToLower(before)
 	last := low[strings.LastIndexAny(low, " \t")+1:]
 	switch {
@@ -117,6 +117,12 @@ func (c *cursor) believable(p pair, from int) bool {
 		end++
 	}
 	return end == len(c.text) || c.text[end] == '\n' || c.text[end] == '/' || c.text[end] == '#'
+}
+
+// lineStart is where the line of at begins, or farthest bytes before at: a line may have no end.
+func lineStart(text []byte, at, farthest int) int {
+	from := max(0, at-farthest)
+	return from + bytes.LastIndexByte(text[from:at], '\n') + 1
 }
 
 // definers are what stands before a name that is given a value without an operator.

@@ -40,8 +40,8 @@ func commands() map[string]command {
 }
 
 // lexCommand reads the passwords on the command line on which text[start:end]
-// names the program.
-func lexCommand(text []byte, start, end int, c command) (found []pair) {
+// names the program, and tells how far it has read.
+func lexCommand(text []byte, start, end int, c command) (found []pair, to int) {
 	line := lineOf(text, start)
 	if c.piped {
 		if p, ok := echoed(text, line.start, start); ok {
@@ -49,21 +49,25 @@ func lexCommand(text []byte, start, end int, c command) (found []pair) {
 		}
 	}
 	words := shellWords(text, start, line.end)
+	to = end
+	if len(words) > 0 {
+		to = max(to, words[len(words)-1].end)
+	}
 	if len(words) == 0 || c.needs != "" && !bytes.Contains(text[start:line.end], []byte(c.needs)) {
-		return found
+		return found, to
 	}
 	if c.at > 0 && len(words) >= c.at {
-		return append(found, words[c.at-1])
+		return append(found, words[c.at-1]), to
 	}
 	if c.last {
-		return append(found, words[len(words)-1])
+		return append(found, words[len(words)-1]), to
 	}
 	for i, w := range words[1:] {
 		if p, ok := c.option(w, append(words[i+2:len(words):len(words)], pair{})[0]); ok {
 			found = append(found, p)
 		}
 	}
-	return found
+	return found, to
 }
 
 // option is the password of an option, which may be the next word.
@@ -110,8 +114,7 @@ func (p pair) cut(n int) pair {
 // lineOf is the line of at, and those that a backslash joins to it.
 func lineOf(text []byte, at int) span {
 	const farthest = 2000
-	s := span{start: bytes.LastIndexByte(text[:at], '\n') + 1, end: at}
-	s.start = max(s.start, at-farthest)
+	s := span{start: lineStart(text, at, farthest), end: at}
 	for s.end < len(text) && s.end-at < farthest {
 		if text[s.end] == '\n' && (s.end == 0 || text[s.end-1] != '\\') {
 			break

@@ -1,7 +1,6 @@
 package secret
 
 import (
-	"bytes"
 	"encoding/hex"
 	"strings"
 )
@@ -129,8 +128,9 @@ func (s *search) command(start, end int, c command) {
 	if start > 0 && isWord(s.text[start-1]) || start < s.lineTo {
 		return
 	}
-	for _, p := range lexCommand(s.text, start, end, c) {
-		s.lineTo = max(s.lineTo, p.end) // each word of a line once
+	found, to := lexCommand(s.text, start, end, c)
+	s.lineTo = max(s.lineTo, to) // each word of a line once
+	for _, p := range found {
 		if isCommandPassword(p.value) {
 			s.generically("command", p, likely, "on the command line of "+strings.TrimSpace(string(s.text[start:end])))
 		}
@@ -191,8 +191,7 @@ func (s *search) crypt(start, end int) {
 	if len(value) < 24 || strings.Count(value, "$") < 3 || isMonotonous(value[strings.LastIndexByte(value, '$')+1:]) {
 		return
 	}
-	lineStart := bytes.LastIndexByte(s.text[:start], '\n') + 1
-	before := strings.TrimSpace(string(s.text[lineStart:start]))
+	before := strings.TrimSpace(string(s.text[lineStart(s.text, start, 1000):start]))
 	user, ok := strings.CutSuffix(before, ":")
 	if before != "" && (!ok || strings.ContainsAny(user, " \t\"'<")) {
 		return
