@@ -95,10 +95,9 @@ func New(c Config) *Inspector {
 // Run watches for a new index of advisories, and judges anew what it speaks
 // of, until ctx ends.
 func (i *Inspector) Run(ctx context.Context) error {
-	wait := i.config.Poll
 	for ctx.Err() == nil {
 		err := cmp.Or(i.relist(ctx), i.Judge(ctx))
-		wait = i.config.Poll
+		wait := i.config.Poll
 		if err != nil && ctx.Err() == nil {
 			i.config.Log.Warn("inspect: judging what is stored", "err", err)
 			wait = max(wait, 5*time.Second)

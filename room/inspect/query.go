@@ -183,6 +183,15 @@ func (i *Inspector) Uses(ctx context.Context, id int64) (p Package, uses []Use, 
 	return p, uses, err
 }
 
+// All are all branches of targets that were scanned, by name.
+func (i *Inspector) All(ctx context.Context) (list []Thing, err error) {
+	err = i.db.Read(ctx, func(tx *db.Tx) error {
+		list, err = db.All(tx, scanThing, "SELECT "+thingColumns+" FROM inspect_things ORDER BY target, branch")
+		return err
+	})
+	return list, err
+}
+
 // Things are the branches of targets that were scanned, by name, at most 1,000; "" is of all targets.
 func (i *Inspector) Things(ctx context.Context, target string) (list []Thing, err error) {
 	err = i.db.Read(ctx, func(tx *db.Tx) error {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/haechi-dev/haechi/door/wire"
 	"github.com/haechi-dev/haechi/door/wire/inspector2"
+	"github.com/haechi-dev/haechi/keeper/hub"
 	"github.com/haechi-dev/haechi/lang/iam"
 	"github.com/haechi-dev/haechi/room/inspect"
 	"github.com/haechi-dev/haechi/word/fault"
@@ -127,7 +128,7 @@ func (s *service) describe(ctx context.Context, _ *wire.Call, in *input) (*outpu
 	if err != nil {
 		return nil, err
 	}
-	found, err := inspector2.Findings(ctx, s.Config, func(f *inspector2.Finding, of inspect.Thing) bool { return f.Status == "ACTIVE" && of.ID == t.ID })
+	found, err := inspector2.Findings(ctx, s.Config, hub.Filters{"RecordState": hub.Is("ACTIVE"), "ProductFields": {{Key: finding.FieldTarget, Value: t.Target, Comparison: "EQUALS"}}}, func(f *inspector2.Finding, of inspect.Thing) bool { return f.Status == "ACTIVE" && of.ID == t.ID })
 	if err != nil {
 		return nil, err
 	}
@@ -152,7 +153,7 @@ func (s *service) describe(ctx context.Context, _ *wire.Call, in *input) (*outpu
 
 // find is the image by its repository and tag or digest, the latest scanned of several.
 func (s *service) find(ctx context.Context, in *input) (t inspect.Thing, image inspector2.Image, err error) {
-	things, err := s.Inspect.Things(ctx, "")
+	things, err := s.Inspect.All(ctx)
 	if err != nil {
 		return t, image, err
 	}

@@ -57,7 +57,7 @@ func (s *service) listCoverage(ctx context.Context, _ *wire.Call, in *coverageIn
 
 // covered are the things that were looked into and are asked for.
 func (s *service) covered(ctx context.Context, asked map[string]jsontext.Value) (list []covered, err error) {
-	things, err := s.Inspect.Things(ctx, "")
+	things, err := s.Inspect.All(ctx)
 	if err != nil {
 		return nil, err
 	}

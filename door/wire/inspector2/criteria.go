@@ -9,6 +9,7 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/haechi-dev/haechi/keeper/hub"
 	"github.com/haechi-dev/haechi/lang/match"
 	"github.com/haechi-dev/haechi/word/fault"
 	"github.com/haechi-dev/haechi/word/finding"
@@ -182,6 +183,29 @@ func (c criteria) predicate() (func(*Finding) bool, error) {
 		}
 		return true
 	}, nil
+}
+
+// narrow is what the hub can leave out already, by what it has an index of. It
+// leaves out nothing that is asked for.
+func (c criteria) narrow() hub.Filters {
+	filters := hub.Filters{}
+	for name, attribute := range map[string]string{"severity": "SeverityLabel", "title": "Title", "awsAccountId": "AwsAccountId", "codeRepositoryProjectName": "ProductFields"} {
+		list, err := listOf[textFilter](c[name])
+		if err != nil || len(list) == 0 || slices.ContainsFunc(list, func(f textFilter) bool { return f.Comparison != "EQUALS" }) {
+			continue
+		}
+		for _, f := range list {
+			one := hub.Condition{Value: f.Value, Comparison: "EQUALS"}
+			if attribute == "ProductFields" {
+				one.Key = finding.FieldTarget
+			}
+			filters[attribute] = append(filters[attribute], one)
+		}
+	}
+	if list, err := listOf[textFilter](c["findingStatus"]); err == nil && len(list) > 0 && !slices.ContainsFunc(list, func(f textFilter) bool { return f != textFilter{"EQUALS", "ACTIVE"} }) {
+		filters["RecordState"] = hub.Is("ACTIVE")
+	}
+	return filters
 }
 
 // testOf is the test of one attribute; nil where nothing is asked.

@@ -3,6 +3,7 @@ package inspector2
 import (
 	"cmp"
 	"context"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -143,11 +144,11 @@ type EPSS struct {
 // managers are the package managers that the model has.
 var managers = []string{"BUNDLER", "CARGO", "COMPOSER", "NPM", "NUGET", "PIPENV", "POETRY", "YARN", "GOBINARY", "GOMOD", "JAR", "OS", "PIP", "PYTHONPKG", "NODEPKG", "POM", "GEMSPEC", "DOTNET_CORE"}
 
-// Findings are the hub's findings on packages that keep lets through; nil is
-// all. Those that are closed are among them. A thing without a number is one
+// Findings are the hub's findings on packages that narrow and keep let through;
+// what narrow leaves out is not even read. Those that are closed are among them. A thing without a number is one
 // that other tools alone have seen.
-func Findings(ctx context.Context, c Config, keep func(*Finding, inspect.Thing) bool) (list []Finding, err error) {
-	things, err := c.Inspect.Things(ctx, "")
+func Findings(ctx context.Context, c Config, narrow hub.Filters, keep func(*Finding, inspect.Thing) bool) (list []Finding, err error) {
+	things, err := c.Inspect.All(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -159,6 +160,7 @@ func Findings(ctx context.Context, c Config, keep func(*Finding, inspect.Thing) 
 		}
 	}
 	q := hub.Query{Filters: hub.Filters{"Type": {{Value: "Software and Configuration Checks/Vulnerabilities", Comparison: "PREFIX"}}}, Limit: 1000}
+	maps.Copy(q.Filters, narrow)
 	for {
 		found, err := c.Hub.Find(ctx, q)
 		if err != nil {
@@ -177,7 +179,7 @@ func Findings(ctx context.Context, c Config, keep func(*Finding, inspect.Thing) 
 			if !ok {
 				t = inspect.Thing{Target: cmp.Or(target, f.Resources[0].ID), Kind: inspect.Source}
 			}
-			if one := c.findingOf(f, t); keep == nil || keep(&one, t) {
+			if one := c.findingOf(f, t); keep(&one, t) {
 				list = append(list, one)
 			}
 		}

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/haechi-dev/haechi/door/wire"
+	"github.com/haechi-dev/haechi/keeper/hub"
 	"github.com/haechi-dev/haechi/room/inspect"
 	"github.com/haechi-dev/haechi/word/fault"
 	"github.com/haechi-dev/haechi/word/finding"
@@ -32,7 +33,7 @@ func (s *service) listFindings(ctx context.Context, _ *wire.Call, in *listInput)
 	if err != nil {
 		return nil, err
 	}
-	found, err := Findings(ctx, s.Config, func(f *Finding, _ inspect.Thing) bool { return keep(f) })
+	found, err := Findings(ctx, s.Config, in.Criteria.narrow(), func(f *Finding, _ inspect.Thing) bool { return keep(f) })
 	if err != nil {
 		return nil, err
 	}
@@ -263,7 +264,7 @@ func (s *service) listAggregations(ctx context.Context, _ *wire.Call, in *aggreg
 	var found []Finding
 	if ok && asked.FindingType != "NETWORK_REACHABILITY" && asked.FindingType != "CODE_VULNERABILITY" {
 		var err error
-		if found, err = Findings(ctx, s.Config, func(f *Finding, _ inspect.Thing) bool {
+		if found, err = Findings(ctx, s.Config, hub.Filters{"RecordState": hub.Is("ACTIVE")}, func(f *Finding, _ inspect.Thing) bool {
 			return f.Status == "ACTIVE" && anyText(in.Accounts, f.Account) && (asked.ResourceType == "" || asked.ResourceType == f.Resources[0].Type)
 		}); err != nil {
 			return nil, err
