@@ -20,7 +20,7 @@ import (
 const (
 	deepestArchive  = 3         // archives within archives
 	mostEntries     = 50_000    // of an archive with all that it holds
-	largestEntry    = 64 << 20  // a larger one is no text that people write
+	largestEntry    = 16 << 20  // a larger one is no text that people write
 	largestUnpacked = 256 << 20 // of all entries together
 )
 
