@@ -269,6 +269,7 @@ func (s *sources) finding(doc *guard.Document, v Verdict) finding.Finding {
 		f.Compliance.Status = finding.Warning
 		f.Severity.Label = finding.Informational
 		f.Title = finding.Shorten("It cannot be known here: "+lower(p.Title.En), 256)
+		fields[FieldTitleKo] = "여기서는 알 수 없음: " + p.Title.Ko
 	}
 	f.Description = finding.Shorten(mask.Text(description(v, first, construct)), 1024)
 	kind := resourceType(v.Resource.Type)

@@ -223,3 +223,37 @@ func TestChosenStage(t *testing.T) {
 		t.Errorf("exec %s", stages[1].Get("Instructions"))
 	}
 }
+
+// What other tools keep in a resource's metadata, and comments in their forms, let
+// findings be with their reason; a finding of CDK's output names the construct.
+func TestLetBe(t *testing.T) {
+	files := treeOf(txtar.Parse([]byte(`-- cdk.template.json --
+{"Resources": {
+ "A": {"Type": "AWS::EC2::Volume", "Metadata": {"aws:cdk:path": "Shop/Disk/Resource"}},
+ "B": {"Type": "AWS::EC2::Volume", "Metadata": {"guard": {"SuppressedRules": ["ENCRYPTED_VOLUMES"]}}},
+ "C": {"Type": "AWS::EC2::Volume", "Metadata": {"cdk_nag": {"rules_to_suppress": [{"id": "AwsSolutions-EC26", "reason": "scratch"}]}}},
+ "D": {"Type": "AWS::EC2::Volume", "Metadata": {"cfn_nag": {"rules_to_suppress": [{"id": "F1", "reason": "old"}]}}},
+ "E": {"Type": "AWS::EC2::Volume", "Metadata": {"haechi": {"allow": [{"rule": "ENCRYPTED_VOLUMES", "reason": "ours"}]}}},
+ "F": {"Type": "AWS::EC2::Volume", "Metadata": {"guard": {"SuppressedRules": ["OTHER"]}}}}}
+-- main.tf --
+#tfsec:ignore:aws-ebs-enable-volume-encryption
+resource "aws_ebs_volume" "a" { availability_zone = "a" }
+resource "aws_ebs_volume" "b" { availability_zone = "a" } # trivy:ignore:AVD-AWS-0026
+#tfsec:ignore:aws-s3-enable-versioning
+resource "aws_ebs_volume" "c" { availability_zone = "a" }
+`)))
+	run := scanned(t, iac.New(policies(t)...), files)
+	same(t, lines(run, "ENCRYPTED_VOLUMES"), `
+cdk.template.json:2:7 ENCRYPTED_VOLUMES A
+cdk.template.json:3:7 ENCRYPTED_VOLUMES B allowed: suppressed in the resource's metadata for cfn-guard
+cdk.template.json:4:7 ENCRYPTED_VOLUMES C allowed: scratch
+cdk.template.json:5:7 ENCRYPTED_VOLUMES D allowed: old
+cdk.template.json:6:7 ENCRYPTED_VOLUMES E allowed: ours
+cdk.template.json:7:7 ENCRYPTED_VOLUMES F
+main.tf:2:1 ENCRYPTED_VOLUMES aws_ebs_volume.a allowed: no reason is given
+main.tf:3:1 ENCRYPTED_VOLUMES aws_ebs_volume.b allowed: no reason is given
+main.tf:5:1 ENCRYPTED_VOLUMES aws_ebs_volume.c`)
+	if f := run.Findings[0]; !strings.Contains(f.Description, "Shop/Disk/Resource") || f.ProductFields[iac.FieldCDK] != "Shop/Disk/Resource" {
+		t.Errorf("%s", f.Description)
+	}
+}
