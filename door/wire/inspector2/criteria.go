@@ -45,6 +45,38 @@ type packageFilter struct {
 	File         *textFilter   `json:"filePath"`
 }
 
+func (f *textFilter) check() error {
+	if f == nil || slices.Contains([]string{"EQUALS", "PREFIX", "NOT_EQUALS"}, f.Comparison) && f.Value != "" {
+		return nil
+	}
+	return fault.Invalid.Errorf("a comparison is EQUALS, PREFIX or NOT_EQUALS, and has a value")
+}
+
+func textFilters(text jsontext.Value) ([]textFilter, error) {
+	if len(text) == 0 {
+		return nil, nil
+	}
+	list, err := listOf[textFilter](text)
+	for i := range list {
+		if err == nil {
+			err = list[i].check()
+		}
+	}
+	return list, err
+}
+
+func packageFilters(text jsontext.Value) ([]packageFilter, error) {
+	list, err := listOf[packageFilter](text)
+	for _, f := range list {
+		for _, one := range []*textFilter{f.Name, f.Version, f.Release, f.Architecture, f.Layer, f.Lambda, f.File} {
+			if err == nil {
+				err = one.check()
+			}
+		}
+	}
+	return list, err
+}
+
 // holds tells whether one of the values is meant; of what has none only "not" holds.
 func (f textFilter) holds(values ...string) bool {
 	switch f.Comparison {
@@ -190,7 +222,7 @@ func (c criteria) predicate() (func(*Finding) bool, error) {
 func (c criteria) narrow() hub.Filters {
 	filters := hub.Filters{}
 	for name, attribute := range map[string]string{"severity": "SeverityLabel", "title": "Title", "awsAccountId": "AwsAccountId", "codeRepositoryProjectName": "ProductFields"} {
-		list, err := listOf[textFilter](c[name])
+		list, err := textFilters(c[name])
 		if err != nil || len(list) == 0 || slices.ContainsFunc(list, func(f textFilter) bool { return f.Comparison != "EQUALS" }) {
 			continue
 		}
@@ -202,7 +234,7 @@ func (c criteria) narrow() hub.Filters {
 			filters[attribute] = append(filters[attribute], one)
 		}
 	}
-	if list, err := listOf[textFilter](c["findingStatus"]); err == nil && len(list) > 0 && !slices.ContainsFunc(list, func(f textFilter) bool { return f != textFilter{"EQUALS", "ACTIVE"} }) {
+	if list, err := textFilters(c["findingStatus"]); err == nil && len(list) > 0 && !slices.ContainsFunc(list, func(f textFilter) bool { return f != textFilter{"EQUALS", "ACTIVE"} }) {
 		filters["RecordState"] = hub.Is("ACTIVE")
 	}
 	return filters
@@ -221,7 +253,7 @@ func testOf(name string, text jsontext.Value) (func(*Finding) bool, error) {
 		list, err := listOf[dateFilter](text)
 		return anyOf(list, func(f *Finding, one dateFilter) bool { return dates[name] != nil && one.holds(dates[name](f)) }), err
 	case name == "vulnerablePackages":
-		list, err := listOf[packageFilter](text)
+		list, err := packageFilters(text)
 		return anyOf(list, func(f *Finding, one packageFilter) bool {
 			return slices.ContainsFunc(f.Vulnerability.Packages, one.holds)
 		}), err
@@ -229,7 +261,7 @@ func testOf(name string, text jsontext.Value) (func(*Finding) bool, error) {
 		list, err := listOf[jsontext.Value](text)
 		return anyOf(list, func(*Finding, jsontext.Value) bool { return false }), err
 	}
-	list, err := listOf[textFilter](text)
+	list, err := textFilters(text)
 	if err != nil || len(list) == 0 {
 		return nil, err
 	}
@@ -332,7 +364,7 @@ func valuesOf(name string, text jsontext.Value) (values []any, err error) {
 		}
 		return values, err
 	}
-	list, err := listOf[textFilter](text)
+	list, err := textFilters(text)
 	if err != nil {
 		return nil, err
 	}
@@ -363,7 +395,7 @@ func textValues(list []textFilter) (values []any, err error) {
 
 // packagesInto puts one package into a pattern: several would be any of their names with any of their versions.
 func packagesInto(root map[string]any, text jsontext.Value) error {
-	list, err := listOf[packageFilter](text)
+	list, err := packageFilters(text)
 	if err != nil || len(list) == 0 {
 		return err
 	}
