@@ -265,15 +265,16 @@ func (img *Image) configured(l looker, run *scan.Run) {
 		place string
 		lines []string
 	}{{placeEnv, img.Config.Env}, {placeLabels, labels}, {placeHistory, history}} {
-		place, lines, text := part.place, part.lines, ""
-		for _, l := range lines {
-			text += strings.ReplaceAll(strings.ReplaceAll(l, "\n", " "), "\r", " ") + "\n"
+		place := part.place
+		var text strings.Builder
+		for _, l := range part.lines {
+			text.WriteString(strings.ReplaceAll(strings.ReplaceAll(l, "\n", " "), "\r", " ") + "\n")
 		}
 		name := place + ".env"
 		if place == placeHistory {
 			name = place + ".sh"
 		}
-		findings, err := l.Look(name, []byte(text))
+		findings, err := l.Look(name, []byte(text.String()))
 		if err != nil {
 			run.Scan.Skipped = append(run.Scan.Skipped, diag.Place{File: place, Why: err.Error()})
 		}

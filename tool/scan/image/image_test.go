@@ -339,6 +339,31 @@ func TestBase(t *testing.T) {
 	}
 }
 
+// What an image says of its base is its name; where that ends, its history suggests or nobody knows.
+func TestBaseByAnnotation(t *testing.T) {
+	named := map[string]string{"org.opencontainers.image.base.name": "debian:11", "org.opencontainers.image.base.digest": "sha256:12"}
+	by := shop()
+	by.Annotations = named
+	img := open(t, imagetest.Layout(t, imagetest.Files(t, by)), image.Options{})
+	if diff := cmp.Diff(image.Base{Name: "debian:11", Digest: "sha256:12", Layers: 1, How: image.Guessed}, img.Base()); diff != "" {
+		t.Error(diff)
+	}
+	if !img.Assume() || img.Base().How != image.Guessed {
+		t.Errorf("%+v", img.Base())
+	}
+	for _, c := range scanned(t, img, deps.New(nil)).Components {
+		if (c.Layer.Base == "debian:11") != (c.Name == "openssl" || c.Name == "zlib1g") {
+			t.Errorf("%s is of %+v", c.Name, c.Layer)
+		}
+	}
+	by.Layers = slices.DeleteFunc(by.Layers, func(l imagetest.Layer) bool { return l.Empty })
+	by.Annotations, by.Config["Labels"] = nil, named
+	img = open(t, imagetest.Layout(t, imagetest.Files(t, by)), image.Options{})
+	if diff := cmp.Diff(image.Base{Name: "debian:11", Digest: "sha256:12"}, img.Base()); diff != "" || img.Assume() {
+		t.Error(diff)
+	}
+}
+
 // What Debian packed of Python's packages is Debian's; what pip installed is Python's.
 func TestOwned(t *testing.T) {
 	metadata := "Metadata-Version: 2.1\nName: requests\nVersion: 2.19.0\n\n"
