@@ -136,6 +136,7 @@ type componentsView struct {
 	Rows            []packageRow
 	More            bool
 	Things          []madeRow
+	MoreThings      bool   // that are not listed
 	Problem         string // with what was asked
 }
 
@@ -155,7 +156,7 @@ func (o *Console) componentsView(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	v.Things = r.madeRows(things)
+	v.Things, v.MoreThings = r.madeRows(things), len(things) >= inspect.MostThings
 	if identifier.MatchString(v.Search) {
 		v.Advisory = advisoryPath(v.Search)
 	}

@@ -192,10 +192,13 @@ func (i *Inspector) All(ctx context.Context) (list []Thing, err error) {
 	return list, err
 }
 
-// Things are the branches of targets that were scanned, by name, at most 1,000; "" is of all targets.
+// MostThings is how many Things lists.
+const MostThings = 1000
+
+// Things are the branches of targets that were scanned, by name, at most MostThings; "" is of all targets.
 func (i *Inspector) Things(ctx context.Context, target string) (list []Thing, err error) {
 	err = i.db.Read(ctx, func(tx *db.Tx) error {
-		list, err = db.All(tx, scanThing, "SELECT "+thingColumns+" FROM inspect_things WHERE ? = '' OR target = ? ORDER BY target, branch LIMIT 1000", target, target)
+		list, err = db.All(tx, scanThing, "SELECT "+thingColumns+" FROM inspect_things WHERE ? = '' OR target = ? ORDER BY target, branch LIMIT ?", target, target, MostThings)
 		return err
 	})
 	return list, err
