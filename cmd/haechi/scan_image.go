@@ -9,12 +9,14 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/haechi-dev/haechi/tool/sbom"
 	"github.com/haechi-dev/haechi/tool/scan"
 	"github.com/haechi-dev/haechi/tool/scan/deps"
 	"github.com/haechi-dev/haechi/tool/scan/image"
+	"github.com/haechi-dev/haechi/word/finding"
 )
 
 // inRegistry begins what is an image in a registry: only that is fetched.
@@ -96,6 +98,7 @@ func scanImage(ctx context.Context, c call, f imageFlags, path string, scanners 
 		return result, err
 	}
 	tellBase(c.stderr, img)
+	tellLayers(c.stderr, img, result)
 	if *f.newer != "" {
 		scanners = slices.DeleteFunc(slices.Clone(scanners), func(s scan.Scanner) bool { return s.Name() != deps.New(nil).Name() })
 		if len(scanners) == 0 {
@@ -141,6 +144,34 @@ func tellBase(w io.Writer, img *image.Image) {
 		fmt.Fprintf(w, "base image %s: %d of %d layers (%s)\n", b.Name, b.Layers, len(img.Layers), b.How)
 	case b.Name != "":
 		fmt.Fprintf(w, "base image %s: the image says so, and not which layers are its; -base IMAGE tells\n", b.Name)
+	}
+}
+
+// tellLayers says how much each layer brought.
+func tellLayers(w io.Writer, img *image.Image, result scan.Result) {
+	type count struct{ findings, packages int }
+	counts := make([]count, len(img.Layers))
+	for _, run := range result.Runs {
+		for _, f := range run.Findings {
+			if i, err := strconv.Atoi(f.ProductFields[finding.FieldLayerIndex]); err == nil && i < len(counts) {
+				counts[i].findings++
+			}
+		}
+	}
+	for _, c := range result.Components {
+		if c.Layer != nil {
+			counts[c.Layer.Index].packages++
+		}
+	}
+	for i, n := range counts {
+		if n == (count{}) {
+			continue
+		}
+		base := ""
+		if img.Layers[i].Base != "" {
+			base = ", base"
+		}
+		fmt.Fprintf(w, "layer %d%s: %d findings, %d packages: %s\n", i, base, n.findings, n.packages, finding.Shorten(cmp.Or(img.Layers[i].Command, "nothing says what made it"), 60))
 	}
 }
 

@@ -156,7 +156,12 @@ func listFolder(ctx context.Context, c call, folder string, made *sbom.Made) (sc
 
 func sbomTable(w io.Writer, components []component.Component) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "WHERE\tECOSYSTEM\tNAME\tVERSION\tSTATE\tSCOPE\tBY\tLICENCE")
+	layered := slices.ContainsFunc(components, func(c component.Component) bool { return c.Layer != nil })
+	fmt.Fprint(t, "WHERE\tECOSYSTEM\tNAME\tVERSION\tSTATE\tSCOPE\tBY\tLICENCE")
+	if layered {
+		fmt.Fprint(t, "\tLAYER\tBASE")
+	}
+	fmt.Fprintln(t)
 	for _, c := range components {
 		by := "direct"
 		switch {
@@ -170,7 +175,14 @@ func sbomTable(w io.Writer, components []component.Component) error {
 		if len(c.Licences) > 0 {
 			licence = c.Licences[0]
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", c.Place, orDash(c.Ecosystem), c.Name, orDash(c.Version), c.State, c.Scope, by, licence)
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s", c.Place, orDash(c.Ecosystem), c.Name, orDash(c.Version), c.State, c.Scope, by, licence)
+		switch {
+		case c.Layer != nil:
+			fmt.Fprintf(t, "\t%d\t%s", c.Layer.Index, orDash(c.Layer.Base))
+		case layered:
+			fmt.Fprint(t, "\t-\t-")
+		}
+		fmt.Fprintln(t)
 	}
 	return t.Flush()
 }
