@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -81,6 +82,8 @@ func runGuard(_ context.Context, c call, flags *flag.FlagSet) error {
 	if !slices.Contains([]string{"all", "pass", "fail", "unknown", "skip", "none"}, *f.show) {
 		return usagef("-show is all, pass, fail, unknown, skip or none, not %q", *f.show)
 	}
+	debug.SetGCPercent(400) // it is over soon: collecting would cost a third of it
+	debug.SetMemoryLimit(512 << 20)
 	switch rest[0] {
 	case "check":
 		if !slices.Contains([]string{"table", "json", "sarif", "junit"}, *f.format) {
