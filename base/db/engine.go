@@ -40,7 +40,7 @@ func parse(address string) (e engine, name, source string, err error) {
 			return 0, "", "", fmt.Errorf("opening the database: %w", err)
 		}
 		f.Close()
-		pragmas := "_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)&_pragma=temp_store(MEMORY)&_pragma=cache_size(-16000)"
+		pragmas := "_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)&_pragma=temp_store(MEMORY)&_pragma=cache_size(-16000)&_pragma=wal_autocheckpoint(8000)"
 		return sqlite, "sqlite", "file:" + (&url.URL{Path: file}).EscapedPath() + "?" + pragmas, nil
 	case "postgres", "postgresql":
 		u, err := url.Parse(address)

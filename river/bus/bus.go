@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -28,6 +29,7 @@ type Bus struct {
 	db      *db.DB
 	config  Config
 	mu      sync.Mutex
+	rewound atomic.Int64  // how often a follower was set back
 	arrived chan struct{} // closed and made anew when something was published here
 }
 
@@ -48,7 +50,8 @@ INSERT INTO bus_clock (id, position) VALUES (1, 0);
 CREATE TABLE bus_events (position BIGINT PRIMARY KEY, published BIGINT NOT NULL, id TEXT NOT NULL, bus TEXT NOT NULL, body BLOB NOT NULL);
 CREATE INDEX bus_events_by_time ON bus_events (published);
 CREATE TABLE bus_followers (name TEXT PRIMARY KEY, position BIGINT NOT NULL, holder TEXT NOT NULL, fence BIGINT NOT NULL, until BIGINT NOT NULL, failures BIGINT NOT NULL, seen BIGINT NOT NULL);
-CREATE TABLE bus_parked (follower TEXT NOT NULL, position BIGINT NOT NULL, at BIGINT NOT NULL, reason TEXT NOT NULL, body BLOB NOT NULL, bus TEXT NOT NULL, PRIMARY KEY (follower, position))`}}
+CREATE TABLE bus_parked (follower TEXT NOT NULL, position BIGINT NOT NULL, at BIGINT NOT NULL, reason TEXT NOT NULL, body BLOB NOT NULL, bus TEXT NOT NULL, PRIMARY KEY (follower, position))`, `
+ALTER TABLE bus_events ADD COLUMN type TEXT NOT NULL DEFAULT ''`}}
 }
 
 // New is a bus on d, whose tables must include Schema.
@@ -94,8 +97,8 @@ func (b *Bus) Publish(tx *db.Tx, events ...event.Event) error {
 		if err != nil {
 			return fault.Invalid.Errorf("publishing %s: %w", e.Type, err)
 		}
-		if _, err := tx.Exec("INSERT INTO bus_events (position, published, id, bus, body) VALUES (?, ?, ?, ?, ?)",
-			last-int64(len(events)-1-i), now.UnixMicro(), e.ID, e.Bus, body); err != nil {
+		if _, err := tx.Exec("INSERT INTO bus_events (position, published, id, bus, body, type) VALUES (?, ?, ?, ?, ?, ?)",
+			last-int64(len(events)-1-i), now.UnixMicro(), e.ID, e.Bus, body, e.Type); err != nil {
 			return fmt.Errorf("publishing: %w", err)
 		}
 	}
@@ -196,7 +199,10 @@ func (b *Bus) Rewind(ctx context.Context, follower string, since time.Time) erro
 		if err == nil && n == 0 {
 			return fault.NotFound.Errorf("no follower %q", follower)
 		}
-		tx.AfterCommit(b.wake)
+		tx.AfterCommit(func() {
+			b.rewound.Add(1)
+			b.wake()
+		})
 		return err
 	})
 	if err != nil {

@@ -394,6 +394,53 @@ func TestNoWaiting(t *testing.T) {
 	})
 }
 
+// Who is about some types sees those in order, is not behind for the others,
+// and sees what lies behind it again when it is set back while it waits.
+func TestTypes(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, open func(...db.Schema) *db.DB) {
+		d := open(bus.Schema())
+		config := quick()
+		config.Poll = time.Hour
+		b := bus.New(d, config)
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		defer cancel()
+		came := make(chan string, 10)
+		var follower sync.WaitGroup
+		defer follower.Wait()
+		defer cancel()
+		follower.Go(func() {
+			_ = b.Fold(ctx, "f", func(_ *db.Tx, e event.Event) error {
+				came <- e.Type
+				return nil
+			}, "a", "c")
+		})
+		expect := func(want ...string) {
+			t.Helper()
+			for _, w := range want {
+				select {
+				case got := <-came:
+					if got != w {
+						t.Errorf("got %s, want %s", got, w)
+					}
+				case <-ctx.Done():
+					t.Fatalf("%s never came", w)
+				}
+			}
+		}
+		publish(t, d, b, "a", "b", "c", "d", "a")
+		expect("a", "c", "a")
+		for range 300 {
+			publish(t, d, b, "d")
+		}
+		publish(t, d, b, "c")
+		expect("c")
+		if err := b.Rewind(ctx, "f", time.Now().Add(-time.Hour)); err != nil {
+			t.Fatal(err)
+		}
+		expect("a", "c", "a", "c")
+	})
+}
+
 func BenchmarkFollow(b *testing.B) {
 	d, err := db.Open(b.Context(), "sqlite:"+b.TempDir()+"/state.db", bus.Schema())
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"github.com/haechi-dev/haechi/base/db"
@@ -17,18 +18,23 @@ const (
 	fold  = 50 * time.Millisecond // how long Fold holds up other writers before it commits
 	lease = 6 * time.Second       // how long a node may say nothing before another takes over
 	renew = lease / 3
-	tries = 3 // permanent errors and panics before an event is parked
+	often = time.Second // how often a cursor is written that could be found again
+	tries = 3           // permanent errors and panics before an event is parked
 )
 
 // Follow hands every event to handle, in the order of the commits, until ctx
 // ends; then it returns nil. A new name begins with the oldest event kept.
 //
-// Each event is handed over at least once: after a crash some are again, with
-// the same id. An event that makes handle panic, or return an error that is
-// fault.Permanent, three times is parked (see Parked) and stepped over; any
-// other error holds the follower, longer each time, until it passes.
-func (b *Bus) Follow(ctx context.Context, name string, handle func(context.Context, event.Event) error) error {
-	return b.follow(ctx, name, func(ctx context.Context, f *follower, events []stored) (done int, err error) {
+// Each event is handed over at least once: after a crash those of the last
+// second are again, with the same id. An event that makes handle panic, or
+// return an error that is fault.Permanent, three times is parked (see Parked)
+// and stepped over; any other error holds the follower, longer each time,
+// until it passes.
+//
+// Only events of these types (detail-type) are handed over, if any are named:
+// the others cost such a follower next to nothing.
+func (b *Bus) Follow(ctx context.Context, name string, handle func(context.Context, event.Event) error, types ...string) error {
+	return b.follow(ctx, name, types, func(ctx context.Context, f *follower, events []stored) (done int, err error) {
 		defer b.keep(ctx, f)()
 		for i, s := range events {
 			if ctx.Err() != nil {
@@ -45,8 +51,8 @@ func (b *Bus) Follow(ctx context.Context, name string, handle func(context.Conte
 // Fold is Follow for what happens in the database alone: what handle changes
 // and the follower's cursor are committed together, so that every event counts
 // exactly once. Some events share a transaction; the failure of one undoes that one.
-func (b *Bus) Fold(ctx context.Context, name string, handle func(*db.Tx, event.Event) error) error {
-	return b.follow(ctx, name, nil, func(tx *db.Tx, events []stored) (done int, failed error, err error) {
+func (b *Bus) Fold(ctx context.Context, name string, handle func(*db.Tx, event.Event) error, types ...string) error {
+	return b.follow(ctx, name, types, nil, func(tx *db.Tx, events []stored) (done int, failed error, err error) {
 		begun := time.Now()
 		for i, s := range events {
 			if i > 0 && time.Since(begun) > fold {
@@ -86,7 +92,11 @@ func guard(f func() error) (err error) {
 // follower is one name's place in the river, as this node holds it.
 type follower struct {
 	name, holder string
+	types        []string // that it is about; all if there are none
 	position     int64
+	written      int64 // the position that the database knows
+	wrote        time.Time
+	turn         int64 // rewinds that it knows of
 	fence        int64
 	failures     int
 	renew        time.Time // until then the lease need not be renewed
@@ -94,8 +104,8 @@ type follower struct {
 
 var errLost = errors.New("another node took over")
 
-func (b *Bus) follow(ctx context.Context, name string, out outside, in inside) error {
-	f := &follower{name: name, holder: ID()}
+func (b *Bus) follow(ctx context.Context, name string, types []string, out outside, in inside) error {
+	f := &follower{name: name, types: types, holder: ID()}
 	defer b.release(f)
 	hold := b.config.Hold
 	for ctx.Err() == nil {
@@ -131,17 +141,17 @@ func (b *Bus) step(ctx context.Context, f *follower, out outside, in inside) (mo
 	if err := b.hold(ctx, f); err != nil {
 		return 0, err
 	}
-	var events []stored
-	err = b.db.Read(ctx, func(tx *db.Tx) error {
-		events, err = db.All(tx, scanStored, "SELECT position, bus, body FROM bus_events WHERE position > ? ORDER BY position LIMIT ?", f.position, batch)
-		return err
-	})
+	events, err := b.next(ctx, f)
 	if err != nil || len(events) == 0 {
 		return 0, err
 	}
 	done, failed := 0, error(nil)
 	if out != nil {
 		done, failed = out(ctx, f, events)
+	}
+	if in == nil && failed == nil && done == batch && b.config.Now().Sub(f.wrote) < often {
+		f.position = events[done-1].position // there is more to come: the cursor is written with that
+		return done, nil
 	}
 	err = b.db.Write(context.WithoutCancel(ctx), func(tx *db.Tx) error {
 		if in != nil {
@@ -161,7 +171,41 @@ func (b *Bus) step(ctx context.Context, f *follower, out outside, in inside) (mo
 		f.position = events[done-1].position
 		f.failures = 0
 	}
+	f.written, f.wrote = f.position, b.config.Now()
 	return done, b.afterFailure(f, events, done, failed)
+}
+
+// next is the next batch. A follower that is about some types only steps over
+// the others; it says so now and then, since after a crash they are stepped over again.
+func (b *Bus) next(ctx context.Context, f *follower) (events []stored, err error) {
+	where, args := "", []any{f.position}
+	if len(f.types) > 0 {
+		where = " AND type IN (''" + strings.Repeat(", ?", len(f.types)) + ")" // those that were published before types were kept may be any
+		for _, t := range f.types {
+			args = append(args, t)
+		}
+	}
+	head := f.position
+	err = b.db.Read(ctx, func(tx *db.Tx) error {
+		if len(f.types) > 0 {
+			if head, err = b.Head(tx); err != nil || head == f.position {
+				return err
+			}
+		}
+		events, err = db.All(tx, scanStored, "SELECT position, bus, body FROM bus_events WHERE position > ?"+where+" ORDER BY position LIMIT ?", append(args, batch)...)
+		return err
+	})
+	if err != nil || len(events) > 0 {
+		return events, err
+	}
+	f.position = max(f.position, head)
+	if now := b.config.Now(); f.position > f.written && now.Sub(f.wrote) >= often {
+		if err := b.db.Write(ctx, func(tx *db.Tx) error { return b.advance(tx, f, nil, 0, nil) }); err != nil {
+			return nil, err
+		}
+		f.written, f.wrote, f.failures = f.position, now, 0
+	}
+	return nil, nil
 }
 
 // fence fails if another node has taken over.
@@ -215,10 +259,11 @@ func (b *Bus) afterFailure(f *follower, events []stored, done int, failed error)
 
 // hold takes or keeps the lease on f's name; errLost if another node has it.
 func (b *Bus) hold(ctx context.Context, f *follower) error {
-	now := b.config.Now()
-	if now.Before(f.renew) {
+	now, turn := b.config.Now(), b.rewound.Load()
+	if now.Before(f.renew) && turn == f.turn {
 		return nil
 	}
+	f.turn = turn
 	alone := 0 // an embedded database has one node: whoever held the lease before this one is dead
 	if f.fence == 0 && !b.db.Postgres() {
 		alone = 1
@@ -238,7 +283,7 @@ func (b *Bus) hold(ctx context.Context, f *follower) error {
 		if errors.Is(err, fault.NotFound) {
 			return errLost
 		}
-		f.position, f.fence, f.failures = got.position, got.fence, got.failures
+		f.position, f.written, f.fence, f.failures = got.position, got.position, got.fence, got.failures
 		return err
 	})
 	if err != nil {
@@ -278,7 +323,7 @@ func (b *Bus) release(f *follower) {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()
 	err := b.db.Write(ctx, func(tx *db.Tx) error {
-		_, err := tx.Exec("UPDATE bus_followers SET until = 0, holder = '' WHERE name = ? AND holder = ? AND fence = ?", f.name, f.holder, f.fence)
+		_, err := tx.Exec("UPDATE bus_followers SET until = 0, holder = '', position = ? WHERE name = ? AND holder = ? AND fence = ?", f.position, f.name, f.holder, f.fence)
 		return err
 	})
 	if err != nil {

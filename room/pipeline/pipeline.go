@@ -130,8 +130,8 @@ func (p *Pipelines) Run(ctx context.Context) error {
 		return err
 	}
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return p.config.Bus.Fold(ctx, "pipeline", p.trigger) })
-	group.Go(func() error { return p.config.Bus.Follow(ctx, "pipeline-branches", p.forget) })
+	group.Go(func() error { return p.config.Bus.Fold(ctx, "pipeline", p.trigger, source.Moved) })
+	group.Go(func() error { return p.config.Bus.Follow(ctx, "pipeline-branches", p.forget, source.Moved) })
 	for range p.config.Workers {
 		group.Go(func() error { return p.work(ctx) })
 	}
