@@ -163,18 +163,36 @@ func query(program string) error {
 	} else {
 		fmt.Printf("query: %d findings imported in %.0f s; the first query took %v\n", n, took.Seconds(), first.Round(time.Millisecond))
 	}
-	var times []time.Duration
-	for i := range 500 {
-		found, took, err := ask(i)
-		if err != nil {
-			return err
+	measure := func(when string) error {
+		var times []time.Duration
+		began, cpu := time.Now(), s.cpu()
+		for i := range 500 {
+			found, took, err := ask(i)
+			if err != nil {
+				return err
+			}
+			if found == 0 {
+				return fmt.Errorf("query %d found nothing", i)
+			}
+			times = append(times, took)
 		}
-		if found == 0 {
-			return fmt.Errorf("query %d found nothing", i)
-		}
-		times = append(times, took)
+		fmt.Printf("query %s: p50 %v, p99 %v, most %v; the server used %v of CPU in %v; %.0f MB RSS\n", when, percentile(times, 0.5), percentile(times, 0.99), percentile(times, 1),
+			(s.cpu() - cpu).Round(time.Millisecond), time.Since(began).Round(time.Millisecond), s.rss())
+		return nil
 	}
-	fmt.Printf("query: p50 %v, p99 %v, most %v; %.0f MB RSS\n", percentile(times, 0.5), percentile(times, 0.99), percentile(times, 1), s.rss())
+	if err := measure("at once"); err != nil {
+		return err
+	}
+	rested := time.Now()
+	for used := time.Second; used > 100*time.Millisecond; { // until the routes have seen every event
+		cpu := s.cpu()
+		time.Sleep(2 * time.Second)
+		used = s.cpu() - cpu
+	}
+	fmt.Printf("query: the server came to rest %.0f s after that\n", time.Since(rested).Seconds())
+	if err := measure("at rest"); err != nil {
+		return err
+	}
 	s.stop()
 	return nil
 }

@@ -1,6 +1,6 @@
 // Command bench measures Haechi from outside: as a whole process, over HTTP, on a disk.
 //
-//	go build -o haechi ../cmd/haechi && go run . ./haechi start import query scan deps guard
+//	go build -o haechi ../cmd/haechi && go run . ./haechi start import query scan reports deps guard
 //
 // What can be measured within a process is measured by go test -bench, beside
 // the code; RESULTS.md has both, with their commands.
@@ -24,11 +24,11 @@ import (
 
 func main() {
 	if len(os.Args) < 3 {
-		fmt.Fprintln(os.Stderr, "usage: bench HAECHI start|import|query|scan|deps|image|guard|secrets…")
+		fmt.Fprintln(os.Stderr, "usage: bench HAECHI start|import|query|scan|reports|deps|image|guard|secrets…")
 		os.Exit(2)
 	}
 	for _, what := range os.Args[2:] {
-		measure, ok := map[string]func(program string) error{"start": start, "import": imports, "query": query, "scan": scan, "deps": deps, "image": image, "guard": guards, "secrets": secrets}[what]
+		measure, ok := map[string]func(program string) error{"start": start, "import": imports, "query": query, "scan": scan, "reports": reports, "deps": deps, "image": image, "guard": guards, "secrets": secrets}[what]
 		if !ok {
 			fmt.Fprintf(os.Stderr, "bench: there is no %q\n", what)
 			os.Exit(2)
