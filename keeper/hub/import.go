@@ -44,7 +44,7 @@ func (i Imported) Succeeded() int { return i.New + i.Changed + i.Unchanged + i.I
 type Failure struct{ ID, Code, Message string }
 
 // importChunk is how many findings one transaction takes in.
-const importChunk = 250
+const importChunk = 500
 
 // Import takes findings in. One that is wrong fails alone, with the others taken.
 //

@@ -28,6 +28,7 @@ import (
 type Bus struct {
 	db      *db.DB
 	config  Config
+	recent  recent
 	mu      sync.Mutex
 	rewound atomic.Int64  // how often a follower was set back
 	arrived chan struct{} // closed and made anew when something was published here
@@ -90,6 +91,7 @@ func (b *Bus) Publish(tx *db.Tx, events ...event.Event) error {
 		return fmt.Errorf("publishing: %w", err)
 	}
 	now := b.config.Now()
+	fresh := make([]stored, 0, len(events))
 	for i := range events {
 		e := &events[i]
 		complete(e, now)
@@ -97,12 +99,19 @@ func (b *Bus) Publish(tx *db.Tx, events ...event.Event) error {
 		if err != nil {
 			return fault.Invalid.Errorf("publishing %s: %w", e.Type, err)
 		}
+		s := stored{last - int64(len(events)-1-i), *e}
 		if _, err := tx.Exec("INSERT INTO bus_events (position, published, id, bus, body, type) VALUES (?, ?, ?, ?, ?, ?)",
-			last-int64(len(events)-1-i), now.UnixMicro(), e.ID, e.Bus, body, e.Type); err != nil {
+			s.position, now.UnixMicro(), e.ID, e.Bus, body, e.Type); err != nil {
 			return fmt.Errorf("publishing: %w", err)
 		}
+		if s.same(body) {
+			fresh = append(fresh, s)
+		}
 	}
-	tx.AfterCommit(b.wake)
+	tx.AfterCommit(func() {
+		b.recent.add(fresh)
+		b.wake()
+	})
 	return nil
 }
 

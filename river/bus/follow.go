@@ -178,6 +178,11 @@ func (b *Bus) step(ctx context.Context, f *follower, out outside, in inside) (mo
 // next is the next batch. A follower that is about some types only steps over
 // the others; it says so now and then, since after a crash they are stepped over again.
 func (b *Bus) next(ctx context.Context, f *follower) (events []stored, err error) {
+	if events, last := b.recent.after(f.position, batch, f.types); len(events) > 0 {
+		return events, nil
+	} else if last > f.position {
+		f.position = last
+	}
 	where, args := "", []any{f.position}
 	if len(f.types) > 0 {
 		where = " AND type IN (''" + strings.Repeat(", ?", len(f.types)) + ")" // those that were published before types were kept may be any
