@@ -448,6 +448,17 @@ func TestRegistry(t *testing.T) {
 	if len(result.Components) != 4 || !result.Runs[0].Scan.Complete || !strings.HasSuffix(img.Target(), "/team/shop") {
 		t.Errorf("%s: %d components, %v", img.Target(), len(result.Components), result.Runs[0].Scan.Skipped)
 	}
+	amd, arm := shop(), base()
+	amd.Platform, arm.Platform = "linux/amd64", "linux/arm64"
+	push(t, server.URL, "team/shop", "both", imagetest.Files(t, amd, arm))
+	several, err := image.Pull(context.Background(), strings.TrimSuffix(ref, "1.4")+"both", image.Registry{}, image.Options{Platform: "linux/arm64"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer several.Close()
+	if got := scanned(t, several, deps.New(nil)).Components; len(got) != 2 {
+		t.Errorf("of the one for linux/arm64: %v", got)
+	}
 	forge.Store(true)
 	forged, err := image.Pull(context.Background(), ref, image.Registry{}, image.Options{})
 	if err == nil {

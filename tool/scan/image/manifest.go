@@ -169,11 +169,11 @@ func pick(all []descriptor, o Options) (descriptor, error) {
 	if len(fit) == 1 || len(fit) > 1 && fit[0].Digest == fit[len(fit)-1].Digest {
 		return fit[0], nil
 	}
-	what := "several images"
+	what := "there are several images"
 	if len(fit) == 0 {
-		what = "no image"
+		what = "there is no image"
 	}
-	return descriptor{}, wrong("there is %s for %s here, but: %.1000s", what, o.system(), strings.Join(names, ", "))
+	return descriptor{}, wrong("%s for %s here: %.1000s", what, o.system(), strings.Join(names, ", "))
 }
 
 // describe reads a manifest and the configuration that it names.

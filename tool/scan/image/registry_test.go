@@ -73,5 +73,15 @@ func push(t *testing.T, address, repository, tag string, files map[string][]byte
 	if err := json.Unmarshal(files["index.json"], &index); err != nil {
 		t.Fatal(err)
 	}
-	send(http.MethodPut, "/manifests/"+tag, "application/vnd.oci.image.manifest.v1+json", files["blobs/sha256/"+strings.TrimPrefix(index.Manifests[0].Digest, "sha256:")])
+	const manifest = "application/vnd.oci.image.manifest.v1+json"
+	for _, m := range index.Manifests {
+		where := m.Digest
+		if len(index.Manifests) == 1 {
+			where = tag
+		}
+		send(http.MethodPut, "/manifests/"+where, manifest, files["blobs/sha256/"+strings.TrimPrefix(m.Digest, "sha256:")])
+	}
+	if len(index.Manifests) > 1 {
+		send(http.MethodPut, "/manifests/"+tag, "application/vnd.oci.image.index.v1+json", files["index.json"])
+	}
 }
