@@ -34,6 +34,8 @@ func Service(c Config) wire.Service {
 		Model: wire.MustModel(table),
 		Operations: map[string]wire.Operation{
 			"ListFindings":            wire.Op(wire.AskAll, s.listFindings),
+			"BatchGetFindingDetails":  wire.Op(wire.AskAll, s.details),
+			"SearchVulnerabilities":   wire.Op(wire.AskAll, s.search),
 			"ListFindingAggregations": wire.Op(wire.AskAll, s.listAggregations),
 			"ListCoverage":            wire.Op(wire.AskAll, s.listCoverage),
 			"ListCoverageStatistics":  wire.Op(wire.AskAll, s.coverageStatistics),

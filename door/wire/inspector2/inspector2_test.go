@@ -158,6 +158,24 @@ func TestListFindings(t *testing.T) {
 	}
 }
 
+// What the advisories say of a bug is told by its name, and of findings by theirs.
+func TestDetails(t *testing.T) {
+	s := wiretest.Serve(t, wiretest.Options{}, inspector2.Service(open(t)))
+	status, out := call(t, s, "SearchVulnerabilities", "/vulnerabilities/search", object{"filterCriteria": object{"vulnerabilityIds": []string{"CVE-2021-44228"}}})
+	if list, _ := out["vulnerabilities"].([]any); status != 200 || len(list) != 1 || number(list[0].(object)["cvss3"].(object)["baseScore"]) != "10" {
+		t.Errorf("%d %v", status, out)
+	}
+	if status, out := call(t, s, "SearchVulnerabilities", "/vulnerabilities/search", object{"filterCriteria": object{"vulnerabilityIds": []string{"CVE-1999-1"}}}); status != 200 || len(out["vulnerabilities"].([]any)) != 0 {
+		t.Errorf("one that nobody knows: %d %v", status, out)
+	}
+	_, found := call(t, s, "ListFindings", "/findings/list", object{"filterCriteria": object{"vulnerabilityId": is("CVE-2021-44228")}, "maxResults": 1})
+	arn := found["findings"].([]any)[0].(object)["findingArn"]
+	status, out = call(t, s, "BatchGetFindingDetails", "/findings/details/batch/get", object{"findingArns": []any{arn, "arn:aws:inspector2:us-east-1:111122223333:finding/" + strings.Repeat("0", 32)}})
+	if status != 200 || len(out["findingDetails"].([]any)) != 1 || len(out["errors"].([]any)) != 1 || !strings.Contains(number(out["findingDetails"]), "https://logging.apache.org/") {
+		t.Errorf("%d %v", status, out)
+	}
+}
+
 // Findings are counted by package, title, image, repository, project and account; what packages do not have counts nothing.
 func TestAggregations(t *testing.T) {
 	s := wiretest.Serve(t, wiretest.Options{}, inspector2.Service(open(t)))
