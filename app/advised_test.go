@@ -21,6 +21,7 @@ import (
 	"github.com/haechi-dev/haechi/base/seal"
 	"github.com/haechi-dev/haechi/keeper/access"
 	"github.com/haechi-dev/haechi/keeper/hub"
+	"github.com/haechi-dev/haechi/room/inspect"
 	"github.com/haechi-dev/haechi/room/route"
 	"github.com/haechi-dev/haechi/word/finding"
 )
@@ -203,6 +204,13 @@ func TestImportedBills(t *testing.T) {
 	h.until(t, "a bill with the fix closes it", func() bool {
 		return h.bug(t, "CVE-2026-3000", "worker").RecordState == finding.Archived && h.bug(t, "CVE-2026-1000", "worker").RecordState == finding.Archived
 	})
+	s := finding.Scan{ID: "own", Tool: "deps", Target: "own", Branch: "1.0", Complete: true}
+	must(t, h.Inspect.Keep(t.Context(), inspect.Source, s, nil))
+	for format, bill := range map[string]string{"CycloneDX": `{"bomFormat": "CycloneDX", "specVersion": "1.6", "components": [{"type": "library", "name": "pad", "purl": "pkg:npm/pad@3.0.0"}]}`, "SPDX": "SPDXVersion: SPDX-2.3\nPackageName: pad\nSPDXID: SPDXRef-2\n"} {
+		if _, body := bring("own", bill); !strings.Contains(body, "own 1.0 is scanned here itself") {
+			t.Errorf("%s of what is scanned here: %s", format, body)
+		}
+	}
 	if !h.bug(t, "CVE-2026-3000", "gateway").Open() {
 		t.Error("the bill of one thing closes the bugs of another")
 	}

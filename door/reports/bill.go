@@ -81,7 +81,7 @@ func (d *Door) keepListed(ctx context.Context, s finding.Scan, r *report.Report,
 	}
 	s.Complete = r.Complete
 	err = d.keepBill(ctx, s, doc)
-	if errors.Is(err, fault.Conflict) && r.Records > 0 {
+	if errors.Is(err, fault.Conflict) {
 		said.Warnings = append(said.Warnings, fmt.Sprintf("its components are not kept: %v", err))
 		return nil
 	}
