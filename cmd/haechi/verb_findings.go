@@ -22,18 +22,18 @@ import (
 
 func findingsVerb() verb {
 	return verb{name: "findings", args: "[list|get|suppress|resolve|reopen|assign|ties|tie|untie] [WORDS…]", summary: "what is wrong, and what is decided about it", help: `
-  haechi findings                                 all that is open, the worst first
+  haechi findings                             all that is open, the worst first
   haechi findings severity:critical,high tool:deps
   haechi findings -severity HIGH -format json     the same as ASFF, for programs
-  haechi findings -n 0 -format html > report.html for people and printers; or csv, jsonl, sarif, ocsf
+  haechi findings -n 0 -format html > report.html   or csv, jsonl, sarif, ocsf
   haechi findings -status RESOLVED title:bucket*
   haechi findings get ID                          everything about one
   haechi findings resolve -reason "rotated" ID
-  haechi findings suppress -reason "a test key" rule:secret/npm-token file:test/app.env
+  haechi findings suppress -reason "a test key" rule:secret/npm-token
   haechi findings assign -to kim -reason "her service" -all package:lodash
-  haechi findings ties severity:critical          what several tools say of one thing
+  haechi findings ties severity:critical      what several tools say of one
   haechi findings tie -reason "one query" ID ID   two findings are one problem
-  haechi findings untie -reason "a fork" ID       a finding is not what it is tied to
+  haechi findings untie -reason "a fork" ID   it is not what it is tied to
 
 Words are those of the console's filter: key:value, key:value,other, key:value*
 for what begins so, and other words for what is said anywhere. What must not be

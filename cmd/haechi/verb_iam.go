@@ -27,12 +27,12 @@ func iamVerb() verb {
 	return verb{name: "iam", args: "simulate [POLICY…] | check POLICY… | who ACTION RESOURCE | paths", summary: "may this principal do that? who can? how could they get more?", help: `
   haechi iam simulate -principal arn:aws:iam::111122223333:user/kim \
       -action s3:GetObject -resource arn:aws:s3:::shop/x policy.json
-  haechi iam simulate … -resource-policy bucket.json -boundary limit.json -scp root.json -scp ou.json \
-      -context aws:SourceIp=10.0.0.1 policy.json
-  haechi iam check policy.json                   what AWS would refuse, what never matters, what grants more than meant
+  haechi iam simulate … -resource-policy bucket.json -boundary limit.json \
+      -scp root.json -scp ou.json -context aws:SourceIp=10.0.0.1 policy.json
+  haechi iam check policy.json            what AWS would refuse, what is too wide
   haechi iam check -kind trust trust.json
   haechi iam who -account snapshot.json s3:GetObject 'arn:aws:s3:::shop/*'
-  haechi iam paths -account snapshot.json        how somebody could become an administrator, and what to cut
+  haechi iam paths -account snapshot.json   how to become an administrator
   haechi iam paths -account snapshot.json -credentials report.csv -all
   haechi iam paths -account snapshot.json -all -format sarif
   haechi iam paths -account snapshot.json -all -report      and into the hub

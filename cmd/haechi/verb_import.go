@@ -19,9 +19,9 @@ import (
 
 func importVerb() verb {
 	return verb{name: "import", args: "FILE… | -from TOOL URL", summary: "bring other tools' reports into the hub", help: `
-  haechi import -target shop -branch main -commit c0ffee semgrep.json trivy.json zap.xml
+  haechi import -target shop -branch main -commit c0ffee semgrep.json zap.xml
   trivy fs -f json . | haechi import -target shop -
-  haechi import -target shop -preview checkov.json     what would open, change and close
+  haechi import -target shop -preview checkov.json   what would open and close
   haechi import -target shop -mapping ours.yaml ours.csv
   haechi import -target shop -from sonarqube -of KEY https://sonar.example
   haechi import -target shop -from zap http://127.0.0.1:8090

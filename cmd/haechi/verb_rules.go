@@ -25,15 +25,15 @@ func rulesVerb() verb {
   haechi rules list                       all that come with Haechi
   haechi rules list -pack K-ISMS -lang ko
   haechi rules list -type AWS::S3::Bucket aws
-  haechi rules show RDS_STORAGE_ENCRYPTED what it is about, what to do, how it tells
-  haechi rules test                       each rule that comes with Haechi, ok or why not
+  haechi rules show RDS_STORAGE_ENCRYPTED what it is about, what to do
+  haechi rules test                       each rule of Haechi, ok or why not
   haechi rules test -format json my-rules those of a folder
 
 A rule is one file, NAME.txtar: its help, the rule, bad examples that it must
 find and good ones that it must leave alone. Which kind of rule it is, the file
 says by its parts:
 
-  rule.yml                a Sigma rule over log records, with bad/*.jsonl and good/*.jsonl
+  rule.yml                a Sigma rule, with bad/*.jsonl and good/*.jsonl
   rule.yaml, rule.guard   a Guard policy over templates, manifests, build files
                           and configuration items
   rule.yaml               a secret: keywords, pattern, checks

@@ -24,8 +24,8 @@ func sbomVerb() verb {
 	return verb{name: "sbom", args: "[PATH|IMAGE] | diff A B | score FILE | notices [PATH|IMAGE]", summary: "what software is made of: CycloneDX, SPDX, notices", help: `
   haechi sbom shop > shop.cdx.json          CycloneDX 1.6
   haechi sbom -format spdx shop             SPDX 2.3; or table, for people
-  haechi sbom shop.tar                      of an image, as docker save or an OCI
-                                            layout keep it; or docker://REFERENCE
+  haechi sbom shop.tar                      of an image, as docker save or OCI
+                                            keep it; or docker://REFERENCE
   haechi sbom diff v1.cdx.json v2.cdx.json  what changed; either may be a folder or
                                             an image
   haechi sbom score shop.cdx.json           NTIA's minimum elements

@@ -25,19 +25,19 @@ import (
 )
 
 func scanVerb() verb {
-	return verb{name: "scan", args: "[PATH|IMAGE]", summary: "secrets, vulnerable dependencies and unsafe infrastructure in a tree of files or an image", help: `
+	return verb{name: "scan", args: "[PATH|IMAGE]", summary: "secrets, vulnerable packages, unsafe infrastructure", help: `
   haechi scan                        this folder
   haechi scan -format sarif . > haechi.sarif
   haechi scan -baseline haechi.sarif only what is new since then
   haechi scan -only secret -fail-on critical shop
-  haechi scan -only iac              templates, plans, manifests, Dockerfiles, workflows
-  haechi scan -vex decisions/        VEX and ignore files: what they settle is set aside
-  haechi scan -format openvex        also cyclonedx and csaf: VEX of what was found
-  haechi scan -format patch | patch -p1   the smallest upgrades that clear the most
+  haechi scan -only iac          templates, plans, manifests, Dockerfiles …
+  haechi scan -vex decisions/    VEX and ignore files: they set findings aside
+  haechi scan -format openvex    also cyclonedx and csaf: VEX of what was found
+  haechi scan -format patch | patch -p1   the upgrades that clear the most
   haechi scan -history               secrets in all commits of the repository
-  kubectl logs shop | haechi scan -  secrets in what is piped in; -name FILE says what it is
+  kubectl logs shop | haechi scan -   secrets in what is piped in
   haechi scan -config .gitleaks.toml with gitleaks' rules and allowlists
-  haechi scan shop.tar               an image: of docker save, an OCI layout or its tar
+  haechi scan shop.tar           an image: of docker save, or an OCI layout
   haechi scan docker://ghcr.io/acme/shop:1.4  an image in a registry: the one
                                      thing here that uses the network
   haechi scan -base debian12.tar -newer-base debian13.tar shop.tar

@@ -16,9 +16,9 @@ import (
 
 func secretsVerb() verb {
 	return verb{name: "secrets", args: "export REPOSITORY | import REPOSITORY FILE… | validate ID", summary: "what is let be of secrets, and whether one still works", help: `
-  haechi secrets export shop > .haechi-secrets    what the hub lets be, for scans
-  haechi secrets import -reason "as before" -owner kim shop .gitleaksignore .secrets.baseline
-  haechi secrets validate ID                      ask AWS, GitHub or Slack about it
+  haechi secrets export shop > .haechi-secrets   what the hub lets be
+  haechi secrets import -reason "as before" -owner kim shop .gitleaksignore
+  haechi secrets validate ID                     ask AWS, GitHub or Slack
 
 'export' writes the suppressions of a repository: sorted, keyed by a hash with the
 repository's salt, without line numbers. With '.haechi-secrets merge=union' in

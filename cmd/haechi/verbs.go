@@ -9,6 +9,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/haechi-dev/haechi/word/diag"
 	"github.com/haechi-dev/haechi/word/fault"
@@ -163,24 +164,94 @@ func overview(w io.Writer) {
 }
 
 func (v verb) usage(w io.Writer, flags *flag.FlagSet) {
-	fmt.Fprintf(w, "haechi %s: %s.\n\nUsage: haechi %s", v.name, v.summary, v.name)
 	some := false
 	flags.VisitAll(func(*flag.Flag) { some = true })
+	line := "Usage: haechi " + v.name
 	if some {
-		fmt.Fprint(w, " [flags]")
+		line += " [flags]"
 	}
 	if v.args != "" {
-		fmt.Fprint(w, " "+v.args)
+		line += " " + v.args
 	}
-	fmt.Fprintln(w)
+	fmt.Fprintf(w, "%s\n\n%s\n", wrapped("haechi "+v.name+": "+v.summary+".", ""), wrapped(line, "       "))
 	if v.help != "" {
-		fmt.Fprintf(w, "\n%s\n", strings.Trim(v.help, "\n"))
+		fmt.Fprintf(w, "\n%s\n", fitted(strings.Trim(v.help, "\n")))
 	}
 	if some {
 		fmt.Fprintln(w, "\nFlags:")
-		flags.SetOutput(w)
-		flags.PrintDefaults()
+		flags.VisitAll(func(f *flag.Flag) { fmt.Fprint(w, flagHelp(f)) })
 	}
+}
+
+// fitted breaks paragraphs anew where one of their lines is too long, and sets
+// what an example is for below it where both do not fit one line.
+func fitted(help string) string {
+	const width = 80
+	var out, paragraph []string
+	long := false
+	end := func() {
+		if long {
+			paragraph = []string{wrapped(strings.Join(paragraph, " "), "")}
+		}
+		out, paragraph, long = append(out, paragraph...), nil, false
+	}
+	for line := range strings.SplitSeq(help, "\n") {
+		tooLong := utf8.RuneCountInString(line) > width
+		if line != "" && line[0] != ' ' {
+			paragraph, long = append(paragraph, line), long || tooLong
+			continue
+		}
+		end()
+		if at := strings.LastIndex(line, "  "); tooLong && strings.TrimSpace(line[:at]) != "" {
+			out = append(out, strings.TrimRight(line[:at], " "), strings.Repeat(" ", 6)+line[at+2:])
+			continue
+		}
+		out = append(out, line)
+	}
+	end()
+	return strings.Join(out, "\n")
+}
+
+// flagHelp is a flag as the standard library prints it, in lines that fit.
+func flagHelp(f *flag.Flag) string {
+	kind, usage := flag.UnquoteUsage(f)
+	head := "  -" + f.Name
+	if kind != "" {
+		head += " " + kind
+	}
+	switch f.DefValue {
+	case "", "false", "0", "0s":
+	default:
+		if kind == "string" {
+			usage += fmt.Sprintf(" (default %q)", f.DefValue)
+		} else {
+			usage += fmt.Sprintf(" (default %v)", f.DefValue)
+		}
+	}
+	return head + "\n" + wrapped("        "+usage, "        ") + "\n"
+}
+
+// wrapped breaks a line where it is longer than a terminal is wide; the
+// following lines begin with indent.
+func wrapped(line, indent string) string {
+	const width = 80
+	var b strings.Builder
+	at := 0
+	for i, word := range strings.Split(line, " ") {
+		n := utf8.RuneCountInString(word)
+		switch {
+		case i == 0:
+		case at+1+n > width && strings.TrimSpace(b.String()) != "":
+			b.WriteString("\n" + indent)
+			at = len(indent)
+		default:
+			b.WriteByte(' ')
+			at++
+		}
+		b.WriteString(word)
+		at += n
+	}
+	return b.String()
 }
 
 // terminal is the width of w if it is a terminal, else 0. COLUMNS wins.
