@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -48,7 +49,8 @@ type Config struct {
 //
 // A thing is one branch of one target, as its last complete scan saw it; body
 // is its components. What else there is of it is made of that, and missing
-// where listed is 0.
+// where listed is 0. What is to be judged stands in marks: to write a mark costs
+// less than to write a thing.
 func Schema() db.Schema {
 	return db.Schema{Room: "inspect", Steps: []string{`
 CREATE TABLE inspect_counters (name TEXT PRIMARY KEY, value BIGINT NOT NULL);
@@ -66,7 +68,9 @@ CREATE INDEX inspect_packages_by_ecosystem ON inspect_packages (ecosystem);
 CREATE TABLE inspect_uses (package BIGINT NOT NULL, thing BIGINT NOT NULL, scope TEXT NOT NULL, direct BIGINT NOT NULL, PRIMARY KEY (package, thing));
 CREATE INDEX inspect_uses_by_thing ON inspect_uses (thing);
 CREATE TABLE inspect_state (name TEXT PRIMARY KEY, value TEXT NOT NULL)`,
-		`CREATE TABLE inspect_filters (id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, doc TEXT NOT NULL)`}}
+		`CREATE TABLE inspect_filters (id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, doc TEXT NOT NULL)`,
+		`CREATE TABLE inspect_marks (thing BIGINT PRIMARY KEY);
+INSERT INTO inspect_marks (thing) SELECT id FROM inspect_things`}}
 }
 
 // Inspector is the room. It is safe for concurrent use.
@@ -174,8 +178,7 @@ func (i *Inspector) mark(ctx context.Context, newest *advisory.Index) error {
 	return nil
 }
 
-// compare marks the things that the newest index says something new of. The
-// others count as judged by it.
+// compare marks the things that the newest index says something new of.
 func (i *Inspector) compare(ctx context.Context, newest *advisory.Index, name string) error {
 	was, err := i.state(ctx, "index")
 	if err != nil || was == name {
@@ -191,12 +194,7 @@ func (i *Inspector) compare(ctx context.Context, newest *advisory.Index, name st
 	}
 	return i.db.Write(ctx, func(tx *db.Tx) error {
 		for part := range chunks(affected) {
-			if _, err := tx.Exec("UPDATE inspect_things SET judged = '' WHERE id IN ("+marks(len(part))+")", part...); err != nil {
-				return err
-			}
-		}
-		if was != "" { // '' is what nobody judged
-			if _, err := tx.Exec("UPDATE inspect_things SET judged = ? WHERE judged = ?", name, was); err != nil {
+			if _, err := tx.Exec("INSERT INTO inspect_marks (thing) VALUES "+strings.TrimSuffix(strings.Repeat("(?),", len(part)), ",")+" ON CONFLICT (thing) DO NOTHING", part...); err != nil {
 				return err
 			}
 		}
@@ -264,7 +262,9 @@ func (i *Inspector) affected(ctx context.Context, old, newest *advisory.Index) (
 			}
 			things = append(things, more...)
 		}
-		return nil
+		unlisted, err := db.All(tx, db.Value[int64], "SELECT id FROM inspect_things WHERE listed = 0") // their packages are not all there to be found
+		things = append(things, unlisted...)
+		return err
 	})
 	return things, err
 }
@@ -320,13 +320,17 @@ func turned(old, newest *advisory.Index) (ecosystems []string) {
 	return ecosystems
 }
 
-// catchUp judges what was not yet judged by the newest index.
+// catchUp judges what is marked. Where another node has a newer index it is
+// that one's to do.
 func (i *Inspector) catchUp(ctx context.Context, scanner *deps.Scanner, name string) error {
+	if newest, err := i.state(ctx, "index"); err != nil || newest != name {
+		return err
+	}
 	var failed error
 	for after := int64(0); ; {
 		var ids []int64
 		err := i.db.Read(ctx, func(tx *db.Tx) (err error) {
-			ids, err = db.All(tx, db.Value[int64], "SELECT id FROM inspect_things WHERE judged <> ? AND id > ? ORDER BY id LIMIT 100", name, after)
+			ids, err = db.All(tx, db.Value[int64], "SELECT thing FROM inspect_marks WHERE thing > ? ORDER BY thing LIMIT 100", after)
 			return err
 		})
 		if err != nil || len(ids) == 0 {
@@ -376,13 +380,22 @@ func (i *Inspector) judge(ctx context.Context, scanner *deps.Scanner, name strin
 		for _, f := range did.Failed {
 			i.config.Log.Warn("inspect: the hub does not take a finding", "id", f.ID, "why", f.Message)
 		}
-		var same int64
-		err = i.db.Write(ctx, func(tx *db.Tx) (err error) {
-			same, err = tx.Exec("UPDATE inspect_things SET judged = ? WHERE id = ? AND scan = ?", name, id, t.Scan)
-			return err
-		})
-		if err != nil || same == 1 {
+		if done, err := i.unmark(ctx, t, name); err != nil || done {
 			return err
 		}
 	}
+}
+
+// unmark takes the mark from what was judged by an index; done is false where
+// there are other components by now, which are to be judged.
+func (i *Inspector) unmark(ctx context.Context, t Thing, name string) (done bool, err error) {
+	err = i.db.Write(ctx, func(tx *db.Tx) error {
+		same, err := db.One(tx, db.Value[int64], "SELECT COUNT(*) FROM inspect_things WHERE id = ? AND scan = ?", t.ID, t.Scan)
+		if done = same == 1; err != nil || !done {
+			return err
+		}
+		_, err = tx.Exec("DELETE FROM inspect_marks WHERE thing = ? AND EXISTS (SELECT 1 FROM inspect_state WHERE name = 'index' AND value = ?)", t.ID, name)
+		return err
+	})
+	return done, err
 }

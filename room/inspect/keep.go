@@ -85,7 +85,12 @@ func (i *Inspector) put(ctx context.Context, kind string, s finding.Scan, body [
 	if scanner, x := i.config.Newest(); s.Version != "" && s.Version == scanner.Version() {
 		judged = nameOf(x)
 	}
-	err = i.db.Write(ctx, func(tx *db.Tx) error {
+	err = i.db.Write(ctx, func(tx *db.Tx) (err error) {
+		defer func() {
+			if err == nil && id != 0 {
+				err = mark(tx, id, judged)
+			}
+		}()
 		type known struct {
 			id, complete, listed int64
 			sum, kind            string
@@ -115,6 +120,21 @@ func (i *Inspector) put(ctx context.Context, kind string, s finding.Scan, body [
 		return err
 	})
 	return id, list, err
+}
+
+// mark says whether a thing is to be judged: one that was matched by another
+// index than the one that all were held against last.
+func mark(tx *db.Tx, id int64, judged string) error {
+	newest, err := db.All(tx, db.Value[string], "SELECT value FROM inspect_state WHERE name = 'index'")
+	if err != nil {
+		return err
+	}
+	query := "DELETE FROM inspect_marks WHERE thing = ?"
+	if judged == "" || len(newest) > 0 && newest[0] != judged {
+		query = "INSERT INTO inspect_marks (thing) VALUES (?) ON CONFLICT (thing) DO NOTHING"
+	}
+	_, err = tx.Exec(query, id)
+	return err
 }
 
 func flag(b bool) int64 {
@@ -222,6 +242,9 @@ func storeUses(tx *db.Tx, thing int64, part []pkg, uses map[pkg]use) error {
 func (i *Inspector) Forget(ctx context.Context, target, branch string) error {
 	return i.db.Write(ctx, func(tx *db.Tx) error {
 		if _, err := tx.Exec("DELETE FROM inspect_uses WHERE thing IN (SELECT id FROM inspect_things WHERE target = ? AND branch = ?)", target, branch); err != nil {
+			return err
+		}
+		if _, err := tx.Exec("DELETE FROM inspect_marks WHERE thing IN (SELECT id FROM inspect_things WHERE target = ? AND branch = ?)", target, branch); err != nil {
 			return err
 		}
 		_, err := tx.Exec("DELETE FROM inspect_things WHERE target = ? AND branch = ?", target, branch)
