@@ -63,7 +63,7 @@ type Failure struct {
 
 const (
 	maxLines = 200
-	chunk    = 1000 // findings that are in memory at once
+	chunk    = 500 // findings that are in memory at once
 )
 
 // ask is what a request says beside the report.
