@@ -1,7 +1,7 @@
 #!/bin/sh
 # Makes an image of about 700 MB, and measures haechi sbom against osv-scanner on it, by turns.
 #
-#   bench/image.sh [FOLDER]     FOLDER (a new one below $TMPDIR) keeps what was made: 4 GB
+#   bench/image.sh [FOLDER]     FOLDER (a new one below $TMPDIR) keeps what was made: 3 GB
 #
 # Needs root, debootstrap (else apt-get, which fetches its package), tar and Go. MIRROR is where Debian's
 # packages come from, SUITE which Debian; ROUNDS how often each scans (3).
@@ -12,7 +12,7 @@ mkdir -p "$work"
 cd "$work"
 suite=${SUITE:-bookworm}
 mirror=${MIRROR:-$(apt-get indextargets --format '$(SITE)' 2>/dev/null | grep -v security | head -1)}
-packages=python3,python3-pip,nodejs,npm,openjdk-17-jre-headless,curl,git
+packages=python3,python3-pip,nodejs,openjdk-17-jre-headless,curl,git,vim
 
 if ! [ -f root.tar ]; then
 	bootstrap=$(command -v debootstrap || true)
