@@ -162,7 +162,7 @@ type Retention struct {
 func Default(env func(string) string) Config {
 	return Config{
 		Data: dataFolder(env), Listen: "127.0.0.1:8080", Database: "sqlite:", Account: "000000000000", Region: "us-east-1", Log: "info",
-		Retention: Retention{Events: 7 * 24 * time.Hour, Deliveries: 30 * 24 * time.Hour, Logs: 90 * 24 * time.Hour, Records: 30 * 24 * time.Hour, RecordBytes: 10 << 30},
+		Retention: Retention{Events: 7 * 24 * time.Hour, Deliveries: 30 * 24 * time.Hour, Logs: 90 * 24 * time.Hour, Records: 30 * 24 * time.Hour, RecordBytes: 10 << 30, Audit: 400 * 24 * time.Hour, AuditBytes: 2 << 30},
 	}
 }
 

@@ -58,8 +58,11 @@ func calledFor(name string) (service, operation string) {
 	}
 	operation, _, _ = strings.Cut(operation, ".")
 	operation = strings.ReplaceAll(operation, "-", "")
-	if operation == "assumerolewebidentity" {
+	switch operation {
+	case "assumerolewebidentity":
 		operation = "AssumeRoleWithWebIdentity"
+	case "getloginpassword": // what the command makes of another operation's answer
+		operation = "GetAuthorizationToken"
 	}
 	return service, operation
 }

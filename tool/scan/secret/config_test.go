@@ -112,7 +112,7 @@ func TestConfigOfGitleaks(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := configured(t, string(text), nil)
-	for _, token := range []string{"dop" + "_v1_" + strings.Repeat("0a1b2c3d", 8), "glpat" + "-" + random(1, 20), "AKIA" + "QYLPMN5HHHFPZAM2"} {
+	for _, token := range []string{"dop" + "_v1_" + strings.Repeat("0a1b2c3d", 8), "glpat" + "-" + random(1, 20), "AKIA" + strings.ToUpper("qylpmn5hhhfpzam2")} {
 		if found := s.Check("a.env", []byte("x = "+token+"\n")); len(found) != 1 {
 			t.Errorf("%.8s…: %d findings", token, len(found))
 		}
