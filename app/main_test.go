@@ -1,12 +1,14 @@
 package app_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"log/slog"
 	"net"
 	"os"
 	"os/signal"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -55,6 +57,25 @@ type house struct {
 	*app.App
 	url   string
 	admin access.Credentials
+	said  *journalled // the server's log, all of it
+}
+
+// journalled is what a server wrote into its log.
+type journalled struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (j *journalled) Write(p []byte) (int, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.text.Write(p)
+}
+
+func (j *journalled) String() string {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.text.String()
 }
 
 // build opens an installation and serves it until the test ends.
@@ -65,7 +86,9 @@ func build(t *testing.T, change ...func(*app.Config)) *house {
 	for _, f := range change {
 		f(&c)
 	}
-	a, err := app.Open(t.Context(), c, app.Env{Log: slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelError})), Getenv: func(string) string { return "" }, Version: "test"})
+	said := &journalled{}
+	log := slog.New(slog.NewMultiHandler(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelError}), slog.NewTextHandler(said, &slog.HandlerOptions{Level: slog.LevelDebug})))
+	a, err := app.Open(t.Context(), c, app.Env{Log: log, Getenv: func(string) string { return "" }, Version: "test"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -91,5 +114,5 @@ func build(t *testing.T, change ...func(*app.Config)) *house {
 			t.Error(err)
 		}
 	})
-	return &house{a, a.URL(l), *made}
+	return &house{a, a.URL(l), *made, said}
 }

@@ -216,6 +216,15 @@ func (h *house) nothingInClear(t *testing.T, secrets ...string) {
 	if files < 5 {
 		t.Errorf("only %d files were searched", files)
 	}
+	log := h.said.String()
+	if log == "" {
+		t.Error("the server wrote no log")
+	}
+	for _, s := range secrets {
+		if strings.Contains(log, s[:len(s)-3]) {
+			t.Error("the server's log holds a secret")
+		}
+	}
 	for _, f := range h.secretsOf(t, 2, func(map[string]finding.Finding) bool { return true }) {
 		for _, s := range secrets {
 			if strings.Contains(string(f.JSON()), s[:len(s)-3]) {
