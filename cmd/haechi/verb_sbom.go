@@ -26,8 +26,7 @@ func sbomVerb() verb {
   haechi sbom -format spdx shop             SPDX 2.3; or table, for people
   haechi sbom shop.tar                      of an image, as docker save or OCI
                                             keep it; or docker://REFERENCE
-  haechi sbom diff v1.cdx.json v2.cdx.json  what changed; either may be a folder or
-                                            an image
+  haechi sbom diff v1.cdx.json v2.cdx.json  what changed; also folders, images
   haechi sbom score shop.cdx.json           NTIA's minimum elements
   haechi sbom notices shop > NOTICES        components with their licences
 
