@@ -285,23 +285,27 @@ type guardResult struct {
 	report      guard.Report
 }
 
-func guardCheck(c call, f *guardFlags, paths []string) error {
+// read reads rules and the documents that are to be held against them.
+func (f *guardFlags) read(c call, paths []string) (rules []ruleFile, data []dataFile, err error) {
 	ruleNames, dataNames, err := f.sorted(paths)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
-	rules, err := readRules(ruleNames)
-	if err != nil {
-		return err
+	if rules, err = readRules(ruleNames); err != nil {
+		return nil, nil, err
 	}
 	if len(dataNames) == 0 {
-		return usagef("name what is to be held against the rules, or - for the standard input")
+		return nil, nil, usagef("name what is to be held against the rules, or - for the standard input")
 	}
-	data, err := readData(c, dataNames, *f.resolve)
+	if data, err = readData(c, dataNames, *f.resolve); err != nil {
+		return nil, nil, err
+	}
+	return rules, data, withParams(f, data)
+}
+
+func guardCheck(c call, f *guardFlags, paths []string) error {
+	rules, data, err := f.read(c, paths)
 	if err != nil {
-		return err
-	}
-	if err := withParams(f, data); err != nil {
 		return err
 	}
 	var results []guardResult
@@ -404,22 +408,8 @@ func (o *guardOutput) mistakes(w io.Writer) {
 }
 
 func guardExplain(c call, f *guardFlags, paths []string) error {
-	ruleNames, dataNames, err := f.sorted(paths)
+	rules, data, err := f.read(c, paths)
 	if err != nil {
-		return err
-	}
-	rules, err := readRules(ruleNames)
-	if err != nil {
-		return err
-	}
-	if len(dataNames) == 0 {
-		return usagef("name what is to be held against the rules, or - for the standard input")
-	}
-	data, err := readData(c, dataNames, *f.resolve)
-	if err != nil {
-		return err
-	}
-	if err := withParams(f, data); err != nil {
 		return err
 	}
 	worst := guard.Skip

@@ -34,23 +34,28 @@ func (r jsonReader) members(each func(name string, offset int) error) error {
 	if r.d.PeekKind() == 'n' {
 		return r.d.SkipValue()
 	}
-	t, err := r.d.ReadToken()
+	return members(r.d, each)
+}
+
+// members calls each for every member of the object that comes next; anything else is an error.
+func members(d *jsontext.Decoder, each func(name string, offset int) error) error {
+	t, err := d.ReadToken()
 	if err != nil {
 		return err
 	}
 	if t.Kind() != '{' {
 		return fmt.Errorf("an object is expected here, not %s", t.Kind())
 	}
-	for r.d.PeekKind() == '"' {
-		t, err := r.d.ReadToken()
+	for d.PeekKind() == '"' {
+		t, err := d.ReadToken()
 		if err != nil {
 			return err
 		}
-		if err := each(t.String(), int(r.d.InputOffset())-1); err != nil {
+		if err := each(t.String(), int(d.InputOffset())-1); err != nil {
 			return err
 		}
 	}
-	_, err = r.d.ReadToken()
+	_, err = d.ReadToken()
 	return err
 }
 

@@ -86,24 +86,7 @@ func (r *lockReader) wrong(err error) error {
 
 // members calls each for every member of the object that comes next.
 func (r *lockReader) members(each func(name string, offset int) error) error {
-	t, err := r.d.ReadToken()
-	if err != nil {
-		return err
-	}
-	if t.Kind() != '{' {
-		return fmt.Errorf("an object is expected here, not %s", t.Kind())
-	}
-	for r.d.PeekKind() == '"' {
-		t, err := r.d.ReadToken()
-		if err != nil {
-			return err
-		}
-		if err := each(t.String(), int(r.d.InputOffset())-1); err != nil {
-			return err
-		}
-	}
-	_, err = r.d.ReadToken()
-	return err
+	return members(r.d, each)
 }
 
 func (r *lockReader) lock() error {
