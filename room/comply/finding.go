@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode"
 
 	"github.com/go-json-experiment/json"
 	"github.com/haechi-dev/haechi/base/db"
@@ -43,7 +42,7 @@ func (c *Comply) finding(by *set, r *row, item asset.Item, j judgement, now time
 		Types:       findingTypes(by, p),
 		Severity:    &finding.Severity{Label: p.Severity},
 		Remediation: &finding.Remediation{Recommendation: &finding.Recommendation{Text: p.Fix.En, URL: p.Link}},
-		Resources:   []finding.Resource{{Type: resourceType(item.Type), ID: target, Partition: "aws", Region: item.Region, Tags: item.Tags}},
+		Resources:   []finding.Resource{{Type: finding.ResourceType(item.Type), ID: target, Partition: "aws", Region: item.Region, Tags: item.Tags}},
 		Compliance:  &finding.Compliance{Status: complianceStatus(j.status), RelatedRequirements: related(p), SecurityControlID: p.ID},
 		RecordState: finding.Active,
 		ProductFields: map[string]string{finding.FieldFingerprint: finding.Fingerprint(p.ID, item.Account, item.Region, item.Type, item.ID), FieldRule: p.ID,
@@ -121,27 +120,6 @@ func requirements(p *guard.Policy, of string) (all []string) {
 	}
 	slices.Sort(all)
 	return all
-}
-
-// resourceType is CloudFormation's name of a type as findings spell it: AwsEc2SecurityGroup.
-func resourceType(name string) string {
-	parts := strings.Split(name, "::")
-	if parts[0] != "AWS" || len(parts) != 3 {
-		return "Other"
-	}
-	return "Aws" + titled(parts[1]) + titled(parts[2])
-}
-
-// titled lowers all but the first letter of an acronym: DBInstance is DbInstance.
-func titled(s string) string {
-	r := []rune(s)
-	for i := 1; i < len(r); i++ {
-		end := i+1 == len(r) || !unicode.IsLower(r[i+1])
-		if unicode.IsUpper(r[i]) && unicode.IsUpper([]rune(s)[i-1]) && end {
-			r[i] = unicode.ToLower(r[i])
-		}
-	}
-	return string(r)
 }
 
 // within is a path below the asset: /Properties/Encrypted, and for what

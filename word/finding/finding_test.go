@@ -114,3 +114,15 @@ func TestShorten(t *testing.T) {
 		}
 	}
 }
+
+// Types are spelt as ASFF spells them.
+func TestResourceType(t *testing.T) {
+	for name, want := range map[string]string{
+		"AWS::EC2::SecurityGroup": "AwsEc2SecurityGroup", "AWS::RDS::DBInstance": "AwsRdsDbInstance", "AWS::S3::Bucket": "AwsS3Bucket",
+		"Kubernetes::Pod": "Other", "AWS::S3": "Other", "": "Other",
+	} {
+		if got := finding.ResourceType(name); got != want {
+			t.Errorf("%s: %s, want %s", name, got, want)
+		}
+	}
+}

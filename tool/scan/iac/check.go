@@ -272,7 +272,7 @@ func (s *sources) finding(doc *guard.Document, v Verdict) finding.Finding {
 		fields[FieldTitleKo] = "여기서는 알 수 없음: " + p.Title.Ko
 	}
 	f.Description = finding.Shorten(mask.Text(description(v, first, construct)), 1024)
-	kind := resourceType(v.Resource.Type)
+	kind := finding.ResourceType(v.Resource.Type)
 	if id != "" {
 		f.Resources = []finding.Resource{{Type: kind, ID: finding.Shorten(start.File+"#"+id, 512), Partition: "aws"}}
 	}
@@ -355,27 +355,6 @@ func requirements(p *guard.Policy) (all []string) {
 	}
 	slices.Sort(all)
 	return all[:min(len(all), most)]
-}
-
-// resourceType is CloudFormation's name of a type as findings spell it: AwsEc2SecurityGroup.
-func resourceType(name string) string {
-	parts := strings.Split(name, "::")
-	if parts[0] != "AWS" || len(parts) != 3 {
-		return "Other"
-	}
-	return "Aws" + titled(parts[1]) + titled(parts[2])
-}
-
-// titled lowers all but the first letter of an acronym: DBInstance is DbInstance.
-func titled(s string) string {
-	r := []rune(s)
-	for i := 1; i < len(r); i++ {
-		end := i+1 == len(r) || !unicode.IsLower(r[i+1])
-		if unicode.IsUpper(r[i]) && unicode.IsUpper([]rune(s)[i-1]) && end {
-			r[i] = unicode.ToLower(r[i])
-		}
-	}
-	return string(r)
 }
 
 // lower begins a title with a small letter, unless it begins with an acronym.
