@@ -116,9 +116,13 @@ func startStep(p plan) (pid int, err error) {
 	if err != nil {
 		return 0, fmt.Errorf("opening /dev/null: %w", err)
 	}
+	stdin := uintptr(null)
+	if p.Stdin {
+		stdin = 0
+	}
 	pid, err = syscall.ForkExec("/proc/self/exe", []string{stepName}, &syscall.ProcAttr{
 		Env:   []string{},
-		Files: []uintptr{uintptr(null), 1, 2, reportFD, uintptr(pipe[0]), errorFD},
+		Files: []uintptr{stdin, 1, 2, reportFD, uintptr(pipe[0]), errorFD},
 		Sys:   &syscall.SysProcAttr{},
 	})
 	if err != nil {

@@ -16,7 +16,8 @@ type plan struct {
 	Work   string
 	Tools  []Tool
 	Limits Limits
-	User   int // inside; -1 to stay who one is
+	User   int  // inside; -1 to stay who one is
+	Stdin  bool // the step reads what the child does
 }
 
 // environment is what the step says, completed with what every program needs.

@@ -65,7 +65,7 @@ func (s *Sandbox) run(ctx context.Context, step Step, level Level, out io.Writer
 	if err != nil {
 		return -1, err
 	}
-	p := plan{Level: level, Argv: step.Argv, Dir: Work, Work: work, Tools: step.Tools, Limits: limits, User: inside}
+	p := plan{Level: level, Argv: step.Argv, Dir: Work, Work: work, Tools: step.Tools, Limits: limits, User: inside, Stdin: step.Stdin != nil}
 	p.Env = environment(step.Env, Home, "/tmp")
 	user := os.Getuid()
 	if user == 0 {
@@ -89,7 +89,7 @@ func (s *Sandbox) run(ctx context.Context, step Step, level Level, out io.Writer
 	defer cancel()
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	return launch(ctx, stop, p, user, step.Report, out)
+	return launch(ctx, stop, p, user, step, out)
 }
 
 // give makes a folder and all in it the step's user's. Links are not followed.
@@ -115,7 +115,7 @@ func bareHome(user int) (string, error) {
 }
 
 // launch starts the child, tells it the plan, and waits for its end.
-func launch(ctx context.Context, stop context.CancelCauseFunc, p plan, user int, report, out io.Writer) (int, error) {
+func launch(ctx context.Context, stop context.CancelCauseFunc, p plan, user int, step Step, out io.Writer) (int, error) {
 	text, err := json.Marshal(p)
 	if err != nil {
 		return -1, err
@@ -124,6 +124,7 @@ func launch(ctx context.Context, stop context.CancelCauseFunc, p plan, user int,
 		return func() { stop(fault.Limit.Errorf("the step wrote more than %d bytes to its %s", p.Limits.Output, what)) }
 	}
 	output := &meter{to: out, left: p.Limits.Output, over: over("output")}
+	report := step.Report
 	if report == nil {
 		report = io.Discard
 	}
@@ -133,6 +134,9 @@ func launch(ctx context.Context, stop context.CancelCauseFunc, p plan, user int,
 	cmd.Args = []string{childName}
 	cmd.Env = []string{} // not even ours
 	cmd.Dir = "/"
+	if step.Stdin != nil {
+		cmd.Stdin = step.Stdin
+	}
 	cmd.Stdout, cmd.Stderr = output, output
 	cmd.WaitDelay = 5 * time.Second
 	cmd.SysProcAttr = attributes(p.Level, user)

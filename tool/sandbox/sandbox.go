@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -58,6 +59,7 @@ type Step struct {
 	Env    []string  // its environment; PATH, HOME, TMPDIR and LANG are set where it has none
 	Work   string    // a folder of the machine: the step's, to read and write; its files become the step's user's
 	Tools  []Tool    // what it may read besides the system's own programs
+	Stdin  *os.File  // what it reads; nil is nothing. It stays the caller's, to close when Run has returned
 	Report io.Writer // gets what the step writes to its descriptor 3, or nil
 	Limits Limits
 }

@@ -335,3 +335,22 @@ func BenchmarkStart(b *testing.B) {
 		}
 	}
 }
+
+// A step reads what it is handed, to its end; one that is handed nothing reads nothing.
+func TestStdin(t *testing.T) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	go func() {
+		defer w.Close()
+		_, _ = w.WriteString("one\ntwo\n")
+	}()
+	if exit, out := shell(t, sandbox.Step{Stdin: r}, "cat; echo end"); exit != 0 || out != "one\ntwo\nend\n" {
+		t.Errorf("exit %d, output %q", exit, out)
+	}
+	if exit, out := shell(t, sandbox.Step{}, "cat; echo end"); exit != 0 || out != "end\n" {
+		t.Errorf("exit %d, output %q", exit, out)
+	}
+}
