@@ -129,3 +129,11 @@ func TestGroup(t *testing.T) {
 		}
 	}
 }
+
+func at(text string) time.Time {
+	t, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		panic(err)
+	}
+	return t
+}

@@ -9,6 +9,7 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/haechi-dev/haechi/base/db"
 	"github.com/haechi-dev/haechi/lang/match"
+	"github.com/haechi-dev/haechi/lang/schedule"
 	"github.com/haechi-dev/haechi/word/fault"
 )
 
@@ -111,7 +112,7 @@ func (rule *Rule) check() error {
 		if rule.Bus != DefaultBus {
 			return fault.Invalid.Errorf("rule %s: only rules of the default bus can have a schedule", rule.Name)
 		}
-		if _, err := ParseSchedule(rule.Schedule); err != nil {
+		if _, err := schedule.Parse(rule.Schedule); err != nil {
 			return err
 		}
 	}
@@ -142,7 +143,7 @@ func parsePattern(text string) (*match.Pattern, error) {
 func writeRule(tx *db.Tx, rule storedRule, now time.Time) error {
 	next := int64(0)
 	if rule.Schedule != "" && rule.State != Disabled {
-		s, err := ParseSchedule(rule.Schedule)
+		s, err := schedule.Parse(rule.Schedule)
 		if err != nil {
 			return err
 		}

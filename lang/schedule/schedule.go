@@ -1,4 +1,5 @@
-package route
+// Package schedule tells when something is due: rate and cron expressions as EventBridge has them, and windows as CodePipeline has them.
+package schedule
 
 import (
 	"strconv"
@@ -8,14 +9,14 @@ import (
 	"github.com/haechi-dev/haechi/word/fault"
 )
 
-// Schedule is when a rule fires by itself, in UTC: every so often, or as a cron expression says.
+// Schedule is when something is due by itself, in UTC: every so often, or as a cron expression says.
 type Schedule struct {
 	every time.Duration // 0 for cron
 	cron  cron
 }
 
-// ParseSchedule reads rate(5 minutes) or cron(0 18 ? * MON-FRI *).
-func ParseSchedule(text string) (Schedule, error) {
+// Parse reads rate(5 minutes) or cron(0 18 ? * MON-FRI *).
+func Parse(text string) (Schedule, error) {
 	if len(text) > 256 {
 		return Schedule{}, fault.Invalid.Errorf("schedule expression is longer than 256 characters")
 	}

@@ -1,4 +1,4 @@
-package route
+package schedule
 
 import (
 	"math/bits"

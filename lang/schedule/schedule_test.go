@@ -1,4 +1,4 @@
-package route
+package schedule
 
 import (
 	"errors"
@@ -45,7 +45,7 @@ func TestScheduleNext(t *testing.T) {
 		{"rate(1 day)", "2026-01-05T00:00:00Z", "2026-01-06T00:00:00Z"},
 		{"rate(1 hour)", "2025-01-01T00:00:00Z", "2026-01-01T01:00:00Z"},
 	} {
-		s, err := ParseSchedule(c.expression)
+		s, err := Parse(c.expression)
 		if err != nil {
 			t.Errorf("%s: %v", c.expression, err)
 			continue
@@ -64,7 +64,7 @@ func TestScheduleRefused(t *testing.T) {
 		"cron(0 18 ? 13 2 *)", "cron(0 18 ? * 8 *)", "cron(0 18 ? * 0 *)", "cron(0 18 ? * MONDAY *)", "cron(0 18 ? * 2#6 *)", "cron(0 18 ? * 2#1,3#1 *)", "cron(0 18 5L * ? *)", "cron(0 18 1 * ? 1969)", "cron(0 18 1 * ? 2200)",
 		"cron(30-10 18 1 * ? *)", "cron(0/0 18 1 * ? *)", "cron(0,, 18 1 * ? *)", "cron(+5 18 1 * ? *)", "cron(0 18 1,L * ? *)", "cron(0 18 W * ? *)", "cron(? 18 1 * ? *)",
 	} {
-		if _, err := ParseSchedule(text); !errors.Is(err, fault.Invalid) {
+		if _, err := Parse(text); !errors.Is(err, fault.Invalid) {
 			t.Errorf("%q: got %v, want it refused", text, err)
 		}
 	}
@@ -76,7 +76,7 @@ func FuzzSchedule(f *testing.F) {
 		f.Add(s, int64(1767225600))
 	}
 	f.Fuzz(func(t *testing.T, text string, unix int64) {
-		s, err := ParseSchedule(text)
+		s, err := Parse(text)
 		if err != nil {
 			return
 		}
