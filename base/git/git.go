@@ -138,6 +138,7 @@ func environment() []string {
 		"GIT_ALLOW_PROTOCOL=none",
 		"GIT_NO_LAZY_FETCH=1",
 		"GIT_FLUSH=1",
+		"GIT_LITERAL_PATHSPECS=1", // a path is a path
 	}
 }
 
