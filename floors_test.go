@@ -27,6 +27,8 @@ var neighbours = map[string]string{
 	"door/console → door/reports":          "what comes of a report is told in one way, however it came",
 	"base/remote → base/seal":              "the secret that calls are signed with tells itself to no log",
 	"base/remote → base/sigv4":             "what calls a server signs as AWS's clients do",
+	"lang/buildspec → lang/glob":           "what a build leaves is named by patterns",
+	"lang/buildspec → lang/strict":         "a buildspec is YAML that people write",
 	"tool/scan/deps → tool/sbom":           "a bill of materials that lies in a tree lists components as a lock file does",
 	"tool/scan/history → tool/scan/secret": "what commits hold is looked at by the engine that looks at files",
 	"tool/scan/live → tool/scan/secret":    "who is asked follows from the rule that found it",
