@@ -24,7 +24,7 @@ var forbidden = [...]uint32{
 	unix.SYS_ADD_KEY, unix.SYS_REQUEST_KEY, unix.SYS_KEYCTL, unix.SYS_OPEN_BY_HANDLE_AT, unix.SYS_NAME_TO_HANDLE_AT,
 	unix.SYS_INIT_MODULE, unix.SYS_FINIT_MODULE, unix.SYS_DELETE_MODULE, unix.SYS_KEXEC_LOAD, unix.SYS_KEXEC_FILE_LOAD, unix.SYS_REBOOT,
 	unix.SYS_SWAPON, unix.SYS_SWAPOFF, unix.SYS_ACCT, unix.SYS_QUOTACTL, unix.SYS_SYSLOG, unix.SYS_SETTIMEOFDAY, unix.SYS_CLOCK_SETTIME,
-	unix.SYS_CLOCK_ADJTIME, unix.SYS_ADJTIMEX,
+	unix.SYS_CLOCK_ADJTIME, unix.SYS_ADJTIMEX, unix.SYS_FANOTIFY_INIT, unix.SYS_VHANGUP, unix.SYS_OPEN_TREE_ATTR, unix.SYS_MEMFD_SECRET,
 }
 
 // namespaceFlags are those of clone that would make a step its own master.
@@ -35,49 +35,103 @@ const (
 	offsetCall = 0
 	offsetArch = 4
 	offsetArg0 = 16
+	offsetArg1 = 24
+	offsetArg2 = 32
 )
 
-// program is the filter. A jump skips so many instructions; every test that
+// What a filter is made of. A jump skips so many instructions; every test that
 // holds jumps to the instruction right behind it.
-func program(arch uint32) []unix.SockFilter {
-	const (
-		load  = unix.BPF_LD | unix.BPF_W | unix.BPF_ABS
-		equal = unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K
-		least = unix.BPF_JMP | unix.BPF_JGE | unix.BPF_K
-		anyOf = unix.BPF_JMP | unix.BPF_JSET | unix.BPF_K
-		give  = unix.BPF_RET | unix.BPF_K
-	)
-	no := unix.SockFilter{Code: give, K: unix.SECCOMP_RET_ERRNO | uint32(unix.EPERM)}
-	none := unix.SockFilter{Code: give, K: unix.SECCOMP_RET_ERRNO | uint32(unix.ENOSYS)}
+const (
+	opLoad  = unix.BPF_LD | unix.BPF_W | unix.BPF_ABS
+	opEqual = unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K
+	opLeast = unix.BPF_JMP | unix.BPF_JGE | unix.BPF_K
+	opAnyOf = unix.BPF_JMP | unix.BPF_JSET | unix.BPF_K
+	opMask  = unix.BPF_ALU | unix.BPF_AND | unix.BPF_K
+	opGive  = unix.BPF_RET | unix.BPF_K
+)
+
+func refuse(e unix.Errno) unix.SockFilter {
+	return unix.SockFilter{Code: opGive, K: unix.SECCOMP_RET_ERRNO | uint32(e)}
+}
+
+func allow() unix.SockFilter { return unix.SockFilter{Code: opGive, K: unix.SECCOMP_RET_ALLOW} }
+
+// of is what is asked of one system call alone; it ends with an answer.
+func of(call uint32, then ...unix.SockFilter) []unix.SockFilter {
+	return append([]unix.SockFilter{{Code: opLoad, K: offsetCall}, {Code: opEqual, K: call, Jf: uint8(len(then))}}, then...)
+}
+
+// program is the filter. Where nothing else bounds the memory, files that lie
+// in memory alone are refused: nobody could count them.
+func program(arch uint32, noMemoryFiles bool) []unix.SockFilter {
+	no := refuse(unix.EPERM)
 	p := []unix.SockFilter{
-		{Code: load, K: offsetArch},
-		{Code: equal, K: arch, Jt: 1}, // another architecture's numbers mean other calls
+		{Code: opLoad, K: offsetArch},
+		{Code: opEqual, K: arch, Jt: 1}, // another architecture's numbers mean other calls
 		no,
-		{Code: load, K: offsetCall},
-		{Code: least, K: 0x40000000, Jf: 1}, // the x32 numbers of amd64; nobody else has such
+		{Code: opLoad, K: offsetCall},
+		{Code: opLeast, K: 0x40000000, Jf: 1}, // the x32 numbers of amd64; nobody else has such
 		no,
-		{Code: equal, K: unix.SYS_CLONE3, Jf: 1}, // its flags cannot be seen: programs fall back on clone
-		none,
+		{Code: opEqual, K: unix.SYS_CLONE3, Jf: 1}, // its flags cannot be seen: programs fall back on clone
+		refuse(unix.ENOSYS),
 	}
 	for _, call := range forbidden {
-		p = append(p, unix.SockFilter{Code: equal, K: call, Jf: 1}, no)
+		p = append(p, unix.SockFilter{Code: opEqual, K: call, Jf: 1}, no)
 	}
-	return append(p,
-		unix.SockFilter{Code: equal, K: unix.SYS_CLONE, Jf: 3},
-		unix.SockFilter{Code: load, K: offsetArg0},
-		unix.SockFilter{Code: anyOf, K: namespaceFlags, Jf: 1},
+	if noMemoryFiles {
+		p = append(p, unix.SockFilter{Code: opEqual, K: unix.SYS_MEMFD_CREATE, Jf: 1}, refuse(unix.ENOSYS))
+	}
+	p = append(p, of(unix.SYS_CLONE,
+		unix.SockFilter{Code: opLoad, K: offsetArg0},
+		unix.SockFilter{Code: opAnyOf, K: namespaceFlags, Jf: 1},
 		no,
-		unix.SockFilter{Code: give, K: unix.SECCOMP_RET_ALLOW},
+		allow(),
+	)...)
+	p = append(p, of(unix.SYS_IOCTL, // typing for a terminal's user, and the console's ways to do so
+		unix.SockFilter{Code: opLoad, K: offsetArg1},
+		unix.SockFilter{Code: opEqual, K: unix.TIOCSTI, Jt: 1},
+		unix.SockFilter{Code: opEqual, K: tiocLinux, Jf: 1},
+		no,
+		allow(),
+	)...)
+	return append(append(p, sockets()...), allow())
+}
+
+// tiocLinux is TIOCLINUX, which pastes what was marked on a console.
+const tiocLinux = 0x541c
+
+// sockets lets a step have those of files and of the internet, not raw, and
+// ask for its interfaces; the families behind the others have had most of the
+// kernel's holes.
+func sockets() []unix.SockFilter {
+	no := refuse(unix.EPERM)
+	return of(unix.SYS_SOCKET,
+		unix.SockFilter{Code: opLoad, K: offsetArg0},
+		unix.SockFilter{Code: opEqual, K: unix.AF_UNIX, Jf: 1},
+		allow(),
+		unix.SockFilter{Code: opEqual, K: unix.AF_NETLINK, Jf: 4},
+		unix.SockFilter{Code: opLoad, K: offsetArg2},
+		unix.SockFilter{Code: opEqual, K: unix.NETLINK_ROUTE, Jf: 1},
+		allow(),
+		no,
+		unix.SockFilter{Code: opEqual, K: unix.AF_INET, Jt: 2},
+		unix.SockFilter{Code: opEqual, K: unix.AF_INET6, Jt: 1},
+		refuse(unix.EAFNOSUPPORT),
+		unix.SockFilter{Code: opLoad, K: offsetArg1},
+		unix.SockFilter{Code: opMask, K: 0xf},
+		unix.SockFilter{Code: opEqual, K: unix.SOCK_RAW, Jt: 1},
+		allow(),
+		no,
 	)
 }
 
 // filterCalls puts the filter on this thread and on what it becomes.
-func filterCalls() error {
+func filterCalls(noMemoryFiles bool) error {
 	arch, ok := architectures[runtime.GOARCH]
 	if !ok {
 		return fmt.Errorf("the system calls of %s are not known to us", runtime.GOARCH)
 	}
-	filter := program(arch)
+	filter := program(arch, noMemoryFiles)
 	prog := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
 	return unix.Prctl(unix.PR_SET_SECCOMP, unix.SECCOMP_MODE_FILTER, uintptr(unsafe.Pointer(&prog)), 0, 0)
 }

@@ -2,7 +2,10 @@ package sandbox
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
+	"io"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -18,14 +21,8 @@ import (
 // steps. When this process is a sandbox's own it builds the walls, runs the
 // step and never returns; in every other process it does nothing.
 func Child() {
-	if len(os.Args) != 1 {
-		return
-	}
-	switch os.Args[0] {
-	case childName:
+	if len(os.Args) == 1 && os.Args[0] == childName {
 		first()
-	case stepName:
-		become()
 	}
 }
 
@@ -34,28 +31,72 @@ func Child() {
 func first() {
 	runtime.LockOSThread() // so that no thread is born of one whose user has changed
 	p := receive(controlFD)
-	_ = unix.CloseRange(errorFD+1, ^uint(0), unix.CLOSE_RANGE_CLOEXEC) // what the server left open
+	_ = unix.CloseRange(controlFD, ^uint(0), unix.CLOSE_RANGE_CLOEXEC) // ours, and what the server left open
 	if p.Level == Bare {
 		// The kernel ends nothing for us here: what loses its parent becomes our child.
 		_ = unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+	} else if err := enclose(p); err != nil {
+		fail(err)
 	}
-	if p.Level == Namespaces {
-		if err := apart(func() error { return build(p) }); err != nil {
-			fail(err)
-		}
-	}
+	gone := make(chan struct{})
+	go func() {
+		// The parent holds the other end and writes no more: this returns when it is gone.
+		_, _ = os.NewFile(uintptr(dup(controlFD)), "control").Read(make([]byte, 1))
+		close(gone)
+	}()
 	step, err := startStep(p)
+	var missing *missing
+	if errors.As(err, &missing) {
+		fmt.Fprintf(os.Stderr, "%s: %v\n", p.Argv[0], missing.why)
+		os.Exit(127) // as a shell does
+	}
 	if err != nil {
 		fail(err)
 	}
-	unix.Close(errorFD) // the step's copy closes when it has become the step
 	unix.Close(reportFD)
+	if p.Watch && p.Level != Bare {
+		go watchMemory(p.Limits.Total)
+	}
 	go func() {
-		// The parent holds the other end and writes no more: this returns when it is gone.
-		_, _ = os.NewFile(controlFD, "control").Read(make([]byte, 1))
+		<-gone
 		end(p.Level, 137)
 	}()
 	end(p.Level, bury(step))
+}
+
+// enclose builds the walls around this process.
+func enclose(p plan) error {
+	if err := unix.Unshare(unix.CLONE_NEWCGROUP); err != nil && err != unix.EINVAL { // the kernel may have no control groups
+		return wall("control group", "making them our own", err)
+	}
+	if err := apart(func() error { return build(p) }); err != nil {
+		return err
+	}
+	if p.Egress {
+		return wall("network", "opening the way out", passListener())
+	}
+	return nil
+}
+
+// passListener opens what a step's egress is served on, and hands it to the
+// parent: the network that it belongs to goes with it.
+func passListener() error {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	at, err := netip.ParseAddrPort(EgressAddr)
+	if err != nil {
+		return err
+	}
+	if err := unix.Bind(fd, &unix.SockaddrInet4{Port: int(at.Port()), Addr: at.Addr().As4()}); err != nil {
+		return err
+	}
+	if err := unix.Listen(fd, 1024); err != nil {
+		return err
+	}
+	return unix.Sendmsg(controlFD, []byte{1}, unix.UnixRights(fd), nil, 0)
 }
 
 // end ends the sandbox. The first process of a pid namespace takes all others
@@ -106,61 +147,85 @@ func bury(step int) int {
 	}
 }
 
-// startStep starts this program once more, to become the step, and hands it the plan.
+// missing says that the step's command cannot be run.
+type missing struct{ why error }
+
+// Error says why.
+func (m *missing) Error() string { return m.why.Error() }
+
+// startStep starts the step from a thread that has given up every right. The
+// process it becomes inherits that, and shares nothing else with us. It was
+// this program once more that became the step before; its start alone took
+// a third of the time.
 func startStep(p plan) (pid int, err error) {
-	var pipe [2]int
-	if err := unix.Pipe2(pipe[:], unix.O_CLOEXEC); err != nil {
+	stdin := 0
+	if !p.Stdin {
+		if stdin, err = unix.Open("/dev/null", unix.O_RDWR|unix.O_CLOEXEC, 0); err != nil {
+			return 0, fmt.Errorf("opening /dev/null: %w", err)
+		}
+		defer unix.Close(stdin)
+	}
+	_ = os.WriteFile("/proc/self/oom_score_adj", []byte("1000"), 0) // rather the step than the server; not everywhere
+	raise, err := limit(p.Limits)
+	if err != nil {
 		return 0, err
 	}
-	null, err := unix.Open("/dev/null", unix.O_RDWR|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return 0, fmt.Errorf("opening /dev/null: %w", err)
-	}
-	stdin := uintptr(null)
-	if p.Stdin {
-		stdin = 0
-	}
-	pid, err = syscall.ForkExec("/proc/self/exe", []string{stepName}, &syscall.ProcAttr{
-		Env:   []string{},
-		Files: []uintptr{stdin, 1, 2, reportFD, uintptr(pipe[0]), errorFD},
-		Sys:   &syscall.SysProcAttr{},
+	err = apart(func() error {
+		if err := renounce(p); err != nil {
+			return err
+		}
+		command := lookup(p.Argv[0], p.Env)
+		if err := foreign(command); err != nil {
+			return &missing{err}
+		}
+		pid, err = syscall.ForkExec(command, p.Argv, &syscall.ProcAttr{
+			Dir: p.Dir, Env: p.Env, Files: []uintptr{uintptr(stdin), 1, 2, reportFD}, Sys: &syscall.SysProcAttr{},
+		})
+		switch err {
+		case nil:
+			return nil
+		case syscall.EAGAIN, syscall.ENOMEM:
+			return fmt.Errorf("starting the step: %w", err)
+		}
+		return &missing{err}
 	})
 	if err != nil {
-		return 0, fmt.Errorf("starting the step: %w", err)
-	}
-	unix.Close(pipe[0])
-	unix.Close(null)
-	text, err := json.Marshal(p)
-	if err != nil {
 		return 0, err
 	}
-	to := os.NewFile(uintptr(pipe[1]), "plan")
-	defer to.Close()
-	_, _ = to.Write(append(text, '\n')) // one that died says why itself
-	return pid, nil
+	return pid, raise(pid)
 }
 
-// planFD is where the process that becomes the step reads the plan.
-const planFD = 4
-
-// become gives up every right and is the step from then on.
-func become() {
-	runtime.LockOSThread() // rights belong to a thread, and exec keeps this one's
-	p := receive(planFD)
-	if err := unix.CloseRange(planFD, ^uint(0), unix.CLOSE_RANGE_CLOEXEC); err != nil {
-		fail(fmt.Errorf("closing descriptors: %w", err))
+// foreign refuses a command that is this very program: a script or link that an
+// image brings as /bin/sh may lead to /proc/self/exe, and the step, once it were
+// that, could keep it open and write over the server's own file later.
+func foreign(command string) error {
+	ours, err := os.Stat("/proc/self/exe")
+	if err != nil {
+		return nil // there is no /proc, and no such way
 	}
-	if err := renounce(p); err != nil {
-		fail(err)
+	for range 6 { // the kernel follows fewer
+		info, err := os.Stat(command)
+		if err != nil {
+			return nil // it will say so itself
+		}
+		if os.SameFile(info, ours) {
+			return fmt.Errorf("it leads to the server's own program")
+		}
+		f, err := os.Open(command)
+		if err != nil {
+			return nil
+		}
+		head := make([]byte, 256)
+		n, _ := io.ReadFull(f, head)
+		f.Close()
+		line, script := strings.CutPrefix(string(head[:n]), "#!")
+		words := strings.Fields(strings.SplitN(line, "\n", 2)[0])
+		if !script || len(words) == 0 {
+			return nil
+		}
+		command = words[0]
 	}
-	if err := os.Chdir(p.Dir); err != nil {
-		fail(err)
-	}
-	command := lookup(p.Argv[0], p.Env)
-	if err := unix.Exec(command, p.Argv, p.Env); err != nil {
-		fmt.Fprintf(os.Stderr, "%s: %v\n", p.Argv[0], err)
-		os.Exit(127) // as a shell does
-	}
+	return nil
 }
 
 func receive(fd int) plan {
@@ -185,8 +250,15 @@ func dup(fd int) int {
 }
 
 // fail tells the parent why there is no step.
-func fail(err error) {
-	_, _ = unix.Write(errorFD, []byte(err.Error()))
+func fail(err error) { complain(complaint{Text: err.Error()}) }
+
+// complain tells the parent why this ends.
+func complain(c complaint) {
+	text, err := json.Marshal(c)
+	if err != nil {
+		text = []byte(`{"Text":"the sandbox cannot say why it ends"}`)
+	}
+	_, _ = unix.Write(errorFD, text)
 	os.Exit(1)
 }
 

@@ -3,21 +3,37 @@ package sandbox
 import (
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 )
 
 // plan is what the parent tells the child to do.
 type plan struct {
-	Level  Level
-	Argv   []string
-	Env    []string
-	Dir    string // to start in: below the new root, or of the machine
-	Work   string
-	Tools  []Tool
-	Limits Limits
-	User   int  // inside; -1 to stay who one is
-	Stdin  bool // the step reads what the child does
+	Level   Level
+	Argv    []string
+	Env     []string
+	Dir     string // to start in: below the new root, or of the machine
+	Work    string
+	Home    string // at the level Bare
+	Root    string // a folder with an unpacked image
+	Tools   []Tool
+	Files   map[string][]byte // that are made for it
+	Stdin   bool              // rather than nothing
+	Egress  bool              // a listener is to be opened, and passed out
+	Watch   bool              // no control group bounds the memory: see to it
+	Limits  Limits
+	User    int      // inside; -1 to stay who one is
+	Without []string // walls that a test leaves out, to see that another test notices
+}
+
+// without tells that a test leaves this wall out.
+func (p plan) without(wall string) bool { return slices.Contains(p.Without, wall) }
+
+// complaint is what the child says when something ended before the step did.
+type complaint struct {
+	Limit bool // the step took more than one
+	Text  string
 }
 
 // environment is what the step says, completed with what every program needs.

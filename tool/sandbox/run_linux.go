@@ -7,9 +7,12 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -19,16 +22,12 @@ import (
 	"github.com/haechi-dev/haechi/word/fault"
 )
 
-// childName is what the program is called when it is to be the first process
-// of a sandbox, and stepName when it is to become the step.
-const (
-	childName = "haechi: sandbox"
-	stepName  = "haechi: step"
-)
+// childName is what the program is called when it is to be the first process of a sandbox.
+const childName = "haechi: sandbox"
 
 // The child's descriptors besides 0, 1 and 2.
 const (
-	controlFD = 3 // the plan comes in; when it ends, the parent is gone
+	controlFD = 3 // the plan comes in, the listener goes out; when it ends, the parent is gone
 	reportFD  = 4 // what the step says on its descriptor 3
 	errorFD   = 5 // why there is no step
 )
@@ -36,8 +35,8 @@ const (
 // inside is the step's user and group id as it sees them.
 const inside = 1000
 
-// walls are the namespaces of a step, by the names that people know.
-var walls = [...]struct {
+// namespaces are those of a step, by the names that people know.
+var namespaces = [...]struct {
 	flag uintptr
 	name string
 }{
@@ -59,14 +58,37 @@ func (s *Sandbox) probe(ctx context.Context) error {
 	return err
 }
 
+// walls names what a step at that level is walled in with.
+func (s *Sandbox) walls(level Level) string {
+	names := []string{Namespaces.String(), "seccomp"}
+	if level == Bare {
+		names = []string{Bare.String(), "seccomp"}
+	}
+	if abi := landlockABI(); abi >= leastLandlock {
+		names = append(names, fmt.Sprintf("landlock %d", abi))
+	}
+	return strings.Join(append(names, s.groups.say()), ", ")
+}
+
 func (s *Sandbox) run(ctx context.Context, step Step, level Level, out io.Writer) (int, error) {
 	limits := step.Limits.orDefault()
+	if f, ok := step.Stdin.(*os.File); ok && f == nil {
+		step.Stdin = nil
+	}
 	work, err := filepath.Abs(step.Work)
 	if err != nil {
 		return -1, err
 	}
-	p := plan{Level: level, Argv: step.Argv, Dir: Work, Work: work, Tools: step.Tools, Limits: limits, User: inside, Stdin: step.Stdin != nil}
-	p.Env = environment(step.Env, Home, "/tmp")
+	p := plan{
+		Level: level, Argv: step.Argv, Dir: Work, Work: work, Root: step.Root, Tools: step.Tools,
+		Stdin: step.Stdin != nil, Limits: limits, User: inside, Without: s.without,
+	}
+	env := step.Env
+	if step.Egress != nil && level != Bare {
+		p.Egress, p.Files = true, step.Egress.Files()
+		env = append(step.Egress.Env(EgressAddr), env...) // what the step says itself comes later, and counts
+	}
+	p.Env = environment(env, Home, "/tmp")
 	user := os.Getuid()
 	if user == 0 {
 		user = s.config.FirstUser + int(s.turn.Add(1)%4096)
@@ -80,16 +102,24 @@ func (s *Sandbox) run(ctx context.Context, step Step, level Level, out io.Writer
 			return -1, err
 		}
 		defer os.RemoveAll(home)
-		p.Env, p.Dir, p.User = environment(step.Env, home, home), work, -1
+		p.Env, p.Dir, p.Home, p.User = environment(step.Env, home, home), work, home, -1
 		if os.Getuid() == 0 {
 			p.User = user
 		}
 	}
+	group, err := s.groups.make(limits)
+	if err != nil {
+		return -1, err
+	}
+	p.Watch = group.memory == ""
 	ctx, cancel := context.WithTimeoutCause(ctx, limits.Time, fault.Limit.Errorf("the step took longer than %v", limits.Time))
 	defer cancel()
-	ctx, stop := context.WithCancelCause(ctx)
-	defer stop(nil)
-	return launch(ctx, stop, p, user, step, out)
+	l := launch{plan: p, user: user, group: group, step: step, out: out}
+	exit, err := l.run(ctx)
+	if err == nil && exit != 0 && group.exhausted() {
+		exit, err = -1, fault.Limit.Errorf("the step's processes took more than %d bytes of memory together", limits.Total)
+	}
+	return exit, errors.Join(err, group.remove())
 }
 
 // give makes a folder and all in it the step's user's. Links are not followed.
@@ -114,41 +144,50 @@ func bareHome(user int) (string, error) {
 	return home, err
 }
 
-// launch starts the child, tells it the plan, and waits for its end.
-func launch(ctx context.Context, stop context.CancelCauseFunc, p plan, user int, step Step, out io.Writer) (int, error) {
-	text, err := json.Marshal(p)
+// launch is one start of a step.
+type launch struct {
+	plan  plan
+	user  int
+	group *group
+	step  Step
+	out   io.Writer
+}
+
+// run starts the child, tells it the plan, and waits for its end.
+func (l *launch) run(ctx context.Context) (int, error) {
+	text, err := json.Marshal(l.plan)
 	if err != nil {
 		return -1, err
 	}
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	limits := l.step.Limits.orDefault()
 	over := func(what string) func() {
-		return func() { stop(fault.Limit.Errorf("the step wrote more than %d bytes to its %s", p.Limits.Output, what)) }
+		return func() { stop(fault.Limit.Errorf("the step wrote more than %d bytes to its %s", limits.Output, what)) }
 	}
-	output := &meter{to: out, left: p.Limits.Output, over: over("output")}
-	report := step.Report
-	if report == nil {
-		report = io.Discard
+	output := &meter{to: l.out, left: limits.Output, over: over("output")}
+	reported := &meter{to: io.Discard, left: limits.Output, over: over("report")}
+	if l.step.Report != nil {
+		reported.to = l.step.Report
 	}
-	reported := &meter{to: report, left: p.Limits.Output, over: over("report")}
 
 	cmd := exec.CommandContext(ctx, "/proc/self/exe")
 	cmd.Args = []string{childName}
 	cmd.Env = []string{} // not even ours
 	cmd.Dir = "/"
-	if step.Stdin != nil {
-		cmd.Stdin = step.Stdin
-	}
 	cmd.Stdout, cmd.Stderr = output, output
 	cmd.WaitDelay = 5 * time.Second
-	cmd.SysProcAttr = attributes(p.Level, user)
+	cmd.SysProcAttr = attributes(l.plan, l.user)
 
 	var pipes pipes
 	defer pipes.close()
-	control := pipes.toChild(cmd)
-	if p.Level == Bare {
+	control := pipes.control(cmd)
+	if l.plan.Level == Bare {
 		cmd.Cancel = control.Close // the child ends the step: killed itself, it could not
 	}
 	reports := pipes.fromChild(cmd)
 	complaints := pipes.fromChild(cmd)
+	input := pipes.stdin(cmd, l.step.Stdin)
 	if pipes.err != nil {
 		return -1, pipes.err
 	}
@@ -157,9 +196,21 @@ func launch(ctx context.Context, stop context.CancelCauseFunc, p plan, user int,
 	}
 	pipes.started()
 	collected := collect(reports, reported)
-	var complaint bytes.Buffer
-	complained := collect(complaints, &meter{to: &complaint, left: 64 << 10})
+	var said bytes.Buffer
+	complained := collect(complaints, &meter{to: &said, left: 64 << 10})
+	if err := l.group.add(cmd.Process.Pid); err != nil {
+		stop(err)
+	}
 	_, writeErr := control.Write(append(text, '\n'))
+	var others sync.WaitGroup
+	others.Go(func() { watchDisk(ctx, stop, l.plan.Work, limits) })
+	served := l.serve(control)
+	if input != nil {
+		go func() { // it may wait for a person when the step has ended: nobody waits for it
+			_, _ = io.Copy(input, l.step.Stdin)
+			input.Close()
+		}()
+	}
 
 	waitErr := cmd.Wait()
 	// Nobody is left to write: what there is to read is there.
@@ -169,16 +220,84 @@ func launch(ctx context.Context, stop context.CancelCauseFunc, p plan, user int,
 		case <-time.After(cmd.WaitDelay):
 		}
 	}
-	return verdict(ctx, waitErr, writeErr, complaint.String())
+	cause := context.Cause(ctx)
+	stop(nil)
+	control.Close()
+	served()
+	others.Wait()
+	return verdict(cause, waitErr, writeErr, said.Bytes())
+}
+
+// serve takes the listener that the child opens within the step's network, and
+// has it served. What it gives ends that, once the child is gone.
+func (l *launch) serve(control *net.UnixConn) (end func()) {
+	if !l.plan.Egress {
+		return func() {}
+	}
+	done := make(chan struct{})
+	var mu sync.Mutex
+	var listener net.Listener
+	ended := false
+	go func() {
+		defer close(done)
+		got, err := receiveListener(control)
+		if err != nil {
+			return // the child ended before; it says why
+		}
+		mu.Lock()
+		listener = got
+		if ended {
+			got.Close()
+		}
+		mu.Unlock()
+		l.step.Egress.Serve(got)
+	}()
+	return func() {
+		mu.Lock()
+		ended = true
+		if listener != nil {
+			listener.Close()
+		}
+		mu.Unlock()
+		<-done
+	}
+}
+
+// receiveListener takes a listener that comes over a socket.
+func receiveListener(control *net.UnixConn) (net.Listener, error) {
+	room := make([]byte, unix.CmsgSpace(4))
+	_, n, _, _, err := control.ReadMsgUnix(make([]byte, 1), room)
+	if err != nil {
+		return nil, err
+	}
+	messages, err := unix.ParseSocketControlMessage(room[:n])
+	if err != nil || len(messages) != 1 {
+		return nil, errors.Join(err, io.ErrUnexpectedEOF)
+	}
+	fds, err := unix.ParseUnixRights(&messages[0])
+	if err != nil || len(fds) != 1 {
+		return nil, errors.Join(err, io.ErrUnexpectedEOF)
+	}
+	f := os.NewFile(uintptr(fds[0]), "listener")
+	defer f.Close()
+	return net.FileListener(f)
 }
 
 // verdict makes of what was seen of a step how it ended.
-func verdict(ctx context.Context, waitErr, writeErr error, complaint string) (int, error) {
+func verdict(cause, waitErr, writeErr error, said []byte) (int, error) {
+	var c complaint
+	if len(said) > 0 {
+		if err := json.Unmarshal(said, &c); err != nil {
+			c.Text = string(said)
+		}
+	}
 	switch {
-	case context.Cause(ctx) != nil:
-		return -1, context.Cause(ctx)
-	case complaint != "":
-		return -1, errors.New(complaint)
+	case cause != nil:
+		return -1, cause
+	case c.Limit:
+		return -1, fault.Limit.Errorf("%s", c.Text)
+	case c.Text != "":
+		return -1, errors.New(c.Text)
 	case writeErr != nil:
 		return -1, fmt.Errorf("telling the sandbox what to run: %w", writeErr)
 	}
@@ -198,30 +317,32 @@ func verdict(ctx context.Context, waitErr, writeErr error, complaint string) (in
 // refused says which walls were asked for when the kernel would not have them.
 func refused(err error) error {
 	var names []string
-	for _, w := range walls {
+	for _, w := range namespaces {
 		names = append(names, w.name)
 	}
 	return fmt.Errorf("the kernel forbids new namespaces (%v): %w", names, err)
 }
 
 // attributes are how the child is born: within its walls, mapped to one user.
-func attributes(level Level, user int) *syscall.SysProcAttr {
+func attributes(p plan, user int) *syscall.SysProcAttr {
 	a := &syscall.SysProcAttr{Setsid: true}
-	if level == Bare {
+	if p.Level == Bare {
 		return a
 	}
-	for _, w := range walls {
-		a.Cloneflags |= w.flag
+	for _, w := range namespaces {
+		if !p.without(w.name) {
+			a.Cloneflags |= w.flag
+		}
 	}
 	a.UidMappings = []syscall.SysProcIDMap{{ContainerID: inside, HostID: user, Size: 1}}
-	a.GidMappings = []syscall.SysProcIDMap{{ContainerID: inside, HostID: group(user), Size: 1}}
+	a.GidMappings = []syscall.SysProcIDMap{{ContainerID: inside, HostID: groupOf(user), Size: 1}}
 	// Without a user 0 inside, exec would take all rights away: these are kept
 	// until the walls stand, and dropped for good before the step.
 	a.AmbientCaps = []uintptr{unix.CAP_SYS_ADMIN, unix.CAP_SETPCAP, unix.CAP_NET_ADMIN, unix.CAP_SETUID, unix.CAP_SETGID}
 	return a
 }
 
-func group(user int) int {
+func groupOf(user int) int {
 	if os.Getuid() == 0 {
 		return user
 	}
@@ -231,6 +352,7 @@ func group(user int) int {
 // pipes are those between parent and child; both ends are closed in time.
 type pipes struct {
 	ours, theirs []*os.File
+	conn         *net.UnixConn
 	err          error
 }
 
@@ -240,9 +362,40 @@ func (p *pipes) pair() (r, w *os.File) {
 	return r, w
 }
 
-func (p *pipes) toChild(cmd *exec.Cmd) *os.File {
+// control is a socket to the child, over which descriptors can go.
+func (p *pipes) control(cmd *exec.Cmd) *net.UnixConn {
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		p.err = errors.Join(p.err, err)
+		return nil
+	}
+	ours, theirs := os.NewFile(uintptr(fds[0]), "control"), os.NewFile(uintptr(fds[1]), "control")
+	cmd.ExtraFiles = append(cmd.ExtraFiles, theirs)
+	p.theirs = append(p.theirs, theirs)
+	defer ours.Close()
+	c, err := net.FileConn(ours)
+	if err != nil {
+		p.err = errors.Join(p.err, err)
+		return nil
+	}
+	p.conn = c.(*net.UnixConn)
+	return p.conn
+}
+
+// stdin is a pipe, whatever the step reads: a terminal of the server's is none
+// of its business. It gives the end that is to be filled, where that is for us to do.
+func (p *pipes) stdin(cmd *exec.Cmd, from io.Reader) *os.File {
+	if from == nil {
+		return nil
+	}
+	if f, ok := from.(*os.File); ok {
+		if info, err := f.Stat(); err == nil && info.Mode()&os.ModeNamedPipe != 0 {
+			cmd.Stdin = f
+			return nil
+		}
+	}
 	r, w := p.pair()
-	cmd.ExtraFiles = append(cmd.ExtraFiles, r)
+	cmd.Stdin = r
 	p.ours, p.theirs = append(p.ours, w), append(p.theirs, r)
 	return w
 }
@@ -265,6 +418,9 @@ func (p *pipes) close() {
 	p.started()
 	for _, f := range p.ours {
 		f.Close()
+	}
+	if p.conn != nil {
+		p.conn.Close()
 	}
 }
 

@@ -5,7 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"os"
+	"net"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -17,17 +17,26 @@ import (
 type Level int
 
 const (
-	// Namespaces is a step with its own users, mounts, processes, network, IPC
-	// and host name; it is what the zero Config asks for.
-	Namespaces Level = iota
-	// Bare is a step with nothing but its own folder, an empty environment and
-	// limits: it sees the files, processes and networks of the machine.
+	// Landlock is Namespaces with a second wall behind the mounts, of the kernel's
+	// landlock: what files a step may touch even where a mount were missing.
+	Landlock Level = iota - 1
+	// Namespaces is a step with its own users, mounts, processes, network, IPC,
+	// control groups and host name; it is what the zero Config asks for.
+	Namespaces
+	// Bare is a step with nothing but its own folder, an empty environment,
+	// limits, and what the kernel lets anybody give up: it sees the processes and
+	// networks of the machine, and, where there is no landlock, its files.
 	Bare
 )
+
+// levels are all, the best first.
+func levels() []Level { return []Level{Landlock, Namespaces, Bare} }
 
 // String is the level's name in configuration and logs.
 func (l Level) String() string {
 	switch l {
+	case Landlock:
+		return "landlock"
 	case Namespaces:
 		return "namespaces"
 	case Bare:
@@ -38,12 +47,12 @@ func (l Level) String() string {
 
 // ParseLevel is the level of that name.
 func ParseLevel(name string) (Level, error) {
-	for _, l := range []Level{Namespaces, Bare} {
+	for _, l := range levels() {
 		if l.String() == name {
 			return l, nil
 		}
 	}
-	return 0, fault.Invalid.Errorf("%q is no level of isolation: there are namespaces and bare", name)
+	return 0, fault.Invalid.Errorf("%q is no level of isolation: there are landlock, namespaces and bare", name)
 }
 
 // Where a step finds things.
@@ -58,11 +67,28 @@ type Step struct {
 	Argv   []string  // the command, looked up in its PATH, and its arguments
 	Env    []string  // its environment; PATH, HOME, TMPDIR and LANG are set where it has none
 	Work   string    // a folder of the machine: the step's, to read and write; its files become the step's user's
-	Tools  []Tool    // what it may read besides the system's own programs
-	Stdin  *os.File  // what it reads; nil is nothing. It stays the caller's, to close when Run has returned
+	Root   string    // a folder with an unpacked image, which is the step's file system, read-only; "" for the system's own programs
+	Tools  []Tool    // what it may read besides
+	Stdin  io.Reader // what it reads; nil for nothing. A Read that waits when the step ends goes on waiting
 	Report io.Writer // gets what the step writes to its descriptor 3, or nil
+	Egress Egress    // its way out; nil for none. At the level Bare it has the machine's network, and this is not asked
 	Limits Limits
 }
+
+// Egress is the only way out of a step: a proxy that the server serves on a
+// listener within the step's own network, which has nothing else in it.
+type Egress interface {
+	// Serve answers what comes to l until it is closed, and returns when all
+	// that it began has ended. It is called once for each step, at its start.
+	Serve(l net.Listener)
+	// Env are the variables that lead programs to the proxy, which they find at addr.
+	Env(addr string) []string
+	// Files are files that the step finds, by their names: certificates.
+	Files() map[string][]byte
+}
+
+// EgressAddr is where a step finds its Egress.
+const EgressAddr = "127.0.0.1:3128"
 
 // Tool is a folder or file of the machine that a step may read, and where.
 type Tool struct{ From, To string }
@@ -75,7 +101,11 @@ type Limits struct {
 	Files     uint64        // open files of a process; 4,096
 	FileSize  uint64        // bytes of one file; 8 GiB
 	Memory    uint64        // bytes of data of one process; 8 GiB
+	Total     uint64        // bytes of memory of all its processes and of what it keeps in /tmp and its home; 8 GiB, and never more than 3/4 of the machine's
+	CPUs      float64       // processors' time, where there are control groups; 0 for all, behind the server
 	Scratch   uint64        // bytes of /tmp, and again of the home; 2 GiB
+	Disk      uint64        `json:"-"` // bytes of the work folder; 32 GiB
+	Entries   uint64        `json:"-"` // files and folders in the work folder; 5,000,000
 }
 
 func (l Limits) orDefault() Limits {
@@ -94,7 +124,13 @@ func (l Limits) orDefault() Limits {
 	or(&l.Files, 4096)
 	or(&l.FileSize, 8<<30)
 	or(&l.Memory, 8<<30)
+	or(&l.Total, 8<<30)
+	if most := machineMemory() / 4 * 3; most > 0 {
+		l.Total = min(l.Total, most)
+	}
 	or(&l.Scratch, 2<<30)
+	or(&l.Disk, 32<<30)
+	or(&l.Entries, 5_000_000)
 	return l
 }
 
@@ -112,9 +148,13 @@ type Config struct {
 type Sandbox struct {
 	config Config
 	turn   atomic.Uint32 // the last user id given out
+	groups groups
+
+	without []string // walls that a test leaves out
 
 	mu    sync.Mutex
-	built bool // the walls have been built once, so they can be
+	built bool  // the walls have been built once, so they can be
+	best  Level // then
 }
 
 // New is a Sandbox. The program that uses it calls Child first thing in main.
@@ -125,26 +165,47 @@ func New(c Config) *Sandbox {
 	return &Sandbox{config: c}
 }
 
-// Level is the level that steps have here. Where it is less than the
+// Level is the level that steps have here: Landlock where the configuration
+// asks for it, else Namespaces, with what Walls tells. Where it is less than the
 // configuration asks for, the error says which wall the kernel forbids.
 func (s *Sandbox) Level(ctx context.Context) (Level, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.built {
-		return Namespaces, nil
+		return s.allowed(s.best, nil)
 	}
 	why := s.probe(ctx) // again each time: what failed once may have been short of something
 	if ctx.Err() != nil {
 		return Bare, ctx.Err()
 	}
+	if why != nil {
+		return s.allowed(Bare, why)
+	}
+	s.built, s.best = true, Namespaces
+	if s.config.Least == Landlock && landlockABI() >= leastLandlock {
+		s.best = Landlock
+	}
+	return s.allowed(s.best, nil)
+}
+
+func (s *Sandbox) allowed(got Level, why error) (Level, error) {
+	if got <= s.config.Least {
+		return got, nil
+	}
 	if why == nil {
-		s.built = true
-		return Namespaces, nil
+		why = fmt.Errorf("its kernel has no landlock, or it is not switched on (lsm=)")
 	}
-	if s.config.Least < Bare {
-		return Bare, fault.Unsupported.Errorf("this machine isolates steps at level %s only, %s is asked for: %w", Bare, s.config.Least, why)
+	return got, fault.Unsupported.Errorf("this machine isolates steps at level %s only, %s is asked for: %w", got, s.config.Least, why)
+}
+
+// Walls names what steps are walled in with here, for people:
+// "namespaces, seccomp, landlock 7, cgroup v1". The error is Level's.
+func (s *Sandbox) Walls(ctx context.Context) (string, error) {
+	level, err := s.Level(ctx)
+	if err != nil {
+		return "", err
 	}
-	return Bare, nil
+	return s.walls(level), nil
 }
 
 // Run runs a step to its end and gives its exit status. All that it started
@@ -158,6 +219,9 @@ func (s *Sandbox) Run(ctx context.Context, step Step, out io.Writer) (exit int, 
 	}
 	if len(step.Argv) == 0 || step.Work == "" {
 		return -1, fault.Invalid.Errorf("a step needs a command and a folder")
+	}
+	if step.Root != "" && level == Bare {
+		return -1, fault.Unsupported.Errorf("a step in an image needs walls, and this machine has none: %s", level)
 	}
 	return s.run(ctx, step, level, out)
 }

@@ -3,10 +3,10 @@ package sandbox
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -55,22 +55,31 @@ func build(p plan) error {
 	if err != nil {
 		return err
 	}
+	image, err := p.image()
+	if err != nil {
+		return err
+	}
 	// x/sys gives no answer to these two; what follows fails where they did.
 	_ = unix.Setfsgid(inside)
 	_ = unix.Setfsuid(inside)
-	scratch := fmt.Sprintf("mode=0700,size=%d,nr_inodes=1000000", p.Limits.Scratch)
 	if err := tmpfs(stage, "mode=0755,size=16m,nr_inodes=10000"); err != nil {
 		return err
 	}
+	root := stage
+	if p.Root != "" {
+		if root, err = overlay(p, image, parts); err != nil {
+			return err
+		}
+	}
 	for _, part := range parts {
-		if err := part.place(); err != nil {
+		if err := part.place(root); err != nil {
 			return wall("mount", "placing "+part.to, err)
 		}
 	}
-	if err := furnish(scratch); err != nil {
+	if err := furnish(root, p); err != nil {
 		return err
 	}
-	if err := pivot(); err != nil {
+	if err := pivot(root); err != nil {
 		return err
 	}
 	if err := unix.Sethostname([]byte("build")); err != nil {
@@ -90,6 +99,9 @@ func wall(name, doing string, err error) error {
 func gather(p plan) ([]part, error) {
 	var parts []part
 	for _, name := range system {
+		if p.Root != "" {
+			break // it has an image's
+		}
 		part, err := take(name, name)
 		if errors.Is(err, os.ErrNotExist) {
 			continue
@@ -122,6 +134,135 @@ func gather(p plan) ([]part, error) {
 	return parts, nil
 }
 
+// image takes the folder with the image, if there is one.
+func (p plan) image() (part, error) {
+	if p.Root == "" {
+		return part{}, nil
+	}
+	from, err := filepath.EvalSymlinks(p.Root)
+	if err != nil {
+		return part{}, err
+	}
+	lower, err := take(from, "/image")
+	if err != nil {
+		return part{}, wall("mount", "taking "+p.Root, err)
+	}
+	if lower.file {
+		return part{}, fmt.Errorf("%s is no folder with an image", p.Root)
+	}
+	return lower, nil
+}
+
+// overlay makes a file system of an image and of what the step needs in it,
+// which lies above: so no link in the image leads a mount elsewhere. Nobody
+// can write to it.
+func overlay(p plan, lower part, parts []part) (root string, err error) {
+	ours, image, root := stage+"/ours", stage+lower.to, stage+"/root"
+	if err := lower.place(stage); err != nil {
+		return "", wall("mount", "placing the image", err)
+	}
+	for _, part := range parts {
+		if err := part.prepare(ours); err != nil {
+			return "", err
+		}
+	}
+	for _, dir := range []string{"/proc", "/tmp", Home, "/dev/shm", "/dev/pts", "/etc"} {
+		if err := os.MkdirAll(ours+dir, 0o755); err != nil {
+			return "", err
+		}
+	}
+	if err := write(ours, p.Files); err != nil {
+		return "", err
+	}
+	if err := write(ours, etcFiles(image)); err != nil {
+		return "", err
+	}
+	if err := link(ours); err != nil {
+		return "", err
+	}
+	if err := os.Mkdir(root, 0o755); err != nil {
+		return "", err
+	}
+	err = unix.Mount("overlay", root, "overlay", unix.MS_RDONLY|unix.MS_NOSUID|unix.MS_NODEV, "lowerdir="+ours+":"+image)
+	return root, wall("mount", "laying the step's files over the image's (overlayfs in a user namespace, Linux 5.11)", err)
+}
+
+// etcFiles are the files of /etc that a step finds: those that name users are
+// an image's own, with the step's user in them.
+func etcFiles(image string) map[string][]byte {
+	files := map[string][]byte{}
+	for name, text := range etc {
+		if name == "passwd" || name == "group" {
+			own, err := readRegular(filepath.Join(image, "etc", name), 1<<20)
+			if err == nil && image != "" {
+				text = withStep(string(own), text)
+			}
+		}
+		files["/etc/"+name] = []byte(text)
+	}
+	return files
+}
+
+// readRegular reads a file of an image, if it is one.
+func readRegular(name string, most int64) ([]byte, error) {
+	fd, err := unix.Open(name, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
+	}
+	f := os.NewFile(uintptr(fd), name)
+	defer f.Close()
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() || info.Size() > most {
+		return nil, os.ErrInvalid
+	}
+	return io.ReadAll(io.LimitReader(f, most))
+}
+
+// withStep is an image's passwd or group with the line of the step's own user
+// in place of those that have its name or number.
+func withStep(own, text string) string {
+	var lines []string
+	for line := range strings.SplitSeq(strings.TrimSpace(own), "\n") {
+		if f := strings.Split(line, ":"); len(f) > 2 && f[0] != "build" && f[2] != "1000" {
+			lines = append(lines, line)
+		}
+	}
+	for line := range strings.SplitSeq(text, "\n") {
+		if strings.HasPrefix(line, "build:") {
+			lines = append(lines, line)
+		}
+	}
+	return strings.Join(lines, "\n") + "\n"
+}
+
+// write makes files below root.
+func write(root string, files map[string][]byte) error {
+	for name, text := range files {
+		at := filepath.Join(root, filepath.Clean("/"+name))
+		if err := os.MkdirAll(filepath.Dir(at), 0o755); err != nil {
+			return err
+		}
+		if err := os.WriteFile(at, text, 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// link makes the links of /dev.
+func link(root string) error {
+	if err := os.MkdirAll(filepath.Join(root, "dev"), 0o755); err != nil {
+		return err
+	}
+	for name, target := range map[string]string{
+		"fd": "/proc/self/fd", "stdin": "/proc/self/fd/0", "stdout": "/proc/self/fd/1", "stderr": "/proc/self/fd/2", "ptmx": "pts/ptmx",
+	} {
+		if err := os.Symlink(target, filepath.Join(root, "dev", name)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func take(from, to string) (part, error) {
 	info, err := os.Lstat(from)
 	if err != nil {
@@ -138,24 +279,33 @@ func take(from, to string) (part, error) {
 	return part{to: to, fd: fd, file: !info.IsDir()}, nil
 }
 
-// place puts a part into the growing root; only the work folder and the
-// devices can be written, no program in it gains rights.
-func (p part) place() error {
-	at := stage + p.to
+// prepare makes what a part is placed on.
+func (p part) prepare(root string) error {
+	at := root + p.to
 	if err := os.MkdirAll(filepath.Dir(at), 0o755); err != nil {
 		return err
 	}
-	if p.link != "" {
+	switch {
+	case p.link != "":
 		return os.Symlink(p.link, at)
+	case p.file:
+		return os.WriteFile(at, nil, 0o644)
 	}
-	defer unix.Close(p.fd)
-	if p.file {
-		if err := os.WriteFile(at, nil, 0o644); err != nil {
+	return os.MkdirAll(at, 0o755)
+}
+
+// place puts a part into the growing root; only the work folder and the
+// devices can be written, no program in it gains rights.
+func (p part) place(root string) error {
+	if _, err := os.Lstat(root + p.to); err != nil {
+		if err := p.prepare(root); err != nil {
 			return err
 		}
-	} else if err := os.MkdirAll(at, 0o755); err != nil {
-		return err
 	}
+	if p.link != "" {
+		return nil
+	}
+	defer unix.Close(p.fd)
 	attr := unix.MountAttr{Attr_set: unix.MOUNT_ATTR_NOSUID}
 	if !strings.HasPrefix(p.to, "/dev/") {
 		attr.Attr_set |= unix.MOUNT_ATTR_NODEV
@@ -166,7 +316,7 @@ func (p part) place() error {
 	if err := unix.MountSetattr(p.fd, "", unix.AT_EMPTY_PATH|unix.AT_RECURSIVE, &attr); err != nil {
 		return err
 	}
-	return unix.MoveMount(p.fd, "", unix.AT_FDCWD, at, unix.MOVE_MOUNT_F_EMPTY_PATH)
+	return unix.MoveMount(p.fd, "", unix.AT_FDCWD, root+p.to, unix.MOVE_MOUNT_F_EMPTY_PATH)
 }
 
 func tmpfs(at, options string) error {
@@ -177,34 +327,40 @@ func tmpfs(at, options string) error {
 }
 
 // furnish adds what is the step's own: /proc, /tmp, home and a few files.
-func furnish(scratch string) error {
+func furnish(root string, p plan) error {
+	scratch := fmt.Sprintf("mode=0700,size=%d,nr_inodes=1000000", p.Limits.Scratch)
 	for _, at := range []string{"/tmp", Home, "/dev/shm"} {
-		if err := tmpfs(stage+at, scratch); err != nil {
+		if err := tmpfs(root+at, scratch); err != nil {
 			return err
 		}
 	}
-	if err := os.MkdirAll(stage+"/proc", 0o755); err != nil {
+	if err := os.MkdirAll(root+"/proc", 0o755); err != nil {
 		return err
 	}
-	if err := unix.Mount("proc", stage+"/proc", "proc", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, ""); err != nil {
+	if err := unix.Mount("proc", root+"/proc", "proc", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, ""); err != nil {
 		return wall("pid", "a /proc of its own", err)
 	}
-	for name, text := range etc {
-		if err := os.WriteFile(filepath.Join(stage, "etc", name), []byte(text), 0o644); err != nil {
-			return err
-		}
+	if err := os.MkdirAll(root+"/dev/pts", 0o755); err != nil {
+		return err
 	}
-	for name, target := range map[string]string{"fd": "/proc/self/fd", "stdin": "/proc/self/fd/0", "stdout": "/proc/self/fd/1", "stderr": "/proc/self/fd/2"} {
-		if err := os.Symlink(target, filepath.Join(stage, "dev", name)); err != nil {
-			return err
-		}
+	if err := unix.Mount("devpts", root+"/dev/pts", "devpts", unix.MS_NOSUID|unix.MS_NOEXEC, "newinstance,ptmxmode=0666,mode=0620,max=64"); err != nil {
+		return wall("mount", "terminals of its own", err)
 	}
-	return nil
+	if p.Root != "" {
+		return nil // they lie there already
+	}
+	if err := write(root, p.Files); err != nil {
+		return err
+	}
+	if err := write(root, etcFiles("")); err != nil {
+		return err
+	}
+	return link(root)
 }
 
-// pivot makes the stage the root, lets go of the machine's, and freezes it.
-func pivot() error {
-	if err := os.Chdir(stage); err != nil {
+// pivot makes a folder the root, lets go of the machine's, and freezes it.
+func pivot(root string) error {
+	if err := os.Chdir(root); err != nil {
 		return err
 	}
 	if err := unix.PivotRoot(".", "."); err != nil {
@@ -233,76 +389,4 @@ func loopback() error {
 	}
 	request.SetUint16(unix.IFF_UP | unix.IFF_RUNNING)
 	return unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, request)
-}
-
-// renounce gives up, for this thread and what it becomes, every right that it
-// has and could get, and takes on the limits.
-func renounce(p plan) error {
-	_ = os.WriteFile("/proc/self/oom_score_adj", []byte("1000"), 0) // rather the step than the server; not everywhere
-	for _, l := range []struct {
-		what  int
-		value uint64
-	}{
-		{unix.RLIMIT_NPROC, p.Limits.Processes}, {unix.RLIMIT_NOFILE, p.Limits.Files}, {unix.RLIMIT_FSIZE, p.Limits.FileSize},
-		{unix.RLIMIT_DATA, p.Limits.Memory}, {unix.RLIMIT_CORE, 0}, {unix.RLIMIT_MEMLOCK, 0},
-	} {
-		// syscall's, because Go's runtime would raise the number of open files again at exec.
-		if err := syscall.Setrlimit(l.what, &syscall.Rlimit{Cur: l.value, Max: l.value}); err != nil {
-			return fmt.Errorf("setting limit %d to %d: %w", l.what, l.value, err)
-		}
-	}
-	if p.Level == Namespaces {
-		if err := dropBounding(); err != nil {
-			return err
-		}
-	}
-	if p.User >= 0 {
-		if err := turnInto(p.User, p.Level); err != nil {
-			return err
-		}
-	}
-	if err := dropCapabilities(); err != nil {
-		return fmt.Errorf("giving up capabilities: %w", err)
-	}
-	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
-		return fmt.Errorf("giving up new privileges: %w", err)
-	}
-	return wall("system call", "filtering system calls", filterCalls())
-}
-
-func dropBounding() error {
-	for c := uintptr(0); c <= 63; c++ {
-		if err := unix.Prctl(unix.PR_CAPBSET_DROP, c, 0, 0, 0); err != nil {
-			if err == unix.EINVAL {
-				return nil // the kernel knows no more
-			}
-			return wall("user", "dropping capabilities", err)
-		}
-	}
-	return nil
-}
-
-// turnInto changes this thread's user and group; only the one that becomes the step counts.
-func turnInto(user int, level Level) error {
-	if level == Bare {
-		if _, _, e := unix.RawSyscall(unix.SYS_SETGROUPS, 0, 0, 0); e != 0 {
-			return fmt.Errorf("giving up groups: %w", e)
-		}
-	}
-	if _, _, e := unix.RawSyscall(unix.SYS_SETRESGID, uintptr(user), uintptr(user), uintptr(user)); e != 0 {
-		return wall("user", "becoming the step's group", e)
-	}
-	if _, _, e := unix.RawSyscall(unix.SYS_SETRESUID, uintptr(user), uintptr(user), uintptr(user)); e != 0 {
-		return wall("user", "becoming the step's user", e)
-	}
-	return nil
-}
-
-func dropCapabilities() error {
-	if err := unix.Prctl(unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0); err != nil {
-		return err
-	}
-	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
-	var none [2]unix.CapUserData
-	return unix.Capset(&header, &none[0])
 }

@@ -1,0 +1,224 @@
+package sandbox
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// groups are the control groups that steps are put in, where there are any
+// that we may make.
+type groups struct {
+	once    sync.Once
+	version int               // 1, 2; 0 for none
+	parents map[string]string // folder to make a group in, by controller; of version 2 it is one
+}
+
+// controllers are those that bound a step.
+func controllers() []string { return []string{"memory", "pids", "cpu"} }
+
+func (g *groups) find() {
+	g.once.Do(func() {
+		own, _ := os.ReadFile("/proc/self/cgroup")
+		mounts, _ := os.ReadFile("/proc/self/mountinfo")
+		g.version, g.parents = findGroups(string(own), string(mounts))
+	})
+}
+
+// findGroups looks for groups below our own, the second version first: it has
+// to be given to us (delegated), with its controllers switched on.
+func findGroups(own, mounts string) (version int, parents map[string]string) {
+	second := ""
+	first := map[string]string{}
+	for line := range strings.SplitSeq(strings.TrimSpace(own), "\n") {
+		f := strings.SplitN(line, ":", 3)
+		if len(f) != 3 {
+			continue
+		}
+		if f[0] == "0" && f[1] == "" {
+			second = groupFolder(mounts, "cgroup2", "", f[2])
+			continue
+		}
+		for _, c := range controllers() {
+			if slices.Contains(strings.Split(f[1], ","), c) {
+				first[c] = groupFolder(mounts, "cgroup", c, f[2])
+			}
+		}
+	}
+	if second != "" && delegated(second) {
+		return 2, map[string]string{"": second}
+	}
+	for c, folder := range first {
+		if folder == "" || !canMake(folder) {
+			delete(first, c)
+		}
+	}
+	if first["memory"] == "" && first["pids"] == "" {
+		return 0, nil
+	}
+	return 1, first
+}
+
+// groupFolder is where a group of that path lies, or "".
+func groupFolder(mounts, kind, controller, group string) string {
+	for line := range strings.SplitSeq(mounts, "\n") {
+		before, after, ok := strings.Cut(line, " - ")
+		f, g := strings.Fields(before), strings.Fields(after)
+		if !ok || len(f) < 5 || len(g) < 3 || g[0] != kind || controller != "" && !slices.Contains(strings.Split(g[2], ","), controller) {
+			continue
+		}
+		root, at := f[3], f[4]
+		below, ok := strings.CutPrefix(group, strings.TrimSuffix(root, "/"))
+		if !ok {
+			below = "" // a container sees its own group as the root
+		}
+		return filepath.Join(at, below)
+	}
+	return ""
+}
+
+// delegated tells that groups with the controllers we need can be made in folder.
+func delegated(folder string) bool {
+	on, err := os.ReadFile(filepath.Join(folder, "cgroup.subtree_control"))
+	if err != nil {
+		return false
+	}
+	for _, c := range []string{"memory", "pids"} {
+		if !slices.Contains(strings.Fields(string(on)), c) {
+			return false
+		}
+	}
+	return canMake(folder)
+}
+
+func canMake(folder string) bool {
+	probe := filepath.Join(folder, groupName())
+	if err := os.Mkdir(probe, 0o755); err != nil {
+		return false
+	}
+	return os.Remove(probe) == nil
+}
+
+func groupName() string { return "haechi-" + rand.Text() }
+
+// group is what bounds one step.
+type group struct {
+	version int
+	folders []string
+	memory  string // the folder that bounds the memory, or ""
+}
+
+// say names the version, for people.
+func (g *groups) say() string {
+	g.find()
+	if g.version == 0 {
+		return "rlimits"
+	}
+	return "cgroup v" + strconv.Itoa(g.version)
+}
+
+// settings are the files of a group, by controller, and what is written there.
+// Not all kernels have those that end with a question mark.
+func settings(version int, controller string, l Limits) [][2]string {
+	share := strconv.FormatInt(int64(l.CPUs*100_000), 10)
+	number := func(n uint64) string { return strconv.FormatUint(n, 10) }
+	switch {
+	case version == 2:
+		all := [][2]string{
+			{"memory.max", number(l.Total)}, {"memory.swap.max?", "0"}, {"memory.oom.group?", "1"},
+			{"pids.max", number(l.Processes + reserveThreads)}, {"cpu.weight?", "50"},
+		}
+		if l.CPUs > 0 {
+			all = append(all, [2]string{"cpu.max?", share + " 100000"})
+		}
+		return all
+	case controller == "memory":
+		return [][2]string{{"memory.limit_in_bytes", number(l.Total)}, {"memory.memsw.limit_in_bytes?", number(l.Total)}}
+	case controller == "pids":
+		return [][2]string{{"pids.max", number(l.Processes + reserveThreads)}}
+	}
+	all := [][2]string{{"cpu.shares?", "512"}}
+	if l.CPUs > 0 {
+		all = append(all, [2]string{"cpu.cfs_period_us", "100000"}, [2]string{"cpu.cfs_quota_us", share})
+	}
+	return all
+}
+
+// make makes a group with these limits; of version 0, one that bounds nothing.
+func (g *groups) make(l Limits) (*group, error) {
+	g.find()
+	made := &group{version: g.version}
+	name := groupName()
+	for controller, parent := range g.parents {
+		folder := filepath.Join(parent, name)
+		if err := os.Mkdir(folder, 0o755); err != nil {
+			return nil, errors.Join(wall("control group", "making "+folder, err), made.remove())
+		}
+		made.folders = append(made.folders, folder)
+		if controller == "memory" || g.version == 2 {
+			made.memory = folder
+		}
+		for _, s := range settings(g.version, controller, l) {
+			file, optional := strings.CutSuffix(s[0], "?")
+			if err := os.WriteFile(filepath.Join(folder, file), []byte(s[1]), 0); err != nil && !optional {
+				return nil, errors.Join(wall("control group", "setting "+file, err), made.remove())
+			}
+		}
+	}
+	return made, nil
+}
+
+// add puts a process in, which has started nothing yet.
+func (g *group) add(pid int) error {
+	for _, folder := range g.folders {
+		if err := os.WriteFile(filepath.Join(folder, "cgroup.procs"), []byte(strconv.Itoa(pid)), 0); err != nil {
+			return wall("control group", "entering "+folder, err)
+		}
+	}
+	return nil
+}
+
+// exhausted tells that the kernel killed something because the memory was used up.
+func (g *group) exhausted() bool {
+	if g.memory == "" {
+		return false
+	}
+	file := "memory.oom_control"
+	if g.version == 2 {
+		file = "memory.events"
+	}
+	text, _ := os.ReadFile(filepath.Join(g.memory, file))
+	for line := range strings.SplitSeq(string(text), "\n") {
+		if n, ok := strings.CutPrefix(line, "oom_kill "); ok && n != "0" {
+			return true
+		}
+	}
+	return false
+}
+
+// remove removes the group, whose processes are gone, or are just going.
+func (g *group) remove() error {
+	var all error
+	for _, folder := range g.folders {
+		var err error
+		for wait := time.Millisecond; wait < time.Second; wait *= 2 {
+			if err = os.Remove(folder); err == nil || os.IsNotExist(err) {
+				err = nil
+				break
+			}
+			time.Sleep(wait)
+		}
+		if err != nil {
+			all = errors.Join(all, fmt.Errorf("removing a control group: %w", err))
+		}
+	}
+	g.folders = nil
+	return all
+}

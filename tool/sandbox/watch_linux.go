@@ -1,0 +1,201 @@
+package sandbox
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/haechi-dev/haechi/word/fault"
+)
+
+// machineMemory is how much memory the machine has, or 0.
+func machineMemory() uint64 {
+	var info unix.Sysinfo_t
+	if unix.Sysinfo(&info) != nil {
+		return 0
+	}
+	return uint64(info.Totalram) * uint64(info.Unit)
+}
+
+// watchMemory ends the sandbox from within when its processes and what lies in
+// its memory file systems take more than limit together. It looks often, and
+// never spends more than a tenth of its time on that.
+func watchMemory(limit uint64) {
+	for {
+		began := time.Now()
+		if used := usedMemory(); used > limit {
+			complain(complaint{Limit: true, Text: fmt.Sprintf("the step's processes took more than %d bytes of memory together", limit)})
+		}
+		time.Sleep(max(30*time.Millisecond, 9*time.Since(began)))
+	}
+}
+
+// usedMemory is what all processes here have for themselves, the largest
+// shared memory of one of them (a quarter of the sum where that is more:
+// many share the same), and what the memory file systems hold.
+func usedMemory() uint64 {
+	var own, shared, most uint64
+	entries, _ := os.ReadDir("/proc")
+	for _, e := range entries {
+		if pid, err := strconv.Atoi(e.Name()); err != nil || pid == 1 {
+			continue
+		}
+		text, err := os.ReadFile("/proc/" + e.Name() + "/status")
+		if err != nil {
+			continue // it has ended
+		}
+		own += statusBytes(string(text), "RssAnon:")
+		s := statusBytes(string(text), "RssShmem:")
+		shared += s
+		most = max(most, s)
+	}
+	for _, at := range []string{"/tmp", Home, "/dev/shm"} {
+		var fs unix.Statfs_t
+		if unix.Statfs(at, &fs) == nil {
+			own += (fs.Blocks - fs.Bfree) * uint64(fs.Bsize)
+		}
+	}
+	return own + max(most, shared/4)
+}
+
+func statusBytes(status, key string) uint64 {
+	_, rest, ok := strings.Cut(status, "\n"+key)
+	if !ok {
+		return 0
+	}
+	f := strings.Fields(rest[:min(len(rest), 40)])
+	if len(f) == 0 {
+		return 0
+	}
+	n, _ := strconv.ParseUint(f[0], 10, 64)
+	return n << 10
+}
+
+// reserveDisk is what a step must leave of the machine's disk, whatever its own limit.
+const reserveDisk = 256 << 20
+
+// watchDisk ends a step that fills its work folder. What the file system as a
+// whole has gained tells when it is time to count; so large trees that nobody
+// adds to cost nothing.
+func watchDisk(ctx context.Context, stop context.CancelCauseFunc, work string, l Limits) {
+	ticker := time.NewTicker(100 * time.Millisecond)
+	defer ticker.Stop()
+	var base unix.Statfs_t // when it was counted last
+	var last usage
+	next := time.Now() // when it is counted even if nothing seems to have grown
+	for counted := false; ; {
+		var fs unix.Statfs_t
+		if unix.Statfs(work, &fs) != nil {
+			return // the folder is gone, or no place to count in
+		}
+		free := fs.Bavail * uint64(fs.Bsize)
+		grown := (int64(base.Bfree) - int64(fs.Bfree)) * fs.Bsize
+		added := int64(base.Ffree) - int64(fs.Ffree)
+		left := int64(l.Disk) - int64(last.bytes)
+		many := min(int64(l.Entries)-int64(last.entries), 10_000) // deep trees hide from a count that comes late
+		if !counted || grown > left || added > many || time.Now().After(next) {
+			began := time.Now()
+			last = measure(ctx, work, l)
+			base, counted = fs, true
+			next = time.Now().Add(max(15*time.Second, 20*time.Since(began)))
+		}
+		switch {
+		case ctx.Err() != nil:
+			return
+		case last.deep:
+			stop(fault.Limit.Errorf("the step's folder is more than %d folders deep", deepest))
+		case last.bytes > l.Disk:
+			stop(fault.Limit.Errorf("the step's folder holds more than %d bytes", l.Disk))
+		case last.entries > l.Entries:
+			stop(fault.Limit.Errorf("the step's folder holds more than %d files and folders", l.Entries))
+		case free < reserveDisk && grown > 0:
+			stop(fault.Limit.Errorf("the step was ended because the machine's disk is nearly full: %d bytes are left", free))
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
+}
+
+// deepest is how deep folders may lie in each other: nobody's do, and what is
+// deeper can hardly be removed.
+const deepest = 512
+
+// usage is what a folder holds.
+type usage struct {
+	bytes, entries uint64
+	deep           bool
+}
+
+// measure counts what a folder holds, below descriptors rather than names, so
+// that nothing is too deep for it, and stops as soon as it is too much.
+func measure(ctx context.Context, dir string, l Limits) usage {
+	var u usage
+	fd, err := unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err == nil {
+		u.folder(ctx, fd, 0, l)
+	}
+	return u
+}
+
+func (u *usage) folder(ctx context.Context, fd, depth int, l Limits) {
+	f := os.NewFile(uintptr(fd), "folder")
+	defer f.Close()
+	if u.deep = u.deep || depth > deepest; u.deep {
+		return
+	}
+	for ctx.Err() == nil && u.bytes <= l.Disk && u.entries <= l.Entries {
+		names, err := f.Readdirnames(1024)
+		for _, name := range names {
+			var s unix.Stat_t
+			if unix.Fstatat(fd, name, &s, unix.AT_SYMLINK_NOFOLLOW) != nil {
+				continue // it has just gone
+			}
+			u.entries++
+			u.bytes += uint64(s.Blocks) * 512 / max(uint64(s.Nlink), 1)
+			if s.Mode&unix.S_IFMT != unix.S_IFDIR {
+				continue
+			}
+			if inner := enter(fd, name); inner >= 0 {
+				u.folder(ctx, inner, depth+1, l)
+			}
+		}
+		if err != nil || len(names) == 0 {
+			return
+		}
+	}
+}
+
+// enter opens a folder, also one that its owner has closed to hide what is in
+// it: a server that is not root has the same user.
+func enter(at int, name string) int {
+	const flags = unix.O_DIRECTORY | unix.O_NOFOLLOW | unix.O_CLOEXEC
+	fd, err := unix.Openat(at, name, unix.O_RDONLY|flags, 0)
+	if err == nil {
+		return fd
+	}
+	if err != unix.EACCES {
+		return -1
+	}
+	path, err := unix.Openat(at, name, unix.O_PATH|flags, 0)
+	if err != nil {
+		return -1
+	}
+	defer unix.Close(path)
+	// By this name it is the folder that was opened, whatever bears its name now.
+	if unix.Chmod(fmt.Sprintf("/proc/self/fd/%d", path), 0o700) != nil {
+		return -1
+	}
+	fd, err = unix.Openat(path, ".", unix.O_RDONLY|flags, 0)
+	if err != nil {
+		return -1
+	}
+	return fd
+}
