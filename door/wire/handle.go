@@ -370,7 +370,10 @@ func (x *exchange) allowed(ctx context.Context, o Operation, in any) *Error {
 	if o.asks == nil {
 		return nil
 	}
-	asked := o.asks(&x.call, in)
+	asked, err := o.asks(ctx, &x.call, in)
+	if err != nil {
+		return x.broken("looking up what is asked for", err)
+	}
 	if len(asked) == 0 {
 		return x.broken("asking the gate", errors.New("the operation asks nothing"))
 	}
@@ -384,7 +387,7 @@ func (x *exchange) allowed(ctx context.Context, o Operation, in any) *Error {
 		}
 	}
 	x.asked = asked
-	err := x.cfg.Gate.Allow(ctx, x.call.known(asked)...)
+	err = x.cfg.Gate.Allow(ctx, x.call.known(asked)...)
 	switch {
 	case err == nil:
 		return nil

@@ -32,7 +32,7 @@ type Faults map[fault.Kind][]string
 // An Operation is how one operation is answered. Op and OpenOp make them.
 type Operation struct {
 	decode func([]byte) (any, error)
-	asks   func(*Call, any) []iam.Request
+	asks   func(context.Context, *Call, any) ([]iam.Request, error)
 	answer func(context.Context, *Call, any) (any, error)
 	loose  []string
 }
@@ -43,8 +43,15 @@ type Operation struct {
 // asked before answer is called; it must ask at least one thing. The principal
 // may be left out: it is the caller.
 func Op[In, Out any](asks func(*Call, *In) []iam.Request, answer func(context.Context, *Call, *In) (*Out, error)) Operation {
+	return OpOn(func(_ context.Context, c *Call, in *In) ([]iam.Request, error) { return asks(c, in), nil }, answer)
+}
+
+// OpOn is Op for an operation whose resource has to be looked up before it can
+// be asked for. Nobody learns from an error of asks what is there and what is not: a
+// resource that is not there is asked for by the name it would have.
+func OpOn[In, Out any](asks func(context.Context, *Call, *In) ([]iam.Request, error), answer func(context.Context, *Call, *In) (*Out, error)) Operation {
 	o := open(answer)
-	o.asks = func(c *Call, in any) []iam.Request { return asks(c, in.(*In)) }
+	o.asks = func(ctx context.Context, c *Call, in any) ([]iam.Request, error) { return asks(ctx, c, in.(*In)) }
 	return o
 }
 
