@@ -136,6 +136,9 @@ func (w *watcher) WriteHeader(status int) {
 		return
 	}
 	w.began = true
+	if n := w.note; status < 300 && n.key != "" && n.who.Session == nil {
+		w.app.Access.Used(n.key, strings.SplitN(doorAction(w.request), ":", 2)[0], w.app.Config.Region)
+	}
 	if w.request.Method == http.MethodPost && strings.HasSuffix(w.request.URL.Path, "/git-receive-pack") && status < 300 {
 		w.ResponseWriter.WriteHeader(status) // pushed keeps what refs move, before they do
 		return

@@ -121,6 +121,7 @@ func (a *Access) UserARN(name string) string {
 // Secret is the secret of an access key and who has it. A key that is unknown
 // or off, one that temporary credentials do not go with, and those of a role
 // that is gone are fault.NotFound; those that have expired fault.Unauthenticated.
+// To ask is no use of the key yet: whoever has verified what it signed says so (Used).
 func (a *Access) Secret(ctx context.Context, id, token string) (seal.Secret, iam.Principal, error) {
 	d, err := a.known(ctx)
 	if err != nil {
@@ -150,7 +151,6 @@ func (a *Access) Secret(ctx context.Context, id, token string) (seal.Secret, iam
 		opened = &secret
 		k.opened.Store(opened)
 	}
-	a.Used(id, "", "")
 	return *opened, d.user(k.user), nil
 }
 

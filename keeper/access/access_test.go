@@ -344,11 +344,14 @@ func TestFirst(t *testing.T) {
 			_, err := os.Stat(name)
 			return os.IsNotExist(err)
 		}
-		if _, _, err := h.Secret(ctx, read.KeyID, ""); err != nil || gone() {
-			t.Errorf("%v, or gone after the key alone", err)
+		if _, err := h.SignIn(ctx, access.AdminUser, read.Password); err != nil || gone() {
+			t.Errorf("%v, or gone after the password alone", err)
 		}
-		if _, err := h.SignIn(ctx, access.AdminUser, read.Password); err != nil || !gone() {
-			t.Errorf("%v, or still there after both", err)
+		if _, _, err := h.Secret(ctx, read.KeyID, ""); err != nil || gone() {
+			t.Errorf("%v, or gone before anything that the key signed was verified", err)
+		}
+		if h.Used(read.KeyID, "sts", "us-east-1"); !gone() {
+			t.Error("still there after both")
 		}
 		users, err := h.Users(ctx)
 		if err != nil || len(users) != 1 || users[0].Keys[0].Used.IsZero() || !slices.Equal(users[0].Policies, []string{access.Administrator}) {
