@@ -29,7 +29,6 @@ var neighbours = map[string]string{
 	"base/remote → base/sigv4":             "what calls a server signs as AWS's clients do",
 	"lang/buildspec → lang/glob":           "what a build leaves is named by patterns",
 	"lang/buildspec → lang/strict":         "a buildspec is YAML that people write",
-	"lang/structure → lang/match":          "a pipeline may begin with any event: it says which in an event pattern",
 	"lang/structure → lang/schedule":       "a pipeline may begin at a time, and stand before a window",
 	"lang/structure → lang/strict":         "a pipeline's file is YAML that people write",
 	"tool/scan/deps → tool/sbom":           "a bill of materials that lies in a tree lists components as a lock file does",

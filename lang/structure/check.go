@@ -7,7 +7,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/haechi-dev/haechi/lang/match"
 	"github.com/haechi-dev/haechi/lang/schedule"
 	"github.com/haechi-dev/haechi/word/diag"
 )
@@ -605,22 +604,17 @@ func (c *checker) haechi() {
 	for i, on := range h.On {
 		at := path{"haechi", "on", i}
 		said := 0
-		for _, text := range []string{on.Schedule, on.Pipeline, on.Artifact, on.Pattern} {
+		for _, text := range []string{on.Schedule, on.Pipeline, on.Artifact} {
 			if text != "" {
 				said++
 			}
 		}
 		if said != 1 {
-			c.fail(at, "", "one of schedule, pipeline, artifact and pattern stands here, not %d", said)
+			c.fail(at, "", "one of schedule, pipeline and artifact stands here, not %d", said)
 		}
 		if on.Schedule != "" {
 			if _, err := schedule.Parse(on.Schedule); err != nil {
 				c.fail(at.on("schedule"), "", "%s", err)
-			}
-		}
-		if on.Pattern != "" {
-			if _, err := match.Parse([]byte(on.Pattern)); err != nil {
-				c.fail(at.on("pattern"), "", "%s", err)
 			}
 		}
 		if on.Pipeline != "" {

@@ -172,15 +172,14 @@ type Haechi struct {
 	Walls string `json:"walls,omitzero" yaml:"walls"`
 }
 
-// On is one thing that starts a run: a time, a pipeline that ended, an image that
-// came, or any event. One of its members is given.
+// On is one thing that starts a run: a time, a pipeline that ended, or an image that
+// came. Any other event can start one as a route's target.
 type On struct {
 	Schedule string   `json:"schedule,omitzero" yaml:"schedule"` // rate(…) or cron(…), as EventBridge has them
 	Pipeline string   `json:"pipeline,omitzero" yaml:"pipeline"` // one that ended
 	States   []string `json:"states,omitzero" yaml:"states"`     // how it did; SUCCEEDED unless it is said
 	Artifact string   `json:"artifact,omitzero" yaml:"artifact"` // a registry's repository to which something was pushed
 	Tags     *Filter  `json:"tags,omitzero" yaml:"tags"`         // of the artifact
-	Pattern  string   `json:"pattern,omitzero" yaml:"pattern"`   // an EventBridge event pattern, as JSON
 }
 
 // Trigger says which pushes and pull requests start a run.

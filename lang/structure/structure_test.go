@@ -36,7 +36,6 @@ haechi:
       states: [SUCCEEDED]
     - artifact: shop
       tags: {includes: ["v*"]}
-    - pattern: '{"source": ["aws.securityhub"]}'
 stages:
   - name: Source
     actions:
@@ -140,7 +139,6 @@ func TestMistakes(t *testing.T) {
 		{"events: [OPEN, UPDATED]", "events: [OPENED]", `did you mean "OPEN"?`},
 		{"feature/old*", "feature/[old", "is no pattern"},
 		{"schedule: cron(0 3 * * ? *)", "schedule: cron(0 3 * * *)", "6"},
-		{`pattern: '{"source": ["aws.securityhub"]}'`, `pattern: '{"source": "x"}'`, "source"},
 		{"sourceActionName: Code", "sourceActionName: Cod", `did you mean "Code"?`},
 		{"executionMode: QUEUED", "executionMode: QUEUED\npipelineType: V1", "a pipeline of type V1 has no triggers"},
 		{"executionMode: QUEUED", "executionmode: QUEUED", `unknown key "executionmode" (did you mean "executionMode"?)`},
