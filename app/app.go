@@ -28,6 +28,7 @@ import (
 	"github.com/haechi-dev/haechi/lang/sigma"
 	"github.com/haechi-dev/haechi/river/bus"
 	"github.com/haechi-dev/haechi/river/journal"
+	"github.com/haechi-dev/haechi/river/work"
 	"github.com/haechi-dev/haechi/room/comply"
 	"github.com/haechi-dev/haechi/room/detect"
 	"github.com/haechi-dev/haechi/room/inspect"
@@ -43,6 +44,7 @@ type App struct {
 	Config Config
 	DB     *db.DB
 	Bus    *bus.Bus
+	Work   *work.Work
 	Access *access.Access
 	Audit  *audit.Trail
 	Hub    *hub.Hub
@@ -158,7 +160,7 @@ func (a *App) ground(ctx context.Context, env Env) (err error) {
 // Schemas are the tables of every room there is.
 func Schemas() []db.Schema {
 	return []db.Schema{
-		Schema(), bus.Schema(), access.Schema(), audit.Schema(), snapshot.Schema(), hub.Schema(), inventory.Schema(), source.Schema(),
+		Schema(), bus.Schema(), work.Schema(), access.Schema(), audit.Schema(), snapshot.Schema(), hub.Schema(), inventory.Schema(), source.Schema(),
 		route.Schema(), detect.Schema(), comply.Schema(), pipeline.Schema(), inspect.Schema(),
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/haechi-dev/haechi/keeper/inventory"
 	"github.com/haechi-dev/haechi/keeper/source"
 	"github.com/haechi-dev/haechi/river/journal"
+	"github.com/haechi-dev/haechi/river/work"
 	"github.com/haechi-dev/haechi/room/comply"
 	"github.com/haechi-dev/haechi/room/detect"
 	"github.com/haechi-dev/haechi/room/inspect"
@@ -33,7 +34,7 @@ func (a *App) build(ctx context.Context) error {
 		}
 	}
 	a.rooms = append(a.rooms, []room{
-		{"bus", a.Bus.Run}, {"access", a.Access.Run}, {"audit", a.Audit.Run}, {"hub", a.Hub.Run}, {"source", a.Source.Run},
+		{"bus", a.Bus.Run}, {"work", a.Work.Run}, {"access", a.Access.Run}, {"audit", a.Audit.Run}, {"hub", a.Hub.Run}, {"source", a.Source.Run},
 		{"route", a.Route.Run}, {"detect", a.Detect.Run}, {"comply", a.Comply.Run}, {"pipeline", a.Pipeline.Run}, {"inspect", a.Inspect.Run}, {"files", a.followFiles},
 	}...)
 	return nil
@@ -88,6 +89,10 @@ func (a *App) buildKeepers(ctx context.Context) (err error) {
 	if a.Hub, err = hub.New(ctx, hub.Config{DB: a.DB, Bus: a.Bus, Log: a.log, Now: a.now, Account: c.Account, Region: c.Region, Standards: standards}); err != nil {
 		return err
 	}
+	a.Work = work.New(work.Config{DB: a.DB, Log: a.log, Now: a.now, Kept: c.Retention.Logs})
+	if err := a.Work.Recover(ctx); err != nil {
+		return err
+	}
 	a.Source = source.New(source.Config{DB: a.DB, Bus: a.Bus, Dir: filepath.Join(c.Data, "repos"), Account: c.Account, Region: c.Region, Log: a.log, Now: a.now})
 	a.Inventory = inventory.New(inventory.Config{DB: a.DB, Bus: a.Bus, Shapes: shape.New(), Now: a.now, Account: c.Account, Region: c.Region})
 	a.Journal, err = journal.Open(journal.Config{Dir: filepath.Join(c.Data, "journal"), MaxBytes: c.Retention.RecordBytes, MaxAge: c.Retention.Records, Log: a.log, Now: a.now})
@@ -137,7 +142,7 @@ func (a *App) buildPipeline(ctx context.Context) error {
 		return err
 	}
 	a.Pipeline = pipeline.New(pipeline.Config{
-		DB: a.DB, Bus: a.Bus, Source: a.Source, Hub: a.Hub, Scanners: scanners, Runner: sandbox.New(sandbox.Config{Least: least}),
+		DB: a.DB, Bus: a.Bus, Queue: a.Work, Node: a.node, Source: a.Source, Hub: a.Hub, Scanners: scanners, Runner: sandbox.New(sandbox.Config{Least: least}),
 		Work: filepath.Join(a.Config.Data, "work"), Reports: left{a}, Components: sources{a.Inspect}, Account: a.Config.Account, Region: a.Config.Region, Log: a.log, Now: a.now,
 		Identity: &pipeline.Identity{Token: a.vouch, Endpoint: a.issuer},
 		Mask:     func(line []byte) []byte { return []byte(mask.Text(string(line))) }, Kept: a.Config.Retention.Logs, Policy: func() gate.Policy { return *a.policy.Load() },

@@ -14,13 +14,14 @@ import (
 	"sync"
 	"time"
 
+	"github.com/haechi-dev/haechi/river/work"
 	"github.com/haechi-dev/haechi/tool/sandbox"
 	"github.com/haechi-dev/haechi/word/diag"
 	"github.com/haechi-dev/haechi/word/fault"
 )
 
 // doBuild runs the commit's buildspec.yml in the sandbox.
-func (p *Pipelines) doBuild(ctx context.Context, e Execution, log *logger) (outcome, error) {
+func (p *Pipelines) doBuild(ctx context.Context, e Execution, log *work.Log) (outcome, error) {
 	repo, err := p.config.Source.Git(e.Repository)
 	if err != nil {
 		return outcome{}, err
@@ -36,7 +37,7 @@ func (p *Pipelines) doBuild(ctx context.Context, e Execution, log *logger) (outc
 	}
 	spec, err := ParseBuildspec(text)
 	if err != nil {
-		log.printf("%s\n", diag.Detail(err))
+		log.Printf("%s\n", diag.Detail(err))
 		return failed("Build", mistake(err)), nil
 	}
 	level, err := p.config.Runner.Level(ctx)
@@ -52,9 +53,9 @@ func (p *Pipelines) doBuild(ctx context.Context, e Execution, log *logger) (outc
 		return outcome{}, fmt.Errorf("laying out the files: %w", err)
 	}
 	for _, w := range spec.Warnings {
-		log.printf("%s\n", w)
+		log.Printf("%s\n", w)
 	}
-	log.printf("isolation: %s\n", level)
+	log.Printf("isolation: %s\n", level)
 	report := &buildReport{now: p.config.Now}
 	step := sandbox.Step{
 		Argv: []string{spec.Shell, "-c", spec.Script()}, Env: p.environment(e, spec), Work: dir,
@@ -79,7 +80,7 @@ func (p *Pipelines) doBuild(ctx context.Context, e Execution, log *logger) (outc
 
 // reported imports what a build has left, also one that failed: a tool that found something often says so
 // with its status. A build that came to its end and did not leave what it should has failed.
-func (p *Pipelines) reported(ctx context.Context, e Execution, spec Buildspec, dir string, log *logger, o outcome) (outcome, error) {
+func (p *Pipelines) reported(ctx context.Context, e Execution, spec Buildspec, dir string, log *work.Log, o outcome) (outcome, error) {
 	if p.config.Reports == nil {
 		return failed("Build", Reason{Text: "reports cannot be read here", Where: BuildspecFile, Do: "leave reports out"}), nil
 	}

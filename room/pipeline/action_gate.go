@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/haechi-dev/haechi/base/git"
+	"github.com/haechi-dev/haechi/river/work"
 	"github.com/haechi-dev/haechi/tool/gate"
 	"github.com/haechi-dev/haechi/word/diag"
 	"github.com/haechi-dev/haechi/word/fault"
@@ -22,7 +23,7 @@ const OwnFolder = ".haechi/"
 const PolicyFile = OwnFolder + "gate.yaml"
 
 // doGate decides whether the run passes.
-func (p *Pipelines) doGate(ctx context.Context, e Execution, log *logger) (outcome, error) {
+func (p *Pipelines) doGate(ctx context.Context, e Execution, log *work.Log) (outcome, error) {
 	repo, err := p.config.Source.Git(e.Repository)
 	if err != nil {
 		return outcome{}, err
@@ -62,13 +63,13 @@ func (p *Pipelines) doGate(ctx context.Context, e Execution, log *logger) (outco
 }
 
 // compare parts the findings of the run into those that its base does not have, and the others.
-func (p *Pipelines) compare(ctx context.Context, repo *git.Repo, e Execution, head scanned, log *logger) (fresh, known []finding.Finding, err error) {
+func (p *Pipelines) compare(ctx context.Context, repo *git.Repo, e Execution, head scanned, log *work.Log) (fresh, known []finding.Finding, err error) {
 	if e.Base == "" {
 		return head.Findings, nil, nil
 	}
 	commit, err := repo.Commit(ctx, e.Base)
 	if errors.Is(err, fault.NotFound) {
-		log.printf("the base %s is gone: every finding is new\n", e.Base)
+		log.Printf("the base %s is gone: every finding is new\n", e.Base)
 		return head.Findings, nil, nil
 	}
 	if err != nil {
@@ -76,7 +77,7 @@ func (p *Pipelines) compare(ctx context.Context, repo *git.Repo, e Execution, he
 	}
 	base, ok, err := p.recall(ctx, commit.Tree, head.Scans)
 	if err == nil && !ok {
-		log.printf("looking at the base %s, which nobody has with these scanners\n", e.Base)
+		log.Printf("looking at the base %s, which nobody has with these scanners\n", e.Base)
 		if err = p.scanBase(ctx, repo, e, commit.Tree); err == nil {
 			base, _, err = p.recall(ctx, commit.Tree, head.Scans)
 		}
@@ -88,14 +89,14 @@ func (p *Pipelines) compare(ctx context.Context, repo *git.Repo, e Execution, he
 		reason, allowed := f.ProductFields[finding.FieldAllow]
 		switch {
 		case allowed && base[allowedID(f.ID)]: // the base says so too
-			log.printf("let be: %s %s: %s\n", f.Where(), f.Title, clip(reason, 250))
+			log.Printf("let be: %s %s: %s\n", f.Where(), f.Title, clip(reason, 250))
 		case base[f.ID]:
 			known = append(known, f)
 		default:
 			fresh = append(fresh, f)
 		}
 		if allowed && !base[allowedID(f.ID)] {
-			log.printf("proposal: to let be %s %s (%s): it counts once the default branch has passed with it\n", f.Where(), f.Title, clip(reason, 250))
+			log.Printf("proposal: to let be %s %s (%s): it counts once the default branch has passed with it\n", f.Where(), f.Title, clip(reason, 250))
 		}
 	}
 	return fresh, known, nil
@@ -120,15 +121,15 @@ func (p *Pipelines) scanBase(ctx context.Context, repo *git.Repo, e Execution, t
 // policy is what decides, and the commit that it is from: the last of the
 // default branch that has passed, never the run's own. Without one, or without
 // a file there, it is the server's.
-func (p *Pipelines) policy(ctx context.Context, repo *git.Repo, e Execution, log *logger) (gate.Policy, string, error) {
+func (p *Pipelines) policy(ctx context.Context, repo *git.Repo, e Execution, log *work.Log) (gate.Policy, string, error) {
 	branch, commit, err := p.counts(ctx, e)
 	if err != nil || commit == "" {
-		log.printf("policy: the server's\n")
+		log.Printf("policy: the server's\n")
 		return p.config.Policy(), "", err
 	}
 	text, err := fileOf(ctx, repo, commit, PolicyFile)
 	if errors.Is(err, fs.ErrNotExist) {
-		log.printf("policy: the server's\n")
+		log.Printf("policy: the server's\n")
 		return p.config.Policy(), commit, nil
 	}
 	if err != nil {
@@ -136,10 +137,10 @@ func (p *Pipelines) policy(ctx context.Context, repo *git.Repo, e Execution, log
 	}
 	policy, err := gate.Parse(PolicyFile, text)
 	if err != nil {
-		log.printf("%s of %s cannot be read, so the server's policy counts:\n%s\n", PolicyFile, commit, diag.Detail(err))
+		log.Printf("%s of %s cannot be read, so the server's policy counts:\n%s\n", PolicyFile, commit, diag.Detail(err))
 		return p.config.Policy(), commit, nil
 	}
-	log.printf("policy: %s of %s at %s\n", PolicyFile, branch, commit)
+	log.Printf("policy: %s of %s at %s\n", PolicyFile, branch, commit)
 	return policy, commit, nil
 }
 
@@ -168,7 +169,7 @@ func fileOf(ctx context.Context, repo *git.Repo, commit, name string) ([]byte, e
 }
 
 // proposals are the files by which the branch would change what Haechi does.
-func (p *Pipelines) proposals(ctx context.Context, repo *git.Repo, e Execution, counts string, log *logger) ([]string, error) {
+func (p *Pipelines) proposals(ctx context.Context, repo *git.Repo, e Execution, counts string, log *work.Log) ([]string, error) {
 	changes, err := repo.Changes(ctx, counts, e.Commit)
 	if err != nil {
 		return nil, err
@@ -177,7 +178,7 @@ func (p *Pipelines) proposals(ctx context.Context, repo *git.Repo, e Execution, 
 	for _, c := range changes {
 		if strings.HasPrefix(c.Path, OwnFolder) && len(names) < 20 {
 			names = append(names, clip(c.Path, 200))
-			log.printf("proposal: %s is changed; it counts once the default branch has passed with it\n", clip(c.Path, 200))
+			log.Printf("proposal: %s is changed; it counts once the default branch has passed with it\n", clip(c.Path, 200))
 		}
 	}
 	return names, nil
@@ -197,13 +198,13 @@ func (p *Pipelines) decided(ctx context.Context, e Execution) (decisions, error)
 }
 
 // undecided are the findings that nobody has suppressed.
-func (d decisions) undecided(all []finding.Finding, log *logger) (open []finding.Finding) {
+func (d decisions) undecided(all []finding.Finding, log *work.Log) (open []finding.Finding) {
 	for _, f := range all {
 		if k, ok := d[f.ID]; ok {
 			f = k
 		}
 		if f.Status() == finding.Suppressed {
-			log.printf("suppressed by people: %s %s\n", f.Where(), f.Title)
+			log.Printf("suppressed by people: %s %s\n", f.Where(), f.Title)
 			continue
 		}
 		open = append(open, f)
@@ -215,9 +216,9 @@ func (d decisions) undecided(all []finding.Finding, log *logger) (open []finding
 const mostReasons = 100
 
 // judged makes an outcome of a verdict, with each reason: what, where, and what to do.
-func judged(v gate.Verdict, fresh int, log *logger) outcome {
+func judged(v gate.Verdict, fresh int, log *work.Log) outcome {
 	if v.Pass {
-		log.printf("passed: %d new findings, none that stops\n", fresh)
+		log.Printf("passed: %d new findings, none that stops\n", fresh)
 		return outcome{status: Succeeded, summary: fmt.Sprintf("%d new findings, none that stops", fresh)}
 	}
 	var reasons []Reason
@@ -233,16 +234,16 @@ func judged(v gate.Verdict, fresh int, log *logger) outcome {
 		r.log(log)
 	}
 	if all > len(reasons) {
-		log.printf("… and %d more\n", all-len(reasons))
+		log.Printf("… and %d more\n", all-len(reasons))
 	}
 	return outcome{status: Failed, summary: fmt.Sprintf("%d reasons against it", all), reasons: reasons}
 }
 
-func (r Reason) log(log *logger) {
-	log.printf("NO  %s %s\n", r.Severity, r.Text)
+func (r Reason) log(log *work.Log) {
+	log.Printf("NO  %s %s\n", r.Severity, r.Text)
 	for _, line := range [][2]string{{"where", r.Where}, {"rule", r.Rule}, {"do", r.Do}} {
 		if line[1] != "" {
-			log.printf("    %-6s %s\n", line[0], line[1])
+			log.Printf("    %-6s %s\n", line[0], line[1])
 		}
 	}
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/haechi-dev/haechi/base/db"
 	"github.com/haechi-dev/haechi/base/git"
+	"github.com/haechi-dev/haechi/river/work"
 	"github.com/haechi-dev/haechi/tool/scan"
 	"github.com/haechi-dev/haechi/word/fault"
 	"github.com/haechi-dev/haechi/word/finding"
@@ -27,7 +28,7 @@ type scanned struct {
 }
 
 // doScan looks at every file of the commit and tells the hub what there is.
-func (p *Pipelines) doScan(ctx context.Context, e Execution, log *logger) (outcome, error) {
+func (p *Pipelines) doScan(ctx context.Context, e Execution, log *work.Log) (outcome, error) {
 	repo, err := p.config.Source.Git(e.Repository)
 	if err != nil {
 		return outcome{}, err
@@ -59,15 +60,15 @@ func (p *Pipelines) doScan(ctx context.Context, e Execution, log *logger) (outco
 		}
 		for _, f := range did.Failed { // what the hub does not know of nobody would see
 			s.Complete = false
-			log.printf("the hub does not take finding %s: %s\n", f.ID, f.Message)
+			log.Printf("the hub does not take finding %s: %s\n", f.ID, f.Message)
 		}
-		log.printf("%-8s %4d findings, %d new to the hub%s\n", s.Tool, len(own), did.New, incomplete(s))
+		log.Printf("%-8s %4d findings, %d new to the hub%s\n", s.Tool, len(own), did.New, incomplete(s))
 		for _, place := range s.Skipped[:min(len(s.Skipped), 20)] {
-			log.printf("         not looked at: %s: %s\n", place, place.Why)
+			log.Printf("         not looked at: %s: %s\n", place, place.Why)
 		}
 		all.Scans, all.Findings = append(all.Scans, s), append(all.Findings, own...)
 	}
-	log.printf("%d files, %d bytes in %v\n", result.Files, result.Bytes, time.Since(began).Round(time.Millisecond))
+	log.Printf("%d files, %d bytes in %v\n", result.Files, result.Bytes, time.Since(began).Round(time.Millisecond))
 	if err := p.remember(ctx, treeID, all); err != nil {
 		return outcome{}, err
 	}

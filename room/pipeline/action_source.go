@@ -12,12 +12,13 @@ import (
 
 	"github.com/haechi-dev/haechi/base/db"
 	"github.com/haechi-dev/haechi/base/git"
+	"github.com/haechi-dev/haechi/river/work"
 	"github.com/haechi-dev/haechi/word/fault"
 )
 
 // doSource reads the commit, finds out what its findings are compared with, and
 // whether there is anything to build.
-func (p *Pipelines) doSource(ctx context.Context, e Execution, log *logger) (outcome, error) {
+func (p *Pipelines) doSource(ctx context.Context, e Execution, log *work.Log) (outcome, error) {
 	repo, err := p.config.Source.Git(e.Repository)
 	if err != nil {
 		return outcome{}, err
@@ -37,14 +38,14 @@ func (p *Pipelines) doSource(ctx context.Context, e Execution, log *logger) (out
 	defer files.Close()
 	_, err = fs.Stat(files, BuildspecFile)
 	builds := err == nil
-	log.printf("%s at %s of %s\n%s\nby %s <%s>\n", e.Repository, e.Commit, e.Branch, commit.Subject(), commit.Author.Name, commit.Author.Email)
+	log.Printf("%s at %s of %s\n%s\nby %s <%s>\n", e.Repository, e.Commit, e.Branch, commit.Subject(), commit.Author.Name, commit.Author.Email)
 	if base == "" {
-		log.printf("compared with nothing: every finding is new\n")
+		log.Printf("compared with nothing: every finding is new\n")
 	} else {
-		log.printf("compared with %s\n", base)
+		log.Printf("compared with %s\n", base)
 	}
 	for _, s := range files.Submodules {
-		log.printf("%s is a submodule: it is not looked into\n", s)
+		log.Printf("%s is a submodule: it is not looked into\n", s)
 	}
 	author := clip(fmt.Sprintf("%s <%s>", commit.Author.Name, commit.Author.Email), 200)
 	return outcome{status: Succeeded, summary: clip(commit.Subject(), 100), change: func(e *Execution) {

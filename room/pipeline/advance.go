@@ -96,15 +96,13 @@ func (p *Pipelines) advance(tx *db.Tx, id string) error {
 		e.Status, e.Started = InProgress, now
 	}
 	for _, name := range e.next(now) {
-		if _, err := tx.Exec("INSERT INTO pipeline_jobs (run, action, nonce, until, attempt, created) VALUES (?, ?, '', 0, 0, ?) ON CONFLICT (run, action) DO NOTHING",
-			e.ID, name, now.UnixMicro()); err != nil {
+		if err := p.ask(tx, e.ID, name); err != nil {
 			return err
 		}
 	}
 	if err := keep(tx, e); err != nil {
 		return err
 	}
-	tx.AfterCommit(p.wake)
 	if was == e.Status {
 		return nil
 	}
@@ -131,7 +129,14 @@ func (p *Pipelines) turn(tx *db.Tx, e Execution) (bool, error) {
 
 // ended tidies up after a run and lets the next one of its branch begin.
 func (p *Pipelines) ended(tx *db.Tx, e Execution) error {
-	if _, err := tx.Exec("DELETE FROM pipeline_jobs WHERE run = ?", e.ID); err != nil {
+	for _, s := range e.Stages {
+		for _, a := range s.Actions {
+			if err := p.config.Queue.Cancel(tx, jobBody{e.ID, a.Name}.id()); err != nil {
+				return err
+			}
+		}
+	}
+	if err := p.config.Queue.End(tx, stream(e.ID)); err != nil {
 		return err
 	}
 	next, err := db.All(tx, db.Value[string], "SELECT id FROM pipeline_runs WHERE pipeline = ? AND branch = ? AND status = ? ORDER BY number LIMIT 1", e.Pipeline, e.Branch, string(Waiting))
@@ -232,7 +237,6 @@ func (p *Pipelines) stop(tx *db.Tx, id string) error {
 		if err := keep(tx, e); err != nil {
 			return err
 		}
-		tx.AfterCommit(p.wake)
 		if err := p.tell(tx, e); err != nil {
 			return err
 		}
@@ -245,14 +249,14 @@ func (p *Pipelines) stop(tx *db.Tx, id string) error {
 	if err := p.tell(tx, e); err != nil {
 		return err
 	}
-	// What no worker holds has nobody to stop it.
-	idle, err := db.All(tx, db.Value[string], "SELECT action FROM pipeline_jobs WHERE run = ? AND until < ?", id, p.config.Now().UnixMicro())
-	if err != nil {
-		return err
-	}
-	for _, name := range idle {
-		if err := p.result(tx, &e, name, outcome{status: Stopped, summary: "stopped"}); err != nil {
-			return err
+	for _, s := range e.Stages {
+		for _, a := range s.Actions {
+			if a.Status != InProgress {
+				continue
+			}
+			if _, err := p.config.Queue.Stop(tx, jobBody{e.ID, a.Name}.id()); err != nil {
+				return err
+			}
 		}
 	}
 	return p.advance(tx, id)

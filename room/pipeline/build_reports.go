@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/haechi-dev/haechi/river/work"
 	"github.com/haechi-dev/haechi/tool/report"
 	"github.com/haechi-dev/haechi/word/fault"
 	"github.com/haechi-dev/haechi/word/finding"
@@ -79,7 +80,7 @@ const (
 
 // takeReports imports the reports that a build has left. What the file asks for and is not there, or cannot be
 // read, is a no: nobody would know what was not reported.
-func (p *Pipelines) takeReports(ctx context.Context, e Execution, groups []ReportGroup, dir string, log *logger) (*Reason, error) {
+func (p *Pipelines) takeReports(ctx context.Context, e Execution, groups []ReportGroup, dir string, log *work.Log) (*Reason, error) {
 	root, err := os.OpenRoot(dir) // what a link in it points at outside is not there
 	if err != nil {
 		return nil, err
@@ -101,13 +102,13 @@ func (p *Pipelines) takeReports(ctx context.Context, e Execution, groups []Repor
 			}
 			line, err := p.takeReport(ctx, e, g, root, name, used)
 			if kind := fault.Of(err); kind == fault.Invalid || kind == fault.Unsupported || kind == fault.Limit || errors.Is(err, fs.ErrPermission) || errors.Is(err, fs.ErrNotExist) {
-				log.printf("%s: %v\n", name, err)
+				log.Printf("%s: %v\n", name, err)
 				return &Reason{Text: "the report " + name + " cannot be read: " + err.Error(), Where: "reports of " + g.Name, Do: "see whether the tool came to its end"}, nil
 			}
 			if err != nil {
 				return nil, err
 			}
-			log.printf("%s: %s\n", name, line)
+			log.Printf("%s: %s\n", name, line)
 		}
 	}
 	return nil, nil

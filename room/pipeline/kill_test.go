@@ -23,7 +23,7 @@ func workUntilKilled(dir, database string) {
 	if err != nil {
 		panic(err)
 	}
-	h, err := furnish(context.Background(), d, dir, func(c *pipeline.Config) { c.Lease = 300 * time.Millisecond })
+	h, err := furnish(context.Background(), d, dir, 300*time.Millisecond, nil)
 	if err != nil {
 		panic(err)
 	}
@@ -47,7 +47,7 @@ func killed(t *testing.T, database string) {
 		t.Fatal(err)
 	}
 	defer d.Close()
-	h, err := furnish(t.Context(), d, dir, nil)
+	h, err := furnish(t.Context(), d, dir, 0, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

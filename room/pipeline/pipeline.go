@@ -11,7 +11,6 @@ import (
 	"context"
 	"io"
 	"log/slog"
-	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -20,6 +19,7 @@ import (
 	"github.com/haechi-dev/haechi/keeper/hub"
 	"github.com/haechi-dev/haechi/keeper/source"
 	"github.com/haechi-dev/haechi/river/bus"
+	"github.com/haechi-dev/haechi/river/work"
 	"github.com/haechi-dev/haechi/tool/gate"
 	"github.com/haechi-dev/haechi/tool/sandbox"
 	"github.com/haechi-dev/haechi/tool/scan"
@@ -55,6 +55,7 @@ type Components interface {
 type Config struct {
 	DB       *db.DB // with Schema, bus.Schema and source's
 	Bus      *bus.Bus
+	Queue    *work.Work // with its Schema
 	Source   *source.Source
 	Hub      Findings
 	Scanners []scan.Scanner
@@ -73,11 +74,9 @@ type Config struct {
 	Tools      []sandbox.Tool           // what builds may read besides the system's programs
 	Env        []string                 // what builds find in their environment besides
 	Limits     sandbox.Limits           // of a build
+	Node       string                   // this node's name
 	Workers    int                      // jobs at once; 2
-	Lease      time.Duration            // how long a job is held without a sign of life; 30 s
-	Poll       time.Duration            // how often to look for other nodes' doings; 1 s
 	Attempts   int                      // how often a job is tried when it is our fault; 3
-	MaxLog     int64                    // bytes of log a run; 64 MiB
 	Kept       time.Duration            // how long logs and results of scans are kept; 90 days
 }
 
@@ -86,9 +85,6 @@ type Pipelines struct {
 	config Config
 	db     *db.DB
 	maker  finding.Maker
-
-	mu      sync.Mutex
-	changed chan struct{} // closed when anything changed here
 }
 
 // New is the room; it works while Run runs.
@@ -101,9 +97,8 @@ func New(c Config) *Pipelines {
 		c.Policy = func() gate.Policy { return gate.Policy{} }
 	}
 	c.Workers, c.Attempts = cmp.Or(c.Workers, 2), cmp.Or(c.Attempts, 3)
-	c.Lease, c.Poll = cmp.Or(c.Lease, 30*time.Second), cmp.Or(c.Poll, time.Second)
-	c.MaxLog, c.Kept = cmp.Or(c.MaxLog, 64<<20), cmp.Or(c.Kept, 90*24*time.Hour)
-	return &Pipelines{config: c, db: c.DB, maker: finding.Maker{Account: c.Account, Region: c.Region}, changed: make(chan struct{})}
+	c.Kept = cmp.Or(c.Kept, 90*24*time.Hour)
+	return &Pipelines{config: c, db: c.DB, maker: finding.Maker{Account: c.Account, Region: c.Region}}
 }
 
 // Schema is the room's tables.
@@ -118,7 +113,9 @@ CREATE INDEX pipeline_jobs_by_lease ON pipeline_jobs (until, created);
 CREATE TABLE pipeline_log (run TEXT NOT NULL, start BIGINT NOT NULL, size BIGINT NOT NULL, at BIGINT NOT NULL, body BLOB NOT NULL, PRIMARY KEY (run, start));
 CREATE INDEX pipeline_log_by_age ON pipeline_log (at);
 CREATE TABLE pipeline_outputs (run TEXT NOT NULL, action TEXT NOT NULL, at BIGINT NOT NULL, body BLOB NOT NULL, PRIMARY KEY (run, action));
-CREATE TABLE pipeline_seen (tree TEXT NOT NULL, tool TEXT NOT NULL, version TEXT NOT NULL, at BIGINT NOT NULL, body BLOB NOT NULL, PRIMARY KEY (tree, tool, version))`}}
+CREATE TABLE pipeline_seen (tree TEXT NOT NULL, tool TEXT NOT NULL, version TEXT NOT NULL, at BIGINT NOT NULL, body BLOB NOT NULL, PRIMARY KEY (tree, tool, version))`, `
+DROP TABLE pipeline_jobs;
+DROP TABLE pipeline_log`}}
 }
 
 // Run starts what pushes ask for and works on it until ctx ends.
@@ -132,23 +129,7 @@ func (p *Pipelines) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return p.config.Bus.Fold(ctx, "pipeline", p.trigger, source.Moved) })
 	group.Go(func() error { return p.config.Bus.Follow(ctx, "pipeline-branches", p.forget, source.Moved) })
-	for range p.config.Workers {
-		group.Go(func() error { return p.work(ctx) })
-	}
+	group.Go(func() error { return p.work(ctx) })
 	group.Go(func() error { return p.tidy(ctx) })
 	return group.Wait()
-}
-
-// waiting is closed at the next change. Ask before looking, so that nothing slips by.
-func (p *Pipelines) waiting() <-chan struct{} {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.changed
-}
-
-func (p *Pipelines) wake() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	close(p.changed)
-	p.changed = make(chan struct{})
 }

@@ -23,6 +23,7 @@ import (
 	"github.com/haechi-dev/haechi/keeper/hub"
 	"github.com/haechi-dev/haechi/keeper/source"
 	"github.com/haechi-dev/haechi/river/bus"
+	"github.com/haechi-dev/haechi/river/work"
 	"github.com/haechi-dev/haechi/room/pipeline"
 	"github.com/haechi-dev/haechi/tool/sandbox"
 	"github.com/haechi-dev/haechi/tool/scan"
@@ -86,19 +87,23 @@ type house struct {
 }
 
 func schemas() []db.Schema {
-	return []db.Schema{bus.Schema(), hub.Schema(), source.Schema(), pipeline.Schema()}
+	return []db.Schema{bus.Schema(), hub.Schema(), source.Schema(), work.Schema(), pipeline.Schema()}
 }
 
-func furnish(ctx context.Context, d *db.DB, dir string, change func(*pipeline.Config)) (*house, error) {
+func furnish(ctx context.Context, d *db.DB, dir string, lease time.Duration, change func(*pipeline.Config)) (*house, error) {
 	h := &house{db: d, bus: bus.New(d, bus.Config{Poll: 50 * time.Millisecond})}
 	var err error
 	if h.hub, err = hub.New(ctx, hub.Config{DB: d, Bus: h.bus, Account: account, Region: region}); err != nil {
 		return nil, err
 	}
 	h.source = source.New(source.Config{DB: d, Bus: h.bus, Dir: filepath.Join(dir, "repos"), Account: account, Region: region})
+	queue := work.New(work.Config{DB: d, Lease: lease, Poll: 50 * time.Millisecond, Log: slog.New(slog.DiscardHandler)})
+	if err := queue.Recover(ctx); err != nil {
+		return nil, err
+	}
 	c := pipeline.Config{
-		DB: d, Bus: h.bus, Source: h.source, Hub: h.hub, Scanners: []scan.Scanner{packages{}}, Runner: sandbox.New(sandbox.Config{}),
-		Work: filepath.Join(dir, "work"), Account: account, Region: region, Poll: 50 * time.Millisecond, Log: slog.New(slog.DiscardHandler),
+		DB: d, Bus: h.bus, Queue: queue, Source: h.source, Hub: h.hub, Scanners: []scan.Scanner{packages{}}, Runner: sandbox.New(sandbox.Config{}),
+		Work: filepath.Join(dir, "work"), Account: account, Region: region, Log: slog.New(slog.DiscardHandler),
 		Limits: sandbox.Limits{Time: 30 * time.Second},
 	}
 	if change != nil {
@@ -110,7 +115,7 @@ func furnish(ctx context.Context, d *db.DB, dir string, change func(*pipeline.Co
 
 func open(t *testing.T, d *db.DB, change func(*pipeline.Config)) *house {
 	t.Helper()
-	h, err := furnish(t.Context(), d, t.TempDir(), change)
+	h, err := furnish(t.Context(), d, t.TempDir(), 0, change)
 	if err != nil {
 		t.Fatal(err)
 	}

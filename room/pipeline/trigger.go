@@ -172,7 +172,7 @@ func (p *Pipelines) tidy(ctx context.Context) error {
 		}
 		old := p.config.Now().Add(-p.config.Kept).UnixMicro()
 		err := p.db.Write(ctx, func(tx *db.Tx) error {
-			for _, table := range []string{"pipeline_log", "pipeline_outputs", "pipeline_seen"} {
+			for _, table := range []string{"pipeline_outputs", "pipeline_seen"} {
 				if _, err := tx.Exec("DELETE FROM "+table+" WHERE at < ?", old); err != nil {
 					return err
 				}
