@@ -34,9 +34,12 @@ type Config struct {
 	Issuer  func() string     // the address under which this installation signs tokens; nil or "": it signs none
 	Keys    map[string]string // JWKS of identity providers, by host and path: these are not fetched
 	Logins  []Login           // by which people sign in to the console, besides passwords
-	Folder  string            // the data folder, where FirstFile lies; or ""
-	Now     func() time.Time  // time.Now
-	Log     *slog.Logger      // slog.Default
+	// PolicyOf is the policy that something has itself, such as a secret's, by its ARN; nil
+	// where it has none. It is asked with every question but IAM's own.
+	PolicyOf func(ctx context.Context, arn string) (*iam.Policy, error)
+	Folder   string           // the data folder, where FirstFile lies; or ""
+	Now      func() time.Time // time.Now
+	Log      *slog.Logger     // slog.Default
 }
 
 // Access keeps users and what they may do. It is safe for concurrent use.

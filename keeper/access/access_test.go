@@ -405,3 +405,36 @@ func TestReadCredentials(t *testing.T) {
 		}
 	}
 }
+
+// What has a policy of its own is opened by it to whom it names, and closed by it to all others, whatever their own policies say.
+func TestPolicyOf(t *testing.T) {
+	d, err := db.Open(t.Context(), "sqlite:"+filepath.Join(t.TempDir(), "state.db"), access.Schema())
+	must(t, err)
+	defer d.Close()
+	const own, other = "arn:aws:secretsmanager:us-east-1:111122223333:secret:own-AAAAAA", "arn:aws:secretsmanager:us-east-1:111122223333:secret:other-BBBBBB"
+	policy, err := iam.ParseAs(iam.Resource, "secret", []byte(`{"Version":"2012-10-17","Statement":[
+		{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::111122223333:user/new"},"Action":"secretsmanager:GetSecretValue","Resource":"*"},
+		{"Effect":"Deny","Principal":{"AWS":"arn:aws:iam::111122223333:user/admin"},"Action":"secretsmanager:GetSecretValue","Resource":"*"}]}`))
+	must(t, err)
+	a := access.New(access.Config{DB: d, Account: "111122223333", PolicyOf: func(_ context.Context, arn string) (*iam.Policy, error) {
+		switch arn {
+		case own:
+			return policy, nil
+		case other:
+			return nil, nil
+		}
+		return nil, fault.Unavailable.Errorf("the vault is closed")
+	}})
+	must(t, a.CreateUser(t.Context(), "admin", access.Administrator))
+	must(t, a.CreateUser(t.Context(), "new"))
+	for _, c := range []struct {
+		user, arn string
+		want      bool
+	}{{"new", own, true}, {"new", other, false}, {"admin", own, false}, {"admin", other, true}, {"admin", "arn:aws:secretsmanager:us-east-1:111122223333:secret:broken", false}} {
+		who, err := a.Principal(t.Context(), c.user)
+		must(t, err)
+		if err := a.Allow(t.Context(), iam.Request{Principal: who, Action: "secretsmanager:GetSecretValue", Resource: c.arn}); (err == nil) != c.want {
+			t.Errorf("%s on %s: %v", c.user, c.arn, err)
+		}
+	}
+}

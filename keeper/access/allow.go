@@ -25,18 +25,18 @@ func (a *Access) Allow(ctx context.Context, requests ...iam.Request) error {
 		return err
 	}
 	for _, r := range requests {
-		if err := a.decide(d, r); err != nil {
+		if err := a.decide(ctx, d, r); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (a *Access) decide(d *Directory, r iam.Request) error {
+func (a *Access) decide(ctx context.Context, d *Directory, r iam.Request) error {
 	if r.Principal == (iam.Principal{}) {
 		r.Principal = iam.Principal{Type: "Anonymous"}
 	}
-	p, r, err := a.question(d, r)
+	p, r, err := a.question(ctx, d, r)
 	if err != nil {
 		return fault.Denied.Errorf("User: %s is not authorized to perform: %s on resource: %s because it cannot be decided: %w", r.Principal.ARN, r.Action, r.Resource, err)
 	}
@@ -49,7 +49,7 @@ func (a *Access) Explain(ctx context.Context, r iam.Request) (iam.Explanation, e
 	if err != nil {
 		return iam.Explanation{}, err
 	}
-	p, r, err := a.question(d, r)
+	p, r, err := a.question(ctx, d, r)
 	if err != nil {
 		return iam.Explanation{}, err
 	}
@@ -75,7 +75,7 @@ func must(p *iam.Policy, err error) *iam.Policy {
 }
 
 // question is a request with its whole context, and the policies that apply to it.
-func (a *Access) question(d *Directory, r iam.Request) (*iam.Policies, iam.Request, error) {
+func (a *Access) question(ctx context.Context, d *Directory, r iam.Request) (*iam.Policies, iam.Request, error) {
 	asked := known(r)
 	context := asked.Context
 	now := a.config.Now()
@@ -118,9 +118,18 @@ func (a *Access) question(d *Directory, r iam.Request) (*iam.Policies, iam.Reque
 		}
 		with := *p
 		with.Resource = s.trust
-		p = &with
+		return &with, asked, nil
 	}
-	return p, asked, nil
+	if ours || a.config.PolicyOf == nil {
+		return p, asked, nil
+	}
+	policy, err := a.config.PolicyOf(ctx, r.Resource)
+	if err != nil || policy == nil {
+		return p, asked, err
+	}
+	with := *p
+	with.Resource = policy
+	return &with, asked, nil
 }
 
 // known is r.Known, and no more than a copy where a door has asked that already.

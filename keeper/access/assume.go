@@ -223,7 +223,7 @@ func (a *Access) SessionToken(ctx context.Context, who iam.Principal, seconds in
 	}
 	// Everybody may, unless somebody says no.
 	r := iam.Request{Principal: who, Action: "sts:GetSessionToken", Resource: "*"}
-	p, r, err := a.question(d, r)
+	p, r, err := a.question(ctx, d, r)
 	if err != nil {
 		return t, fault.Denied.Wrap(err)
 	}

@@ -45,7 +45,7 @@ func hidden(action string, v jsontext.Value) jsontext.Value {
 
 // credentials tells whether an action is about these, so that even what is only called Value is one.
 func credentials(action string) bool {
-	for _, word := range []string{"Credential", "Token", "Connection", "AccessKey", "Password", "LoginProfile", "MFA"} {
+	for _, word := range []string{"Credential", "Token", "Connection", "AccessKey", "Password", "LoginProfile", "MFA", "Parameter"} {
 		if strings.Contains(action, word) {
 			return true
 		}
