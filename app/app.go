@@ -25,6 +25,7 @@ import (
 	"github.com/haechi-dev/haechi/keeper/inventory"
 	"github.com/haechi-dev/haechi/keeper/snapshot"
 	"github.com/haechi-dev/haechi/keeper/source"
+	"github.com/haechi-dev/haechi/keeper/vault"
 	"github.com/haechi-dev/haechi/lang/sigma"
 	"github.com/haechi-dev/haechi/river/bus"
 	"github.com/haechi-dev/haechi/river/journal"
@@ -48,6 +49,7 @@ type App struct {
 	Access *access.Access
 	Audit  *audit.Trail
 	Hub    *hub.Hub
+	Vault  *vault.Vault
 
 	Source    *source.Source
 	Inventory *inventory.Inventory
@@ -160,7 +162,7 @@ func (a *App) ground(ctx context.Context, env Env) (err error) {
 // Schemas are the tables of every room there is.
 func Schemas() []db.Schema {
 	return []db.Schema{
-		Schema(), bus.Schema(), work.Schema(), access.Schema(), audit.Schema(), snapshot.Schema(), hub.Schema(), inventory.Schema(), source.Schema(),
+		Schema(), bus.Schema(), work.Schema(), access.Schema(), audit.Schema(), snapshot.Schema(), hub.Schema(), inventory.Schema(), source.Schema(), vault.Schema(),
 		route.Schema(), detect.Schema(), comply.Schema(), pipeline.Schema(), inspect.Schema(),
 	}
 }

@@ -24,6 +24,7 @@ import (
 	"github.com/haechi-dev/haechi/door/wire/haechi"
 	"github.com/haechi-dev/haechi/door/wire/iam"
 	"github.com/haechi-dev/haechi/door/wire/inspector2"
+	"github.com/haechi-dev/haechi/door/wire/secretsmanager"
 	"github.com/haechi-dev/haechi/door/wire/securityhub"
 	"github.com/haechi-dev/haechi/door/wire/sts"
 	"github.com/haechi-dev/haechi/keeper/snapshot"
@@ -85,7 +86,7 @@ func (a *App) open(ctx context.Context) error {
 
 // services are AWS's, and our own, as far as they are answered.
 func (a *App) services() []wire.Service {
-	return []wire.Service{sts.Service(a.Access), iam.Service(a.Access), accessanalyzer.Service(), securityhub.Service(a.Hub), inspector2.Service(a.inspector()), ecr.Service(a.inspector()), events.Service(a.Route), haechi.Service(a, a.Pipeline, a.Access, a.Hub, a.Audit, a.life)}
+	return []wire.Service{sts.Service(a.Access), iam.Service(a.Access), accessanalyzer.Service(), securityhub.Service(a.Hub), inspector2.Service(a.inspector()), ecr.Service(a.inspector()), events.Service(a.Route), secretsmanager.Service(secretsmanager.Config{Vault: a.Vault, Gate: a.Access}), haechi.Service(a, a.Pipeline, a.Access, a.Hub, a.Audit, a.life)}
 }
 
 func (a *App) inspector() inspector2.Config {

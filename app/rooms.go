@@ -14,6 +14,7 @@ import (
 	"github.com/haechi-dev/haechi/keeper/hub"
 	"github.com/haechi-dev/haechi/keeper/inventory"
 	"github.com/haechi-dev/haechi/keeper/source"
+	"github.com/haechi-dev/haechi/keeper/vault"
 	"github.com/haechi-dev/haechi/river/journal"
 	"github.com/haechi-dev/haechi/river/work"
 	"github.com/haechi-dev/haechi/room/comply"
@@ -34,7 +35,7 @@ func (a *App) build(ctx context.Context) error {
 		}
 	}
 	a.rooms = append(a.rooms, []room{
-		{"bus", a.Bus.Run}, {"work", a.Work.Run}, {"access", a.Access.Run}, {"audit", a.Audit.Run}, {"hub", a.Hub.Run}, {"source", a.Source.Run},
+		{"bus", a.Bus.Run}, {"work", a.Work.Run}, {"access", a.Access.Run}, {"audit", a.Audit.Run}, {"hub", a.Hub.Run}, {"source", a.Source.Run}, {"vault", a.Vault.Run},
 		{"route", a.Route.Run}, {"detect", a.Detect.Run}, {"comply", a.Comply.Run}, {"pipeline", a.Pipeline.Run}, {"inspect", a.Inspect.Run}, {"files", a.followFiles},
 	}...)
 	return nil
@@ -54,7 +55,8 @@ func (a *App) buildKeepers(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	a.Access = access.New(access.Config{DB: a.DB, Sealer: a.sealer, Account: c.Account, Folder: c.Data, HTTP: dialer.Client(10 * time.Second), Issuer: a.issuer, Logins: a.logins, Keys: keys, Now: a.now, Log: a.log})
+	a.Vault = vault.New(vault.Config{DB: a.DB, Sealer: a.sealer, Account: c.Account, Region: c.Region, Log: a.log, Now: a.now})
+	a.Access = access.New(access.Config{PolicyOf: a.Vault.PolicyOf, DB: a.DB, Sealer: a.sealer, Account: c.Account, Folder: c.Data, HTTP: dialer.Client(10 * time.Second), Issuer: a.issuer, Logins: a.logins, Keys: keys, Now: a.now, Log: a.log})
 	if !a.anyKey {
 		if err := a.Access.CheckKey(ctx); err != nil {
 			return err

@@ -413,3 +413,18 @@ func (v *Vault) tidy(ctx context.Context) error {
 	}
 	return v.reseal(ctx)
 }
+
+// PolicyOf is the policy that a secret has itself, or nil for what has none, or is no secret.
+func (v *Vault) PolicyOf(ctx context.Context, arn string) (*iam.Policy, error) {
+	if !strings.HasPrefix(arn, v.arn("")) {
+		return nil, nil
+	}
+	s, err := v.Secret(ctx, arn)
+	if fault.Of(err) == fault.NotFound || err == nil && s.Policy == "" {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return iam.ParseAs(iam.Resource, s.Name, []byte(s.Policy))
+}
