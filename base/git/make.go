@@ -162,14 +162,25 @@ func (r *Repo) Point(ctx context.Context, ref, to string) error {
 	return err
 }
 
-// Signed is what a commit or tag was signed over, and the signature: "" where there is none.
-func (r *Repo) Signed(ctx context.Context, commit string) (payload []byte, signature string, err error) {
-	text, err := r.Blob(ctx, commit, 1<<20)
-	if err != nil {
-		return nil, "", err
-	}
-	payload, signature = unsign(text)
-	return payload, signature, nil
+// Signed is a commit with what was signed of it, and the signature: "" where there is none.
+type Signed struct {
+	Commit
+	Payload   []byte
+	Signature string
+}
+
+// EachSigned reads commits with their signatures, in the order of their names.
+// One that is too large or broken comes with an error.
+func (r *Repo) EachSigned(ctx context.Context, ids []string, each func(s Signed, err error) error) error {
+	return r.ReadEach(ctx, ids, 1<<20, func(id string, text []byte, err error) error {
+		s := Signed{Commit: Commit{ID: id}}
+		if err == nil {
+			s.Commit = parseCommit(string(text))
+			s.ID = id
+			s.Payload, s.Signature = unsign(text)
+		}
+		return each(s, err)
+	})
 }
 
 // unsign takes a signature out of a commit's header.

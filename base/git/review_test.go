@@ -122,9 +122,17 @@ func TestMerge(t *testing.T) {
 	if err != nil || made.Author.Name != "Kimevil" || made.Subject() != "merged" || len(made.Parents) != 2 {
 		t.Errorf("%+v %v", made, err)
 	}
-	payload, signature, err := r.Signed(t.Context(), id)
-	if err != nil || signature != "-----BEGIN X-----\nabc\n-----END X-----\n" || strings.Contains(string(payload), "gpgsig") || !strings.HasSuffix(string(payload), "\n\nmerged\n") {
-		t.Errorf("%q %q %v", payload, signature, err)
+	err = r.EachSigned(t.Context(), []string{id, ours}, func(s git.Signed, err error) error {
+		switch payload := string(s.Payload); {
+		case s.ID == ours && s.Signature != "":
+			t.Errorf("%s is not signed: %q", ours, s.Signature)
+		case s.ID == id && (s.Signature != "-----BEGIN X-----\nabc\n-----END X-----\n" || strings.Contains(payload, "gpgsig") || !strings.HasSuffix(payload, "\n\nmerged\n")):
+			t.Errorf("%q %q", payload, s.Signature)
+		}
+		return err
+	})
+	if err != nil {
+		t.Error(err)
 	}
 	if text, _, err := r.File(t.Context(), id, "a", 100); err != nil || string(text) != "ONE\n2\n3\n4\nFIVE\n" {
 		t.Errorf("%q %v", text, err)

@@ -94,6 +94,11 @@ func scanMove(scan db.Scan) (r row, err error) {
 // of it; repo is where the push's objects can be read. After it git may move
 // the refs, and Confirm must be told.
 func (s *Source) Intend(ctx context.Context, repo *git.Repo, p Push) error {
+	return s.intend(ctx, repo, p, nil)
+}
+
+// intend is Intend, for a push that merges a pull request if m says so: then it was judged already.
+func (s *Source) intend(ctx context.Context, repo *git.Repo, p Push, m *mergeRecord) error {
 	r, err := s.Repository(ctx, p.Repository)
 	if err != nil {
 		return err
@@ -103,8 +108,25 @@ func (s *Source) Intend(ctx context.Context, repo *git.Repo, p Push) error {
 		if forced[i], err = allowed(ctx, repo, r, u); err != nil {
 			return err
 		}
+		if m == nil {
+			err = reviewed(r, u)
+		}
+		if err == nil && r.signed(u.Ref) && !git.IsZero(u.New) {
+			err = s.allSigned(ctx, repo, u)
+		}
+		if err != nil {
+			return err
+		}
 	}
 	return s.db.Write(ctx, func(tx *db.Tx) error {
+		if m != nil {
+			if err := s.stillOpen(tx, *m, p.Updates[0]); err != nil {
+				return err
+			}
+			if err := keepRecord(tx, p, *m); err != nil {
+				return err
+			}
+		}
 		number, err := next(tx, p.Repository)
 		if err != nil {
 			return err
@@ -140,7 +162,9 @@ func allowed(ctx context.Context, repo *git.Repo, r Repository, u Update) (force
 	case !git.ValidRef(u.Ref) || !utf8.ValidString(u.Ref): // git takes any bytes; events and people do not
 		return false, fault.Invalid.Errorf("%q cannot be a ref", u.Ref)
 	case !isBranch && !strings.HasPrefix(u.Ref, "refs/tags/") && !strings.HasPrefix(u.Ref, "refs/notes/"):
-		return false, fault.Denied.Errorf("%s is not to be pushed to: only branches (refs/heads), tags (refs/tags) and notes (refs/notes) are", u.Ref)
+		return false, fault.Denied.Errorf("%s is not to be pushed to: only branches (refs/heads), tags (refs/tags), notes (refs/notes) and pull requests (refs/for/BRANCH) are", u.Ref)
+	case r.Fixed(u.Ref) && !git.IsZero(u.Old):
+		return false, fault.Denied.Errorf("tag %s is made once here: it neither moves nor goes; make another", strings.TrimPrefix(u.Ref, "refs/tags/"))
 	case git.IsZero(u.New) && r.Protected(u.Ref):
 		return false, fault.Denied.Errorf("branch %s is protected: it cannot be deleted", short)
 	case git.IsZero(u.New) || git.IsZero(u.Old):
@@ -157,6 +181,55 @@ func allowed(ctx context.Context, repo *git.Repo, r Repository, u Update) (force
 		return true, fault.Denied.Errorf("branch %s is protected: its history only grows, and this push would take commits away (git pull --rebase, then push without --force)", short)
 	}
 	return !follows, nil
+}
+
+// reviewed refuses what is to come by a pull request. The first commit of a branch has nothing to be
+// compared with: it comes as it is.
+func reviewed(r Repository, u Update) error {
+	if !r.Reviewed(u.Ref) || git.IsZero(u.Old) {
+		return nil
+	}
+	short := shortRef(u.Ref)
+	return fault.Denied.Errorf("branch %s takes changes through pull requests only: git push origin HEAD:refs/for/%s opens one, and pushing there again updates it", short, short)
+}
+
+// allSigned refuses commits whose signatures are not verified.
+func (s *Source) allSigned(ctx context.Context, repo *git.Repo, u Update) error {
+	bad, err := s.unsigned(ctx, repo, u.Old, u.New)
+	if err != nil {
+		return fmt.Errorf("looking at signatures: %w", err)
+	}
+	if len(bad) == 0 {
+		return nil
+	}
+	return fault.Denied.Errorf("branch %s takes signed commits only, and commit %s %s: sign with ssh (git config gpg.format ssh; git rebase --exec 'git commit --amend --no-edit -S' %s), and have the key known here (haechi repo signer add)",
+		shortRef(u.Ref), short(bad[0].Commit), bad[0].Why, since(u.Old))
+}
+
+func since(old string) string {
+	if git.IsZero(old) {
+		return "--root"
+	}
+	return short(old)
+}
+
+// stillOpen refuses to merge what somebody has merged, closed or changed meanwhile.
+func (s *Source) stillOpen(tx *db.Tx, m mergeRecord, u Update) error {
+	p, err := findPull(tx, m.Pull)
+	if err != nil {
+		return err
+	}
+	if p.State != Open {
+		return fault.Conflict.Errorf("pull request %d: %w", m.Pull, ErrClosed)
+	}
+	head, target, err := ends(tx, p)
+	if err != nil {
+		return err
+	}
+	if p.Revision.ID != m.Merge.Revision || head != p.Revision.Head || target != u.Old {
+		return fault.Conflict.Errorf("pull request %d: %w", m.Pull, ErrNotCurrent)
+	}
+	return nil
 }
 
 // Confirm says which refs of a push git has moved. Each counts from now on,
@@ -287,6 +360,9 @@ func (s *Source) count(tx *db.Tx, repository string, m row) (adopted bool, err e
 		return false, err
 	}
 	if adopted, err = adopt(tx, r, m); err != nil {
+		return false, err
+	}
+	if err := s.landed(tx, m); err != nil {
 		return false, err
 	}
 	detail, err := json.Marshal(m.detail(r))

@@ -6,8 +6,11 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 	"unicode/utf8"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/haechi-dev/haechi/base/db"
 	"github.com/haechi-dev/haechi/base/git"
@@ -25,8 +28,16 @@ const (
 )
 
 // Run repairs what a crash of this node has left behind, and then, until ctx
-// ends, what crashes of other nodes do; and it keeps the repositories packed.
+// ends, what crashes of other nodes do; it keeps the repositories packed, and
+// does what follows from events: see follow.
 func (s *Source) Run(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return s.config.Bus.Follow(ctx, "source", s.follow) })
+	group.Go(func() error { return s.mend(ctx) })
+	return group.Wait()
+}
+
+func (s *Source) mend(ctx context.Context) error {
 	tidied := s.config.Now()
 	for patience := time.Duration(0); ; patience = grace {
 		if err := s.repair(ctx, patience); err != nil && ctx.Err() == nil {
@@ -53,7 +64,10 @@ func (s *Source) Run(ctx context.Context) error {
 func (s *Source) Repair(ctx context.Context) error { return s.repair(ctx, 0) }
 
 func (s *Source) repair(ctx context.Context, grace time.Duration) error {
-	return s.eachRepository(ctx, func(ctx context.Context, r Repository) error { return s.compare(ctx, r, grace) })
+	err := s.eachRepository(ctx, func(ctx context.Context, r Repository) error {
+		return errors.Join(s.compare(ctx, r, grace), s.pinAll(ctx, r.Name))
+	})
+	return errors.Join(err, s.empty(ctx))
 }
 
 func (s *Source) tidy(ctx context.Context, r Repository) error {
@@ -121,7 +135,7 @@ func scanRef(scan db.Scan) (r git.Ref, err error) { return r, scan(&r.Name, &r.I
 // reconcile makes the log say what git's refs are. A ref with a move that is
 // younger than old is somebody else's to settle.
 func (s *Source) reconcile(tx *db.Tx, repository string, refs []git.Ref, old time.Time) error {
-	known, err := db.All(tx, scanRef, "SELECT ref, target FROM source_refs WHERE repository = ?", repository)
+	known, err := db.All(tx, scanRef, "SELECT ref, target FROM source_refs WHERE repository = ? AND (ref < 'refs/pull/' OR ref >= 'refs/pull0')", repository)
 	if err != nil {
 		return err
 	}
@@ -135,7 +149,7 @@ func (s *Source) reconcile(tx *db.Tx, repository string, refs []git.Ref, old tim
 		log[k.Name], names[k.Name] = k.ID, true
 	}
 	for _, r := range refs {
-		if utf8.ValidString(r.Name) { // another can only have come past the door, and cannot be told of
+		if utf8.ValidString(r.Name) && !strings.HasPrefix(r.Name, pullRefs) { // another can only have come past the door, and cannot be told of
 			actual[r.Name], names[r.Name] = r.ID, true
 		}
 	}

@@ -9,22 +9,25 @@ package source
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
-	"path"
+	"os"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json"
+	"golang.org/x/crypto/ssh"
 
 	"github.com/haechi-dev/haechi/base/db"
 	"github.com/haechi-dev/haechi/base/git"
 	"github.com/haechi-dev/haechi/river/bus"
 	"github.com/haechi-dev/haechi/word/fault"
+	"github.com/haechi-dev/haechi/word/finding"
 )
 
 // Config is what a Source needs. DB, Bus, Dir, Account and Region must be given.
@@ -36,12 +39,27 @@ type Config struct {
 	Region  string
 	Log     *slog.Logger
 	Now     func() time.Time
+
+	// Keep keeps findings about repositories: of overrides, and of moves that the rules do not like. An
+	// override whose finding cannot be kept does not count. nil: there are none.
+	Keep func(ctx context.Context, scan finding.Scan, findings ...finding.Finding) error
+	// Fresh are the findings on one branch that another lacks, for the pull request from one to the other; or nil.
+	Fresh func(ctx context.Context, repository, head, base string) ([]finding.Finding, error)
+	// Incoming is asked about files before the server makes a commit of them, as a push is checked at its
+	// door; or nil.
+	Incoming func(ctx context.Context, repository string, edits []git.Edit) error
+	// Key signs the commits that the server makes; nil leaves them unsigned.
+	Key ssh.Signer
+	// Random is what Key signs with; crypto/rand's reader.
+	Random io.Reader
 }
 
 // Source is the keeper. It is safe for concurrent use.
 type Source struct {
-	config Config
-	db     *db.DB
+	config  Config
+	db      *db.DB
+	sign    func(payload []byte) (string, error)
+	between func() // in tests: what happens between a move of git's and its confirmation
 }
 
 // New is the keeper of the repositories in c.Dir.
@@ -50,7 +68,14 @@ func New(c Config) *Source {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	return &Source{config: c, db: c.DB}
+	if c.Random == nil {
+		c.Random = rand.Reader
+	}
+	s := &Source{config: c, db: c.DB}
+	if c.Key != nil {
+		s.sign = func(payload []byte) (string, error) { return SignSSH(c.Key, c.Random, payload) }
+	}
+	return s
 }
 
 // Schema is the keeper's tables.
@@ -61,7 +86,24 @@ CREATE TABLE source_refs (repository TEXT NOT NULL, ref TEXT NOT NULL, target TE
 CREATE TABLE source_moves (repository TEXT NOT NULL, number BIGINT NOT NULL, push TEXT NOT NULL, ref TEXT NOT NULL, old_id TEXT NOT NULL, new_id TEXT NOT NULL, who TEXT NOT NULL, at BIGINT NOT NULL, forced BIGINT NOT NULL, state TEXT NOT NULL, PRIMARY KEY (repository, number));
 CREATE INDEX source_moves_by_ref ON source_moves (repository, ref, number);
 CREATE INDEX source_moves_by_push ON source_moves (push);
-CREATE INDEX source_moves_by_state ON source_moves (state, repository)`}}
+CREATE INDEX source_moves_by_state ON source_moves (state, repository)`, `
+CREATE TABLE source_pulls (number BIGINT PRIMARY KEY, repository TEXT NOT NULL, source TEXT NOT NULL, target TEXT NOT NULL, author TEXT NOT NULL, state TEXT NOT NULL, topic TEXT NOT NULL, updated BIGINT NOT NULL, token TEXT NOT NULL, body BLOB NOT NULL);
+CREATE INDEX source_pulls_by_repository ON source_pulls (repository, state, number);
+CREATE INDEX source_pulls_by_token ON source_pulls (author, token);
+CREATE TABLE source_revisions (pull BIGINT NOT NULL, number BIGINT NOT NULL, id TEXT NOT NULL, body BLOB NOT NULL, PRIMARY KEY (pull, number));
+CREATE TABLE source_approvals (pull BIGINT NOT NULL, revision TEXT NOT NULL, who TEXT NOT NULL, body BLOB NOT NULL, PRIMARY KEY (pull, revision, who));
+CREATE TABLE source_pull_events (pull BIGINT NOT NULL, number BIGINT NOT NULL, body BLOB NOT NULL, PRIMARY KEY (pull, number));
+CREATE TABLE source_comments (id TEXT PRIMARY KEY, repository TEXT NOT NULL, pull BIGINT NOT NULL, before_id TEXT NOT NULL, after_id TEXT NOT NULL, author TEXT NOT NULL, token TEXT NOT NULL, at BIGINT NOT NULL, body BLOB NOT NULL);
+CREATE INDEX source_comments_by_pull ON source_comments (pull, at);
+CREATE INDEX source_comments_by_commit ON source_comments (repository, after_id, pull);
+CREATE INDEX source_comments_by_token ON source_comments (author, token);
+CREATE TABLE source_statuses (repository TEXT NOT NULL, commit_id TEXT NOT NULL, context TEXT NOT NULL, body BLOB NOT NULL, PRIMARY KEY (repository, commit_id, context));
+CREATE TABLE source_merges (push TEXT PRIMARY KEY, repository TEXT NOT NULL, commit_id TEXT NOT NULL, ref TEXT NOT NULL, body BLOB NOT NULL);
+CREATE INDEX source_merges_by_commit ON source_merges (repository, commit_id);
+CREATE TABLE source_templates (name TEXT PRIMARY KEY, body BLOB NOT NULL);
+CREATE TABLE source_template_uses (repository TEXT NOT NULL, template TEXT NOT NULL, PRIMARY KEY (repository, template));
+CREATE TABLE source_signers (fingerprint TEXT PRIMARY KEY, body BLOB NOT NULL);
+CREATE TABLE source_trash (folder TEXT PRIMARY KEY, at BIGINT NOT NULL)`}}
 }
 
 // Repository is what is known of a repository besides its refs.
@@ -71,33 +113,22 @@ type Repository struct {
 	Description   string    `json:"description,omitzero"`
 	DefaultBranch string    `json:"defaultBranch"`
 	Created       time.Time `json:"created"`
+	Modified      time.Time `json:"modified,omitzero"`
 	Rules         Rules     `json:"rules,omitzero"`
+
+	Folder   string            `json:"folder,omitzero"` // where it lies, if not by its name
+	Tags     map[string]string `json:"tags,omitzero"`
+	Triggers []Trigger         `json:"triggers,omitzero"`
 }
 
-// Rules say who may move which refs, and how.
-type Rules struct {
-	// Protected are the branches, besides the default branch, whose history
-	// only grows: path.Match patterns such as release/*.
-	Protected []string `json:"protected,omitzero"`
-	// Unprotected takes the default branch's protection away.
-	Unprotected bool `json:"unprotected,omitzero"`
-}
-
-// Protected tells whether a full ref may neither be deleted nor be moved to
-// what does not follow from where it is; and, with that, whether what lies
-// there counts: policies, secrets, caches.
-func (r Repository) Protected(ref string) bool {
-	branch, ok := strings.CutPrefix(ref, "refs/heads/")
-	if !ok {
-		return false
-	}
-	if branch == r.DefaultBranch {
-		return !r.Rules.Unprotected
-	}
-	return slices.ContainsFunc(r.Rules.Protected, func(pattern string) bool {
-		match, err := path.Match(pattern, branch)
-		return match && err == nil
-	})
+// Trigger is whom CodeCommit would tell of moves. It is kept for clients that want it back: what is told
+// here, and to whom, routes say.
+type Trigger struct {
+	Name        string   `json:"name"`
+	Destination string   `json:"destinationArn"`
+	CustomData  string   `json:"customData,omitzero"`
+	Branches    []string `json:"branches,omitzero"`
+	Events      []string `json:"events"`
 }
 
 // names are CodeCommit's, less what a file system or a URL would trip over.
@@ -125,12 +156,25 @@ func (s *Source) Create(ctx context.Context, r Repository) (Repository, error) {
 	if err := r.check(); err != nil {
 		return r, err
 	}
-	r.ID, r.Created = bus.ID(), s.config.Now().UTC()
-	// First the folder: one without a row is harmless, and taken over by the next try.
-	if _, err := git.Init(ctx, s.folder(r.Name), r.DefaultBranch); err != nil {
+	r.ID, r.Created, r.Folder = bus.ID(), s.config.Now().UTC(), ""
+	if _, err := s.Repository(ctx, r.Name); err == nil {
+		return r, fault.Exists.Errorf("there is a repository %q already", r.Name)
+	}
+	r.Modified = r.Created
+	// First the folder: one without a row is harmless. One that is there already is not taken over: it may
+	// be another's that was renamed, or is being deleted.
+	if _, err := os.Lstat(s.folder(r)); err == nil {
+		r.Folder = r.Name + "-" + r.ID + ".git"
+	}
+	if _, err := git.Init(ctx, s.folder(r), r.DefaultBranch); err != nil {
 		return r, err
 	}
 	err := s.db.Write(ctx, func(tx *db.Tx) error {
+		if trash, err := db.All(tx, db.Value[string], "SELECT folder FROM source_trash WHERE folder = ?", filepath.Base(s.folder(r))); err != nil {
+			return err
+		} else if len(trash) > 0 {
+			return fault.Unavailable.Errorf("a repository %q is just being deleted: try again", r.Name)
+		}
 		if _, err := find(tx, r.Name); err == nil {
 			return fault.Exists.Errorf("there is a repository %q already", r.Name)
 		} else if !errors.Is(err, fault.NotFound) {
@@ -142,10 +186,8 @@ func (s *Source) Create(ctx context.Context, r Repository) (Repository, error) {
 }
 
 func (r Repository) check() error {
-	for _, pattern := range r.Rules.Protected {
-		if _, err := path.Match(pattern, ""); err != nil || pattern == "" {
-			return fault.Invalid.Errorf("%q is no pattern of branches", pattern)
-		}
+	if err := r.Rules.check(); err != nil {
+		return err
 	}
 	if len(r.Description) > 1000 {
 		return fault.Limit.Errorf("a description has at most 1,000 bytes")
@@ -210,7 +252,7 @@ func (s *Source) Change(ctx context.Context, name string, change func(*Repositor
 		if err := change(&r); err != nil {
 			return err
 		}
-		r.Name, r.ID, r.Created = was.Name, was.ID, was.Created
+		r.Name, r.ID, r.Created, r.Folder, r.Modified = was.Name, was.ID, was.Created, was.Folder, s.config.Now().UTC()
 		if err := r.check(); err != nil {
 			return err
 		}
@@ -234,14 +276,20 @@ func (s *Source) point(ctx context.Context, r Repository) error {
 	return nil
 }
 
-func (s *Source) folder(name string) string { return filepath.Join(s.config.Dir, name+".git") }
+func (s *Source) folder(r Repository) string {
+	return filepath.Join(s.config.Dir, cmp.Or(r.Folder, r.Name+".git"))
+}
 
 // Git is the repository's own git, which is there when Repository is.
 func (s *Source) Git(name string) (*git.Repo, error) {
 	if err := CheckName(name); err != nil {
 		return nil, err
 	}
-	return git.Open(s.folder(name))
+	r, err := s.Repository(context.Background(), name) // one row: nothing that a caller would want to give up
+	if err != nil {
+		return nil, err
+	}
+	return git.Open(s.folder(r))
 }
 
 // Ref is where a ref points, as far as it is known to count.
