@@ -5,19 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
-	"strings"
-	"sync"
-	"time"
 
+	"github.com/haechi-dev/haechi/lang/buildspec"
 	"github.com/haechi-dev/haechi/river/work"
-	"github.com/haechi-dev/haechi/tool/sandbox"
+	"github.com/haechi-dev/haechi/tool/build"
 	"github.com/haechi-dev/haechi/word/diag"
-	"github.com/haechi-dev/haechi/word/fault"
 )
 
 // doBuild runs the commit's buildspec.yml in the sandbox.
@@ -31,84 +26,89 @@ func (p *Pipelines) doBuild(ctx context.Context, e Execution, log *work.Log) (ou
 		return outcome{}, err
 	}
 	defer files.Close()
-	text, err := fs.ReadFile(files, BuildspecFile)
+	text, err := fs.ReadFile(files, buildspec.File)
 	if err != nil {
 		return outcome{}, err
 	}
-	spec, err := ParseBuildspec(text)
+	spec, err := build.Parse(buildspec.File, text)
 	if err != nil {
 		log.Printf("%s\n", diag.Detail(err))
 		return failed("Build", mistake(err)), nil
 	}
-	level, err := p.config.Runner.Level(ctx)
-	if err != nil {
-		return outcome{}, err
+	if reason := p.beyond(spec); reason != nil {
+		log.Printf("%s\n", reason.Text)
+		return failed("Build", *reason), nil
 	}
 	dir, err := os.MkdirTemp(p.config.Work, "build-")
 	if err != nil {
 		return outcome{}, err
 	}
-	defer os.RemoveAll(dir)
-	if err := extract(ctx, files, dir); err != nil {
+	defer build.Remove(dir)
+	src, err := build.Sources(dir)
+	if err != nil {
+		return outcome{}, err
+	}
+	if err := extract(ctx, files, src); err != nil {
 		return outcome{}, fmt.Errorf("laying out the files: %w", err)
 	}
-	for _, w := range spec.Warnings {
-		log.Printf("%s\n", w)
-	}
-	log.Printf("isolation: %s\n", level)
-	report := &buildReport{now: p.config.Now}
-	step := sandbox.Step{
-		Argv: []string{spec.Shell, "-c", spec.Script()}, Env: p.environment(e, spec), Work: dir,
-		Tools: p.config.Tools, Report: report, Limits: p.config.Limits,
-	}
-	done, err := p.identify(ctx, e, &step)
+	plan := build.Plan{Spec: spec, Dir: dir, Facts: p.facts(e), Env: variables(p.config.Env), Tools: p.config.Tools, Limits: p.config.Limits}
+	done, err := p.identify(ctx, e, &plan)
 	if err != nil {
 		return outcome{}, err
 	}
 	defer done()
-	exit, err := p.config.Runner.Run(ctx, step, log)
-	o, err := built(exit, err, report)
-	if err == nil && len(spec.Reports) > 0 {
-		o, err = p.reported(ctx, e, spec, dir, log, o)
+	result, err := build.New(build.Config{Runner: p.config.Runner, Now: p.config.Now}).Run(ctx, plan, log)
+	if err != nil {
+		return outcome{}, err
 	}
-	o.change = func(e *Execution) {
-		e.Level = level.String()
-		e.action("Build").Phases = report.timings()
-	}
-	return o, err
+	return p.built(ctx, e, spec, result, src, log)
 }
 
-// reported imports what a build has left, also one that failed: a tool that found something often says so
-// with its status. A build that came to its end and did not leave what it should has failed.
-func (p *Pipelines) reported(ctx context.Context, e Execution, spec Buildspec, dir string, log *work.Log, o outcome) (outcome, error) {
-	if p.config.Reports == nil {
-		return failed("Build", Reason{Text: "reports cannot be read here", Where: BuildspecFile, Do: "leave reports out"}), nil
+// beyond is what this action cannot do for a build, or nil. Artifacts are passed over.
+func (p *Pipelines) beyond(spec *buildspec.Spec) *Reason {
+	reason := func(what, do string) *Reason {
+		return &Reason{Text: what + " is not supported here", Where: buildspec.File, Do: do}
 	}
-	reason, err := p.takeReports(ctx, e, spec.Reports, dir, log)
+	switch {
+	case spec.Batch != nil:
+		return reason("batch", "build it by a project of its own")
+	case len(spec.Secrets) > 0:
+		return reason("env/secrets-manager", "build it by a project of its own")
+	case len(spec.Parameters) > 0:
+		return reason("env/parameter-store", "build it by a project of its own")
+	case p.config.Reports == nil && slices.ContainsFunc(spec.Reports, buildspec.ReportGroup.Security):
+		return &Reason{Text: "reports cannot be read here", Where: buildspec.File, Do: "leave reports out"}
+	}
+	if len(spec.Artifacts) > 0 {
+		spec.Artifacts = nil
+		spec.Warnings = append(spec.Warnings, "artifacts is passed over: nothing takes them from this action")
+	}
+	return nil
+}
+
+// built is what became of a build.
+func (p *Pipelines) built(ctx context.Context, e Execution, spec *buildspec.Spec, r build.Result, src string, log *work.Log) (outcome, error) {
+	o := outcome{status: Succeeded, summary: "built"}
+	if r.Status != build.Succeeded {
+		where := buildspec.File
+		if slices.Contains(buildspec.Phases(), r.Where) {
+			where = "phase " + r.Where
+		}
+		o = failed("Build", Reason{Text: r.Reason, Where: where, Do: r.Do})
+	}
+	// Also those of one that failed: a tool that found something often says so with its status.
+	reason, err := p.takeReports(ctx, e, r.Reports, src, log)
 	if err != nil {
 		return outcome{}, err
 	}
 	if reason != nil && o.status == Succeeded {
-		return failed("Build", *reason), nil
+		o = failed("Build", *reason)
+	}
+	o.change = func(e *Execution) {
+		e.Level = r.Level.String()
+		e.action("Build").Phases = timings(spec, r.Phases)
 	}
 	return o, nil
-}
-
-// built is what became of a build. More than a limit is the build's fault, not ours.
-func built(exit int, err error, report *buildReport) (outcome, error) {
-	where, do := BuildspecFile, "see the log for what the command said"
-	if name := report.broken(); name != "" {
-		where = "phase " + name
-	}
-	switch {
-	case errors.Is(err, fault.Limit):
-		return failed("Build", Reason{Text: "the build was ended: " + err.Error(), Where: where, Do: "make it smaller, or raise the limit of builds"}), nil
-	case err != nil:
-		return outcome{}, err
-	case exit != 0:
-		return failed("Build", Reason{Text: fmt.Sprintf("the build failed with status %d", exit), Where: where, Do: do}), nil
-	}
-	return outcome{status: Succeeded, summary: "built"}, nil
 }
 
 // mistake is a reason for a file that somebody has to mend.
@@ -124,91 +124,14 @@ func mistake(err error) Reason {
 	return r
 }
 
-// environment is what a build finds: CodeBuild's variables, the server's, and the file's own.
-func (p *Pipelines) environment(e Execution, spec Buildspec) []string {
-	id := e.Pipeline + ":" + e.ID
-	env := []string{
-		"CI=true",
-		"AWS_REGION=" + p.config.Region, "AWS_DEFAULT_REGION=" + p.config.Region,
-		"CODEBUILD_BUILD_ID=" + id,
-		"CODEBUILD_BUILD_ARN=arn:aws:codebuild:" + p.config.Region + ":" + p.config.Account + ":build/" + id,
-		"CODEBUILD_BUILD_NUMBER=" + strconv.FormatInt(e.Number, 10),
-		"CODEBUILD_INITIATOR=codepipeline/" + e.Pipeline,
-		"CODEBUILD_RESOLVED_SOURCE_VERSION=" + e.Commit,
-		"CODEBUILD_SOURCE_VERSION=refs/heads/" + e.Branch,
-		"CODEBUILD_START_TIME=" + strconv.FormatInt(p.config.Now().UnixMilli(), 10),
-		"CODEBUILD_WEBHOOK_HEAD_REF=refs/heads/" + e.Branch,
-		"CODEBUILD_WEBHOOK_TRIGGER=branch/" + e.Branch,
+// facts are what a build is told of itself.
+func (p *Pipelines) facts(e Execution) build.Facts {
+	id, ref := e.Pipeline+":"+e.ID, "refs/heads/"+e.Branch
+	return build.Facts{
+		Region: p.config.Region, ID: id, ARN: "arn:aws:codebuild:" + p.config.Region + ":" + p.config.Account + ":build/" + id,
+		Number: e.Number, Initiator: "codepipeline/" + e.Pipeline, Resolved: e.Commit, SourceVersion: ref, Started: p.config.Now(),
+		HeadRef: ref, Trigger: "branch/" + e.Branch,
 	}
-	env = append(env, p.config.Env...)
-	for _, name := range slices.Sorted(maps.Keys(spec.Variables)) {
-		env = append(env, name+"="+spec.Variables[name])
-	}
-	return env
-}
-
-// buildReport reads what Script says of its phases: "begin build", "end build 1".
-type buildReport struct {
-	now func() time.Time
-
-	mu   sync.Mutex
-	line []byte
-	list []Timing
-	bad  string // the first phase that failed
-}
-
-func (r *buildReport) Write(b []byte) (int, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, c := range b {
-		if c != '\n' {
-			if len(r.line) < 200 {
-				r.line = append(r.line, c)
-			}
-			continue
-		}
-		r.take(strings.Fields(string(r.line)))
-		r.line = r.line[:0]
-	}
-	return len(b), nil
-}
-
-func (r *buildReport) take(f []string) {
-	switch {
-	case len(f) == 2 && f[0] == "begin" && slices.Contains(phases[:], f[1]) && len(r.list) < len(phases):
-		r.list = append(r.list, Timing{Name: f[1], Status: InProgress, Started: r.now().UTC()})
-	case len(f) == 3 && f[0] == "end" && len(r.list) > 0 && r.list[len(r.list)-1].Name == f[1]:
-		last := &r.list[len(r.list)-1]
-		last.Ended, last.Status = r.now().UTC(), Succeeded
-		if f[2] != "0" {
-			last.Status = Failed
-			if r.bad == "" {
-				r.bad = f[1]
-			}
-		}
-	}
-}
-
-// broken is the phase in which the build failed, or was when it was ended.
-func (r *buildReport) broken() string {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.bad == "" && len(r.list) > 0 && r.list[len(r.list)-1].Status == InProgress {
-		return r.list[len(r.list)-1].Name
-	}
-	return r.bad
-}
-
-func (r *buildReport) timings() []Timing {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	list := slices.Clone(r.list)
-	for i := range list {
-		if list[i].Status == InProgress {
-			list[i].Status, list[i].Ended = Failed, r.now().UTC()
-		}
-	}
-	return list
 }
 
 // tidyWork empties the folder of builds: whatever lies there a kill has left.
@@ -218,7 +141,7 @@ func (p *Pipelines) tidyWork() error {
 	}
 	left, err := filepath.Glob(filepath.Join(p.config.Work, "build-*"))
 	for _, dir := range left {
-		err = errors.Join(err, os.RemoveAll(dir))
+		err = errors.Join(err, build.Remove(dir))
 	}
 	return err
 }

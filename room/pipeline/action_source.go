@@ -12,6 +12,7 @@ import (
 
 	"github.com/haechi-dev/haechi/base/db"
 	"github.com/haechi-dev/haechi/base/git"
+	"github.com/haechi-dev/haechi/lang/buildspec"
 	"github.com/haechi-dev/haechi/river/work"
 	"github.com/haechi-dev/haechi/word/fault"
 )
@@ -36,7 +37,7 @@ func (p *Pipelines) doSource(ctx context.Context, e Execution, log *work.Log) (o
 		return outcome{}, err
 	}
 	defer files.Close()
-	_, err = fs.Stat(files, BuildspecFile)
+	_, err = fs.Stat(files, buildspec.File)
 	builds := err == nil
 	log.Printf("%s at %s of %s\n%s\nby %s <%s>\n", e.Repository, e.Commit, e.Branch, commit.Subject(), commit.Author.Name, commit.Author.Email)
 	if base == "" {
@@ -51,7 +52,7 @@ func (p *Pipelines) doSource(ctx context.Context, e Execution, log *work.Log) (o
 	return outcome{status: Succeeded, summary: clip(commit.Subject(), 100), change: func(e *Execution) {
 		e.Base, e.Author, e.Subject = base, author, clip(commit.Subject(), 200)
 		if a := e.action("Build"); a != nil && !builds {
-			a.Status, a.Summary = Skipped, "there is no "+BuildspecFile
+			a.Status, a.Summary = Skipped, "there is no "+buildspec.File
 		}
 	}}, nil
 }

@@ -94,25 +94,3 @@ func TestBuildReportsAreWalledIn(t *testing.T) {
 		}
 	})
 }
-
-// What is asked of reports and cannot be done is refused with its place.
-func TestReportGroups(t *testing.T) {
-	const spec = "version: 0.2\nphases: {build: {commands: [make]}}\nreports:\n  tests:\n"
-	b, err := pipeline.ParseBuildspec([]byte(spec + "    files: ['**/*']\n    base-directory: ./out/\n    file-format: SARIF\n"))
-	if err != nil || len(b.Reports) != 1 || b.Reports[0].Folder != "out" || b.Reports[0].Format != "sarif" {
-		t.Errorf("%+v %v", b.Reports, err)
-	}
-	for text, want := range map[string]string{
-		"    files: ['**/*']\n    file-format: JUNITXML\n":                "file-format JUNITXML of report group tests is not supported here",
-		"    files: ['**/*']\n":                                           "file-format JUNITXML (the default)",
-		"    file-format: security\n":                                     "names no files",
-		"    files: [/etc/passwd]\n    file-format: security\n":           "is not a pattern of files of the build",
-		"    files: ['a/../../x']\n    file-format: security\n":           "is not a pattern of files of the build",
-		"    files: ['[']\n    file-format: security\n":                   "is not a pattern of files of the build",
-		"    files: [x]\n    file-format: security\n    whatever: true\n": "whatever",
-	} {
-		if _, err := pipeline.ParseBuildspec([]byte(spec + text)); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%q: %v, want %q", text, err, want)
-		}
-	}
-}

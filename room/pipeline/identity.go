@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 
 	"github.com/haechi-dev/haechi/base/seal"
+	"github.com/haechi-dev/haechi/tool/build"
 	"github.com/haechi-dev/haechi/tool/sandbox"
 	"github.com/haechi-dev/haechi/word/fault"
 )
@@ -25,9 +26,9 @@ func (e *Execution) Principal() string {
 
 const tokenFile = "/run/haechi/token"
 
-// identify adds a build's token to what its step finds, as AWS's SDKs look for
+// identify adds a build's token to what it finds, as AWS's SDKs look for
 // one. done removes it from the machine.
-func (p *Pipelines) identify(ctx context.Context, e Execution, step *sandbox.Step) (done func(), err error) {
+func (p *Pipelines) identify(ctx context.Context, e Execution, plan *build.Plan) (done func(), err error) {
 	done = func() {}
 	if p.config.Identity == nil {
 		return done, nil
@@ -50,10 +51,9 @@ func (p *Pipelines) identify(ctx context.Context, e Execution, step *sandbox.Ste
 		done()
 		return func() {}, err
 	}
-	step.Tools = append(append([]sandbox.Tool{}, step.Tools...), sandbox.Tool{From: file, To: tokenFile})
-	step.Env = append([]string{
-		"AWS_WEB_IDENTITY_TOKEN_FILE=" + tokenFile, "AWS_ROLE_SESSION_NAME=" + sessionName(e), "AWS_ENDPOINT_URL_STS=" + p.config.Identity.Endpoint(),
-	}, step.Env...)
+	plan.Tools = append(append([]sandbox.Tool{}, plan.Tools...), sandbox.Tool{From: file, To: tokenFile})
+	plan.Env = append(plan.Env, build.Variable{Name: "AWS_WEB_IDENTITY_TOKEN_FILE", Value: tokenFile},
+		build.Variable{Name: "AWS_ROLE_SESSION_NAME", Value: sessionName(e)}, build.Variable{Name: "AWS_ENDPOINT_URL_STS", Value: p.config.Identity.Endpoint()})
 	return done, nil
 }
 

@@ -44,14 +44,14 @@ type Plan struct {
 	Secrets   []Variable     // of the buildspec and the project, resolved; they win over all
 	Git       *GitCredential // handed out where the buildspec says git-credential-helper: yes
 	Tools     []sandbox.Tool // what it may read besides the system's programs
+	Root      string         // a folder with an unpacked image that it runs in; "" for the system's programs
+	Egress    sandbox.Egress // its way out; nil for none
 	Limits    sandbox.Limits
 	Keep      Keep
 	Cache     Cache // nil keeps nothing
 
 	// Changed is told of each phase when it begins and when it ends; nil tells nobody.
 	Changed func(Phase)
-	// Prepare may change the step before it is run, for walls that are the caller's to choose; nil changes nothing.
-	Prepare func(*sandbox.Step)
 }
 
 // Variable is a variable of the environment.

@@ -115,7 +115,7 @@ phases:
   install: {commands: ['hello() { echo "hello $1"; }', 'set -- one two', 'set -u']}
   build: {commands: ['hello you', 'echo $2', 'echo "$NOT_THERE"', echo never], finally: [echo fin]}`, build.Failed, "install succeeded, pre_build succeeded, build failed, post_build succeeded", nil},
 		"a command of many lines": {"\nphases:\n  build:\n    commands:\n      - |\n        for i in 1 2; do\n          echo $i\n        done\n", build.Succeeded, "", []string{"1", "2"}},
-		"a here document": {"\nphases:\n  build:\n    commands:\n      - |\n        cat <<'X' >f\n        a $b 'c'\n        X\n      - cat f\n", build.Succeeded, "", nil},
+		"a here document":         {"\nphases:\n  build:\n    commands:\n      - |\n        cat <<'X' >f\n        a $b 'c'\n        X\n      - cat f\n", build.Succeeded, "", nil},
 		"commands stop at the first failure, finally runs": {`
 phases:
   build: {commands: [echo one, 'false', echo two], finally: [echo fin]}

@@ -107,11 +107,8 @@ func (r *running) run(ctx context.Context) error {
 
 // phases runs the commands, all in one sandbox.
 func (r *running) phases(ctx context.Context, env []string) error {
-	step := sandbox.Step{Env: env, Work: r.plan.Dir, Tools: r.plan.Tools, Limits: r.plan.Limits}
+	step := sandbox.Step{Env: env, Work: r.plan.Dir, Tools: r.plan.Tools, Root: r.plan.Root, Egress: r.plan.Egress, Limits: r.plan.Limits}
 	step.Limits.Time = r.limit + time.Minute // ours comes first, and says so
-	if r.plan.Prepare != nil {
-		r.plan.Prepare(&step)
-	}
 	var err error
 	if r.shell, err = start(ctx, r.runner, step, r.spec.Shell, r.work, r.log); err != nil {
 		return err
