@@ -25,6 +25,7 @@ var floors = []string{"word", "lang", "base", "tool", "river", "keeper", "room",
 var neighbours = map[string]string{
 	"door/wire/ecr → door/wire/inspector2": "what was found in an image has Inspector's shape in both",
 	"door/console → door/reports":          "what comes of a report is told in one way, however it came",
+	"base/git → base/seal":                 "the password that a remote asks for tells itself to no log",
 	"base/remote → base/seal":              "the secret that calls are signed with tells itself to no log",
 	"base/remote → base/sigv4":             "what calls a server signs as AWS's clients do",
 	"lang/buildspec → lang/glob":           "what a build leaves is named by patterns",

@@ -62,6 +62,7 @@ type Push struct {
 	Repository string
 	Who        string // ARN
 	Updates    []Update
+	Mirror     bool // what the repository's upstream has taken already: our rules do not refuse it
 }
 
 // Move is a line of the log of refs.
@@ -103,9 +104,16 @@ func (s *Source) intend(ctx context.Context, repo *git.Repo, p Push, m *mergeRec
 	if err != nil {
 		return err
 	}
+	if r.Upstream != "" && !p.Mirror {
+		return fault.Denied.Errorf("%s mirrors %s: push there, and it comes here by itself", r.Name, r.Upstream)
+	}
 	forced := make([]bool, len(p.Updates))
 	for i, u := range p.Updates {
-		if forced[i], err = allowed(ctx, repo, r, u); err != nil {
+		forced[i], err = allowed(ctx, repo, r, u)
+		if p.Mirror && (err == nil || fault.Of(err) == fault.Denied) {
+			continue
+		}
+		if err != nil {
 			return err
 		}
 		if m == nil {
