@@ -329,6 +329,15 @@ func (w *Work) Follow(ctx context.Context, stream string, from int64, take func(
 	}
 }
 
+// Forget drops a stream, in the transaction that drops what it was of.
+func (w *Work) Forget(tx *db.Tx, stream string) error {
+	if _, err := tx.Exec("DELETE FROM work_log WHERE stream = ?", stream); err != nil {
+		return err
+	}
+	_, err := tx.Exec("DELETE FROM work_streams WHERE stream = ?", stream)
+	return err
+}
+
 // Tidy drops streams that nobody has written to since a time.
 func (w *Work) Tidy(ctx context.Context, before time.Time) error {
 	return w.db.Write(ctx, func(tx *db.Tx) error {
