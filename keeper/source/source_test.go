@@ -3,8 +3,10 @@ package source_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/go-json-experiment/json"
 	"github.com/google/go-cmp/cmp"
@@ -17,6 +19,7 @@ import (
 	"github.com/haechi-dev/haechi/river/bus"
 	"github.com/haechi-dev/haechi/word/event"
 	"github.com/haechi-dev/haechi/word/fault"
+	"github.com/haechi-dev/haechi/word/finding"
 )
 
 func TestMain(m *testing.M) { dbtest.Main(m) }
@@ -30,6 +33,10 @@ type house struct {
 	clone *gittest.Clone
 	repo  *git.Repo
 	open  func() *source.Source // a restart
+
+	findings []finding.Finding // that were kept, each once
+	deaf     bool              // nobody keeps findings
+	later    time.Duration     // that the clock is ahead
 }
 
 func each(t *testing.T, test func(t *testing.T, h *house)) {
@@ -39,7 +46,7 @@ func each(t *testing.T, test func(t *testing.T, h *house)) {
 		h.db = open(source.Schema(), bus.Schema())
 		h.bus = bus.New(h.db)
 		h.open = func() *source.Source {
-			return source.New(source.Config{DB: h.db, Bus: h.bus, Dir: dir, Account: "111122223333", Region: "eu-west-1"})
+			return source.New(source.Config{DB: h.db, Bus: h.bus, Dir: dir, Account: "111122223333", Region: "eu-west-1", Keep: h.keep, Now: func() time.Time { return time.Now().Add(h.later) }})
 		}
 		h.Source = h.open()
 		if _, err := h.Create(t.Context(), source.Repository{Name: "shop"}); err != nil {
@@ -51,6 +58,18 @@ func each(t *testing.T, test func(t *testing.T, h *house)) {
 		}
 		test(t, h)
 	})
+}
+
+func (h *house) keep(_ context.Context, _ finding.Scan, all ...finding.Finding) error {
+	if h.deaf {
+		return errors.New("nobody listens")
+	}
+	for _, f := range all {
+		if !slices.ContainsFunc(h.findings, func(k finding.Finding) bool { return k.ID == f.ID }) {
+			h.findings = append(h.findings, f)
+		}
+	}
+	return nil
 }
 
 // intend says that main is about to move.
