@@ -68,6 +68,15 @@ func New(cfg Config) (*Dialer, error) {
 	return d, nil
 }
 
+// guard is the key of what Guarded puts into a context.
+type guard struct{}
+
+// Guarded is ctx for dials in which somebody else has a say, too: judge is
+// asked about each address at the moment of connecting, after the dialer's own rules.
+func Guarded(ctx context.Context, judge func(netip.Addr) error) context.Context {
+	return context.WithValue(ctx, guard{}, judge)
+}
+
 // DialContext dials host:port over TCP, if the address that it resolves to may
 // be dialled.
 func (d *Dialer) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
@@ -80,13 +89,16 @@ func (d *Dialer) DialContext(ctx context.Context, network, address string) (net.
 	}
 	named := d.rules.hosts[hostPort(host, port)]
 	dialer := net.Dialer{Timeout: d.cfg.Connect, Resolver: d.cfg.Resolver, KeepAlive: 30 * time.Second,
-		ControlContext: func(_ context.Context, _, actual string, _ syscall.RawConn) error {
+		ControlContext: func(ctx context.Context, _, actual string, _ syscall.RawConn) error {
 			at, err := netip.ParseAddrPort(actual)
 			if err != nil {
 				return fault.Denied.Errorf("dialling %s: %q is no address", address, actual)
 			}
 			if what := d.rules.judge(at.Addr(), named); what != "" {
 				return &Refused{Host: address, Addr: at.Addr(), What: what}
+			}
+			if judge, ok := ctx.Value(guard{}).(func(netip.Addr) error); ok {
+				return judge(at.Addr().Unmap())
 			}
 			return nil
 		}}

@@ -311,3 +311,23 @@ func FuzzCheck(f *testing.F) {
 		}
 	})
 }
+
+// Who guards a dial is asked about the address that is dialled, and not before the dialer's own rules.
+func TestGuarded(t *testing.T) {
+	server := httptest.NewServer(http.NotFoundHandler())
+	defer server.Close()
+	address := server.Listener.Addr().String()
+	d, err := outbound.New(outbound.Config{Allow: []string{"127.0.0.1"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var asked []netip.Addr
+	no := errors.New("no")
+	ctx := outbound.Guarded(t.Context(), func(a netip.Addr) error { asked = append(asked, a); return no })
+	if _, err := d.DialContext(ctx, "tcp", address); !errors.Is(err, no) || len(asked) != 1 || asked[0] != netip.MustParseAddr("127.0.0.1") {
+		t.Errorf("got %v, asked about %v", err, asked)
+	}
+	if _, err := d.DialContext(ctx, "tcp", "10.0.0.1:80"); errors.Is(err, no) || !errors.Is(err, fault.Denied) {
+		t.Errorf("got %v", err)
+	}
+}
