@@ -33,7 +33,8 @@ type Access interface {
 // Caller is who is asking.
 type Caller struct {
 	ARN     string
-	Session any // whatever Access wants to know again in Allow
+	Person  source.Person // who that is, for pull requests; without it the name is the ARN's
+	Session any           // whatever Access wants to know again in Allow
 }
 
 // Secrets finds secrets in a file: Check is called for every blob, commit
@@ -53,10 +54,12 @@ type Config struct {
 	// Pushed, if not nil, is told of every push before its refs move, and of every
 	// one that was refused. Where it fails, the push is refused.
 	Pushed func(ctx context.Context, p Pushed) error
-	Maker  finding.Maker
-	Hooks  string // a folder for the hooks, written anew by New; nobody else may write there
-	Log    *slog.Logger
-	Now    func() time.Time
+	// Link, if not nil, is the address of a pull request's page, or "".
+	Link  func(repository string, number int64) string
+	Maker finding.Maker
+	Hooks string // a folder for the hooks, written anew by New; nobody else may write there
+	Log   *slog.Logger
+	Now   func() time.Time
 
 	CreateOnPush bool          // a push to a repository that is not there makes it, if the caller may
 	MaxPush      int64         // bytes of one push; 2 GiB

@@ -18,6 +18,7 @@ import (
 const (
 	preReceive  = "pre-receive"  // all objects are here, in quarantine; no ref has moved
 	postReceive = "post-receive" // the refs have moved; the client has not been told yet
+	procReceive = "proc-receive" // what is pushed to refs/for, which is no ref that moves
 )
 
 //go:embed hook.sh
@@ -34,7 +35,7 @@ func writeHooks(dir string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	for _, name := range []string{preReceive, postReceive} {
+	for _, name := range []string{preReceive, postReceive, procReceive} {
 		if err := os.WriteFile(filepath.Join(dir, name), hook, 0o755); err != nil {
 			return err
 		}

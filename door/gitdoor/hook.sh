@@ -1,6 +1,11 @@
 #!/bin/sh
 # Written by Haechi at every start. It carries words between git and the server
 # over descriptors that the server has opened for this one push; the server decides.
+if [ "${0##*/}" = proc-receive ]; then
+	exec 7<&0
+	cat <&7 >&5 &
+	exec cat <&6
+fi
 {
 	printf '%s\0%s\0%s\0' "${0##*/}" "$GIT_QUARANTINE_PATH" "${GIT_PUSH_OPTION_COUNT:-0}"
 	n=0

@@ -30,3 +30,16 @@ func FuzzQuestion(f *testing.F) {
 		}
 	})
 }
+
+// Whatever git, or who stands between, says of a push to refs/for: it is read within bounds.
+func FuzzPackets(f *testing.F) {
+	f.Add("000eversion=1\n0000" + "0000")
+	f.Add("fffe")
+	f.Add("0004000500030001")
+	f.Fuzz(func(t *testing.T, text string) {
+		lines, err := readPackets(bufio.NewReader(strings.NewReader(text)))
+		if err == nil && len(strings.Join(lines, "")) > len(text) {
+			t.Errorf("%q of %q", lines, text)
+		}
+	})
+}

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"runtime/debug"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/haechi-dev/haechi/base/git"
@@ -27,25 +28,45 @@ func (d *Door) push(ctx context.Context, cmd *exec.Cmd, repo *git.Repo, c call, 
 	}
 	hookHears, answers, err := os.Pipe()
 	if err != nil {
-		questions.Close()
-		hookSays.Close()
+		closeAll(questions, hookSays)
 		return err
 	}
-	cmd.ExtraFiles = []*os.File{hookSays, hookHears} // 3 and 4, here and in the hook
+	proposed, proposes, err := os.Pipe()
+	if err != nil {
+		closeAll(questions, hookSays, hookHears, answers)
+		return err
+	}
+	reported, reports, err := os.Pipe()
+	if err != nil {
+		closeAll(questions, hookSays, hookHears, answers, proposed, proposes)
+		return err
+	}
+	cmd.ExtraFiles = []*os.File{hookSays, hookHears, proposes, reported} // 3 to 6, here and in the hooks
 	talk := &talk{door: d, repo: repo, call: c, id: bus.ID(), began: d.config.Now()}
-	over := make(chan struct{})
+	over, settled := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(settled)
+		talk.propose(ctx, proposed, reports)
+	}()
 	go func() {
 		defer close(over)
 		defer answers.Close() // a hook that still waits refuses
 		talk.listen(ctx, bufio.NewReader(questions), answers)
 	}()
 	err = d.run(ctx, cmd, c, body, out)
-	hookSays.Close() // git's copies are gone, so the talk is over
-	hookHears.Close()
+	closeAll(hookSays, hookHears, proposes, reported)              // git's copies are gone, so the talk is over
+	_ = proposed.SetReadDeadline(time.Now().Add(5 * time.Second))  // unless something outlives git
 	_ = questions.SetReadDeadline(time.Now().Add(5 * time.Second)) // unless something outlives git
 	<-over
+	<-settled
 	questions.Close()
 	return err
+}
+
+func closeAll(files ...*os.File) {
+	for _, f := range files {
+		f.Close()
+	}
 }
 
 // talk is the conversation with the hooks of one push.
@@ -55,6 +76,10 @@ type talk struct {
 	call  call
 	id    string
 	began time.Time
+
+	mu       sync.Mutex
+	options  []string // of the push: known since pre-receive
+	answered []string // what people are to read of what they pushed to refs/for
 }
 
 func (t *talk) listen(ctx context.Context, questions *bufio.Reader, answers io.Writer) {
@@ -114,9 +139,12 @@ func (t *talk) decide(ctx context.Context, q question, say func(string) error) e
 		}
 		return err
 	case postReceive:
-		var moved []string
-		for _, u := range q.updates {
-			moved = append(moved, u.Ref)
+		moved := movedRefs(q.updates)
+		t.mu.Lock()
+		answered := t.answered
+		t.mu.Unlock()
+		for _, text := range answered {
+			_ = say(text + "\n") // who pushed may be gone; what they pushed is there
 		}
 		// The refs have moved: that is told even if the client has gone.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
@@ -129,6 +157,13 @@ func (t *talk) decide(ctx context.Context, q question, say func(string) error) e
 
 // before is asked while the push lies in quarantine: what it returns refuses it.
 func (t *talk) before(ctx context.Context, q question, say func(string) error) error {
+	t.mu.Lock()
+	t.options = q.options
+	t.mu.Unlock()
+	refs, proposed := parted(q.updates)
+	if err := t.mayPropose(ctx, proposed); err != nil {
+		return err
+	}
 	repo := t.repo
 	if q.quarantine != "" {
 		if !within(repo, q.quarantine) {
@@ -143,7 +178,7 @@ func (t *talk) before(ctx context.Context, q question, say func(string) error) e
 			return err
 		}
 	}
-	return t.door.config.Source.Intend(ctx, repo, source.Push{ID: t.id, Repository: t.call.repository, Who: t.call.caller.ARN, Updates: q.updates})
+	return t.door.config.Source.Intend(ctx, repo, source.Push{ID: t.id, Repository: t.call.repository, Who: t.call.caller.ARN, Updates: refs})
 }
 
 // within tells whether a folder lies directly among the repository's objects, where git puts quarantines.

@@ -15,6 +15,7 @@ import (
 	"syscall"
 
 	"github.com/haechi-dev/haechi/base/git"
+	"github.com/haechi-dev/haechi/keeper/source"
 	"github.com/haechi-dev/haechi/word/fault"
 )
 
@@ -32,6 +33,7 @@ func (d *Door) taking() []string {
 		"transfer.fsckObjects=true", "receive.fsckObjects=true",
 		"receive.fsck.missingSpaceBeforeDate=warn", "receive.fsck.zeroPaddedFilemode=warn", "receive.fsck.badTimezone=warn",
 		"receive.maxInputSize=" + strconv.FormatInt(d.config.MaxPush, 10),
+		"receive.procReceiveRefs=" + strings.TrimSuffix(source.ForRefs, "/"), "receive.hideRefs=refs/pull",
 		"receive.advertisePushOptions=true", "receive.advertiseAtomic=true",
 		"receive.denyDeleteCurrent=ignore", // the repository's rules say so, in pre-receive
 		"receive.denyDeletes=false", "receive.denyNonFastForwards=false", "receive.denyCurrentBranch=ignore",

@@ -98,6 +98,19 @@ func firstRunes(s string, most int) string {
 	return string(r[:most-1]) + "…"
 }
 
+// CanPropose tells whether a ref below refs/for/ names a branch that is there.
+func (s *Source) CanPropose(ctx context.Context, repository, ref string) error {
+	r, err := s.Repository(ctx, repository)
+	if err != nil {
+		return err
+	}
+	if r.Upstream != "" {
+		return fault.Denied.Errorf("%s mirrors %s: open the pull request there", r.Name, r.Upstream)
+	}
+	_, _, err = s.forBranch(ctx, repository, ref)
+	return err
+}
+
 // forBranch parts refs/for/a/b/c into the branch that there is, and a topic.
 func (s *Source) forBranch(ctx context.Context, repository, ref string) (target, topic string, err error) {
 	rest, ok := strings.CutPrefix(ref, ForRefs)
