@@ -1,0 +1,170 @@
+package build
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/haechi-dev/haechi/base/seal"
+	tool "github.com/haechi-dev/haechi/tool/build"
+	"github.com/haechi-dev/haechi/tool/sandbox"
+	"github.com/haechi-dev/haechi/word/fault"
+)
+
+// Images unpacks container images, for steps to have as their file system.
+type Images interface {
+	// Root is a folder with the files of an image, and its digest; done says that it is not needed any more.
+	Root(ctx context.Context, image string) (dir, digest string, done func(), err error)
+}
+
+// Exits makes the ways out of builds.
+type Exits interface {
+	// Open is the way out of one build. downloads tells, when the build is over, what went over it.
+	Open(t Task) (out sandbox.Egress, downloads func() []Download, err error)
+}
+
+// Machine does tasks: this server, or a runner elsewhere.
+type Machine struct {
+	Builder Builder
+	Images  Images         // nil: there is the machine's own toolchain only
+	Exits   Exits          // nil: there is no way out
+	Tools   []sandbox.Tool // what builds may read besides the system's programs
+	Env     []Pair         // what builds find in their environment
+	Limits  sandbox.Limits
+	Level   func(context.Context) (sandbox.Level, error) // how well it isolates builds; nil: nobody knows
+}
+
+// Done is what became of a task.
+type Done struct {
+	tool.Result
+	Downloads []Download `json:"downloads,omitzero"`
+	Image     string     `json:"image,omitzero"` // digest of the image that it ran in
+}
+
+// Room is where a machine does one task.
+type Room struct {
+	Dir     string // the build's folder, with its sources in src
+	Out     string // where artifacts are put
+	Secret  string // a folder of ours, for its token
+	Cache   tool.Cache
+	Changed func(tool.Phase)
+}
+
+// Do does a task. What is wrong with the build is in the result; an error is the machine's fault.
+func (m Machine) Do(ctx context.Context, t Task, at Room, log io.Writer) (d Done, err error) {
+	spec := t.spec
+	if spec == nil {
+		if spec, err = tool.Parse(t.SpecName, []byte(t.Spec)); err != nil {
+			return d, err
+		}
+	}
+	p := tool.Plan{
+		Spec: spec, Dir: at.Dir, Out: at.Out, Facts: t.Facts, Env: slices.Concat(m.Env, t.Env), Variables: t.Variables, Secrets: t.Secrets,
+		Tools: slices.Clone(m.Tools), Limits: m.Limits, Changed: at.Changed,
+	}
+	p.Limits.Time = t.limit()
+	if why, err := m.weaker(ctx, t.Least); why != "" || err != nil {
+		return refusal("CLIENT_ERROR", why, "build it on a machine with more walls, or let the pipeline allow fewer"), err
+	}
+	if t.Memory > 0 {
+		p.Limits.Memory, p.Limits.Total = min(cmp.Or(p.Limits.Memory, t.Memory), t.Memory), min(cmp.Or(p.Limits.Total, t.Memory), t.Memory)
+	}
+	if t.Caches {
+		p.Cache = at.Cache
+	}
+	var root string
+	if t.Image != "" {
+		if m.Images == nil {
+			return refusal("CLIENT_ERROR", fmt.Sprintf("the image %s: this machine has its own toolchain only", t.Image), "leave the image out, or name "+OwnImage), nil
+		}
+		dir, digest, done, err := m.Images.Root(ctx, t.Image)
+		if fault.Permanent(err) && err != nil {
+			return refusal("BUILD_CONTAINER_UNABLE_TO_PULL_IMAGE", err.Error(), "see whether the image is there, and may be fetched"), nil
+		}
+		if err != nil {
+			return d, err
+		}
+		defer done()
+		root, d.Image = dir, digest
+		fmt.Fprintf(log, "image: %s %s\n", t.Image, digest)
+	}
+	if t.Token != "" {
+		file, done, err := WriteToken(at.Secret, seal.Secret(t.Token))
+		if err != nil {
+			return d, err
+		}
+		defer done()
+		p.Tools = append(p.Tools, sandbox.Tool{From: file, To: TokenFile})
+	}
+	var out sandbox.Egress
+	downloads := func() []Download { return nil }
+	if m.Exits != nil {
+		if out, downloads, err = m.Exits.Open(t); err != nil {
+			return d, err
+		}
+	} else if len(t.Egress.Rules) > 0 || t.Egress.Default == "ALLOW_ALL" {
+		return refusal("CLIENT_ERROR", "this machine has no way out for builds", "leave proxyConfiguration out"), nil
+	}
+	p.Root, p.Egress = root, out
+	d.Result, err = m.Builder.Run(ctx, p, log)
+	d.Downloads = downloads()
+	return d, err
+}
+
+// weaker says why this machine's walls are not enough for a task.
+func (m Machine) weaker(ctx context.Context, least string) (why string, err error) {
+	if least == "" {
+		return "", nil
+	}
+	want, err := sandbox.ParseLevel(least)
+	if err != nil {
+		return err.Error(), nil
+	}
+	if m.Level == nil {
+		return "nobody knows how well this machine isolates builds", nil
+	}
+	got, err := m.Level(ctx)
+	if err == nil && got > want {
+		why = fmt.Sprintf("this machine isolates builds at level %s, and the pipeline wants %s", got, want)
+	}
+	return why, err
+}
+
+// refusal is the result of a task that this machine cannot do.
+func refusal(code, text, do string) (d Done) {
+	d.Status, d.Reason, d.Do, d.Where = tool.Failed, code+": "+text, do, "provisioning"
+	return d
+}
+
+// makeRoom makes the folders of one task below dir; done removes them.
+func makeRoom(dir string) (at Room, done func(), err error) {
+	own, err := os.MkdirTemp(dir, "build-")
+	if err != nil {
+		return at, nil, err
+	}
+	at = Room{Dir: filepath.Join(own, "work"), Out: filepath.Join(own, "out"), Secret: filepath.Join(own, "secret")}
+	done = func() { _ = tool.Remove(own) }
+	for _, d := range []string{at.Dir, at.Out, at.Secret} {
+		if err := os.Mkdir(d, 0o755); err != nil {
+			done()
+			return at, nil, err
+		}
+	}
+	return at, done, os.Chmod(at.Secret, 0o700)
+}
+
+// MakeRoom is where a runner does one task, below dir; done removes it.
+func MakeRoom(dir string) (at Room, done func(), err error) { return makeRoom(dir) }
+
+// SourceDir is the folder that a source is laid out in, made and empty.
+func (at Room) SourceDir(s TaskSource) (string, error) {
+	if s.ID == "" {
+		return tool.Sources(at.Dir)
+	}
+	dir := tool.Secondary(at.Dir, s.ID)
+	return dir, os.Mkdir(dir, 0o755)
+}
