@@ -8,6 +8,7 @@ import (
 	"github.com/haechi-dev/haechi/door/gitdoor"
 	"github.com/haechi-dev/haechi/keeper/access"
 	"github.com/haechi-dev/haechi/keeper/hub"
+	"github.com/haechi-dev/haechi/keeper/source"
 	"github.com/haechi-dev/haechi/lang/iam"
 	"github.com/haechi-dev/haechi/room/inspect"
 	"github.com/haechi-dev/haechi/room/route"
@@ -21,6 +22,7 @@ import (
 type gitAccess struct {
 	access  watchedAccess
 	regions []string // that signatures may be made for
+	person  func(context.Context, iam.Principal) source.Person
 }
 
 // regions are AWS's, and our own: a CodeCommit signature does not say for which
@@ -43,13 +45,16 @@ func (g gitAccess) Signed(ctx context.Context, s gitdoor.Signature) (gitdoor.Cal
 	if err != nil || !s.Verify(key.Reveal(), g.regions) {
 		return gitdoor.Caller{}, fault.Unauthenticated.Errorf("the access key or its signature is wrong")
 	}
-	return gitdoor.Caller{ARN: who.ARN, Session: who}, nil
+	return gitdoor.Caller{ARN: who.ARN, Person: g.person(ctx, who), Session: who}, nil
 }
 
 // Password is the user who has that git password.
 func (g gitAccess) Password(ctx context.Context, user, password string) (gitdoor.Caller, error) {
 	who, err := g.access.Token(ctx, access.Git, user, seal.Secret(password))
-	return gitdoor.Caller{ARN: who.ARN, Session: who}, err
+	if err != nil {
+		return gitdoor.Caller{}, err
+	}
+	return gitdoor.Caller{ARN: who.ARN, Person: g.person(ctx, who), Session: who}, nil
 }
 
 // Allow asks whether a caller may do something to a repository.

@@ -99,7 +99,7 @@ func (a *App) gitDoor(ctx context.Context) (http.Handler, error) {
 		return nil, err
 	}
 	return gitdoor.New(gitdoor.Config{
-		Source: a.Source, Access: gitAccess{watchedAccess{a.Access}, regions(a.Config.Region)}, Secrets: secrets{secret.New(salt)}, Keep: a.keep, Pushed: a.pushed, Maker: a.maker(),
+		Source: a.Source, Access: gitAccess{watchedAccess{a.Access}, regions(a.Config.Region), a.person}, Secrets: secrets{secret.New(salt)}, Keep: a.keep, Pushed: a.pushed, Maker: a.maker(),
 		Hooks: filepath.Join(a.Config.Data, "hooks"), Log: a.log, Now: a.now, CreateOnPush: true,
 	})
 }

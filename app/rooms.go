@@ -13,7 +13,6 @@ import (
 	"github.com/haechi-dev/haechi/keeper/audit"
 	"github.com/haechi-dev/haechi/keeper/hub"
 	"github.com/haechi-dev/haechi/keeper/inventory"
-	"github.com/haechi-dev/haechi/keeper/source"
 	"github.com/haechi-dev/haechi/keeper/vault"
 	"github.com/haechi-dev/haechi/river/journal"
 	"github.com/haechi-dev/haechi/river/work"
@@ -95,7 +94,9 @@ func (a *App) buildKeepers(ctx context.Context) (err error) {
 	if err := a.Work.Recover(ctx); err != nil {
 		return err
 	}
-	a.Source = source.New(source.Config{DB: a.DB, Bus: a.Bus, Dir: filepath.Join(c.Data, "repos"), Account: c.Account, Region: c.Region, Log: a.log, Now: a.now})
+	if err := a.buildSource(ctx); err != nil {
+		return err
+	}
 	a.Inventory = inventory.New(inventory.Config{DB: a.DB, Bus: a.Bus, Shapes: shape.New(), Now: a.now, Account: c.Account, Region: c.Region})
 	a.Journal, err = journal.Open(journal.Config{Dir: filepath.Join(c.Data, "journal"), MaxBytes: c.Retention.RecordBytes, MaxAge: c.Retention.Records, Log: a.log, Now: a.now})
 	if err != nil {
