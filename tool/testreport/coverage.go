@@ -238,7 +238,7 @@ func goCover(text []byte, r *reading) error {
 	}
 	files := map[string]map[string]block{}
 	for n, line := range bytes.Split(text, []byte("\n")) {
-		line := strings.TrimSuffix(string(line), "\r")
+		line := strings.TrimSpace(string(line))
 		if line == "" || strings.HasPrefix(line, "mode: ") {
 			continue
 		}
