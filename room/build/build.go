@@ -97,6 +97,7 @@ type Config struct {
 type Builds struct {
 	config Config
 	db     *db.DB
+	leases leases // of runners
 }
 
 // New is the room; it works while Run runs.
@@ -132,6 +133,8 @@ CREATE TABLE build_batches (id TEXT PRIMARY KEY, project TEXT NOT NULL, number B
 CREATE INDEX build_batches_by_age ON build_batches (created, id);
 CREATE TABLE build_files (build TEXT NOT NULL, name TEXT NOT NULL, digest TEXT NOT NULL, size BIGINT NOT NULL, at BIGINT NOT NULL, body BLOB NOT NULL, PRIMARY KEY (build, name));
 CREATE INDEX build_files_by_digest ON build_files (digest);
+CREATE TABLE build_brought (build TEXT NOT NULL, nonce TEXT NOT NULL, kind TEXT NOT NULL, id TEXT NOT NULL, name TEXT NOT NULL, digest TEXT NOT NULL, said TEXT NOT NULL, size BIGINT NOT NULL, PRIMARY KEY (build, nonce, kind, id, name));
+CREATE INDEX build_brought_by_digest ON build_brought (digest);
 CREATE TABLE build_groups (name TEXT PRIMARY KEY, created BIGINT NOT NULL, modified BIGINT NOT NULL, body BLOB NOT NULL);
 CREATE TABLE build_reports (id TEXT PRIMARY KEY, grp TEXT NOT NULL, build TEXT NOT NULL, status TEXT NOT NULL, created BIGINT NOT NULL, body BLOB NOT NULL);
 CREATE INDEX build_reports_by_group ON build_reports (grp, created);

@@ -204,7 +204,7 @@ func (b *Builds) InvalidateCache(ctx context.Context, project string) error {
 func (b *Builds) wanted(ctx context.Context, digest string) (bool, error) {
 	var n int64
 	err := b.db.Read(ctx, func(tx *db.Tx) (err error) {
-		n, err = db.One(tx, db.Value[int64], "SELECT (SELECT COUNT(*) FROM build_files WHERE digest = ?) + (SELECT COUNT(*) FROM build_caches WHERE digest = ?)", digest, digest)
+		n, err = db.One(tx, db.Value[int64], "SELECT (SELECT COUNT(*) FROM build_files WHERE digest = ?) + (SELECT COUNT(*) FROM build_caches WHERE digest = ?) + (SELECT COUNT(*) FROM build_brought WHERE digest = ?)", digest, digest, digest)
 		return err
 	})
 	if err != nil || n > 0 || b.config.Wanted == nil {

@@ -161,6 +161,9 @@ func (b *Builds) cut(tx *db.Tx, made Build, how Status, why Reason) (Build, erro
 // end ends a build, in the phase that it is in, and tells of it.
 func (b *Builds) end(tx *db.Tx, made Build, how Status, why ...Context) (Build, error) {
 	now := b.config.Now().UTC()
+	if _, err := tx.Exec("DELETE FROM build_brought WHERE build = ?", made.ID); err != nil { // what of it counts is written down
+		return made, err
+	}
 	made.leave(how, now, why...)
 	made.enter(Completed, now)
 	made.Status, made.Ended, made.Complete = how, now, true

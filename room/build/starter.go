@@ -157,41 +157,24 @@ func (b *Builds) Halt(tx *db.Tx, id, reason string) error {
 	return err
 }
 
-// Given is what a pipeline gets of an action that has ended.
-type Given struct {
-	Status    Status
-	Reason    *Reason
-	Exported  []ExportedVariable
-	Artifacts []Artifact // by the names that the pipeline has for them
-	Level     string
-	Phases    []Phase
+// outputs are a build's artifacts as its pipeline calls them.
+func (b *Build) outputs() (all []Artifact) {
+	for _, name := range b.Facts.Outputs {
+		if a, ok := outputOf(b.Facts.Outputs, b.Facts.Made, name); ok {
+			a.Name = name
+			all = append(all, a)
+		}
+	}
+	return all
 }
 
-// Result is what a pipeline gets of what Begin began.
-func (b *Builds) Result(tx *db.Tx, id string) (g Given, err error) {
-	made, err := find(tx, id)
-	if errors.Is(err, fault.NotFound) {
-		t, err := findBatch(tx, id)
-		if err != nil {
-			return g, err
-		}
-		g = Given{Status: t.Status, Reason: t.Facts.Reason, Phases: t.Phases}
-		if made, outputs := t.Facts.Made, t.Facts.Build.Facts.Outputs; made != nil && len(outputs) > 0 {
-			one := *made
-			one.Name = outputs[0]
-			g.Artifacts = []Artifact{one}
-		}
-		return g, nil
+// outputs is a batch's combined artifact as its pipeline calls it.
+func (t *Batch) outputs() []Artifact {
+	names := t.Facts.Build.Facts.Outputs
+	if t.Facts.Made == nil || len(names) == 0 {
+		return nil
 	}
-	if err != nil {
-		return g, err
-	}
-	g = Given{Status: made.Status, Reason: made.Facts.Reason, Exported: made.Exported, Level: made.Facts.Level, Phases: made.Phases}
-	for _, name := range made.Facts.Outputs {
-		if a, ok := outputOf(made.Facts.Outputs, made.Facts.Made, name); ok {
-			a.Name = name
-			g.Artifacts = append(g.Artifacts, a)
-		}
-	}
-	return g, nil
+	one := *t.Facts.Made
+	one.Name = names[0]
+	return []Artifact{one}
 }

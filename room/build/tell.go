@@ -96,7 +96,9 @@ type Told struct {
 	Made       []Artifact         `json:"made,omitzero"`
 	Reports    []string           `json:"reports,omitzero"`
 	Batch      string             `json:"batch,omitzero"`
-	Path       string             `json:"path"` // of the build in the console
+	Outputs    []Artifact         `json:"outputs,omitzero"` // of a pipeline's action that has ended, by the names that it has for them
+	Phases     []Phase            `json:"phases,omitzero"`  // likewise
+	Path       string             `json:"path"`             // of the build in the console
 }
 
 // Path is where the console shows a build.
@@ -145,6 +147,9 @@ func (b *Builds) detail(made Build) Detail {
 		ID: made.ID, Action: f.Action, Repository: f.Repository, Ref: f.Ref, Commit: f.Commit, Who: f.Who, Level: f.Level, Runner: f.Runner, Reason: f.Reason,
 		Exported: made.Exported, Made: f.Made, Reports: made.Reports, Batch: f.Batch, Path: Path(made.ID),
 	}
+	if made.Status.Ended() {
+		d.Ours.Outputs, d.Ours.Phases = made.outputs(), made.Phases
+	}
 	return d
 }
 
@@ -156,7 +161,7 @@ func (b *Builds) tellState(tx *db.Tx, made Build) error {
 // tellPhase publishes that a phase of a build has ended.
 func (b *Builds) tellPhase(tx *db.Tx, made Build, p Phase) error {
 	d := b.detail(made)
-	d.Ours.Made, d.Ours.Exported = nil, nil
+	d.Ours.Made, d.Ours.Exported, d.Ours.Outputs, d.Ours.Phases = nil, nil, nil, nil
 	d.Completed, d.How, d.Took, d.Began, d.Finished, d.Why = p.Type, p.Status, p.Duration, clock(p.Started), clock(p.Ended), "[]"
 	if len(p.Contexts) > 0 {
 		d.Why = "[" + p.Contexts[0].Code + ": " + p.Contexts[0].Message + "]"
@@ -196,6 +201,9 @@ func (b *Builds) tellBatch(tx *db.Tx, t Batch) error {
 	d.Ours = &Told{ID: t.ID, Action: f.Action, Repository: f.Repository, Ref: f.Ref, Commit: f.Commit, Who: f.Who, Reason: t.Facts.Reason, Reports: t.Reports, Path: Path(t.ID)}
 	if t.Facts.Made != nil {
 		d.Ours.Made = []Artifact{*t.Facts.Made}
+	}
+	if t.Status.Ended() {
+		d.Ours.Outputs, d.Ours.Phases = t.outputs(), t.Phases
 	}
 	return b.tell(tx, BatchChanged, t.ARN, d)
 }
