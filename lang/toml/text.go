@@ -14,6 +14,11 @@ func (p *parser) quoted() string {
 	}
 	start := p.at
 	p.at++
+	if n := strings.IndexByte(p.text[p.at:], quote); n >= 0 && plainText(p.text[p.at:p.at+n], quote) {
+		text := p.text[p.at : p.at+n]
+		p.at += n + 1
+		return text
+	}
 	var b strings.Builder
 	for {
 		switch c := p.peek(); {
@@ -31,6 +36,16 @@ func (p *parser) quoted() string {
 			p.at++
 		}
 	}
+}
+
+// plainText tells whether a text stands there as it is meant.
+func plainText(text string, quote byte) bool {
+	for i := range len(text) {
+		if c := text[i]; c < ' ' && c != '\t' || c == '\\' && quote == '"' {
+			return false
+		}
+	}
+	return true
 }
 
 // long reads a text over several lines.
@@ -93,7 +108,7 @@ func (p *parser) escape(b *strings.Builder) {
 	if digits == 0 || p.at+digits > len(p.text) {
 		p.failAt(p.at-2, "this is no escape; a backslash itself is written \\\\, or stands in '…'")
 	}
-	n, err := strconv.ParseUint(string(p.text[p.at:p.at+digits]), 16, 32)
+	n, err := strconv.ParseUint(p.text[p.at:p.at+digits], 16, 32)
 	if err != nil || !utf8.ValidRune(rune(n)) {
 		p.failAt(p.at-2, "this is no character")
 	}

@@ -1,4 +1,4 @@
-// Package toml reads TOML 1.0 into plain values, bounded in depth, and points at what is wrong.
+// Package toml reads TOML into values that know their lines, bounded in depth, and points at what is wrong.
 package toml
 
 import (
@@ -20,9 +20,19 @@ type Table = map[string]any
 // deepest is how far values and tables may be nested.
 const deepest = 100
 
-// Parse reads a document; file is what errors call it.
-func Parse(file string, text []byte) (doc Table, err error) {
-	p := &parser{file: file, text: text, closed: map[*node]bool{}}
+// Parse reads a document into plain values; file is what errors call it.
+func Parse(file string, text []byte) (Table, error) {
+	v, err := Read(file, text)
+	if err != nil {
+		return nil, err
+	}
+	return v.plain().(Table), nil
+}
+
+// Read reads a document, which is a table; file is what errors call it. It is
+// TOML 1.0, and inline tables may go over several lines, as 1.1 has it.
+func Read(file string, text []byte) (doc *Value, err error) {
+	p := &parser{text: string(text), line: 1}
 	defer func() {
 		if r := recover(); r != nil {
 			wrong, ok := r.(mistake)
@@ -35,7 +45,7 @@ func Parse(file string, text []byte) (doc Table, err error) {
 	if !utf8.Valid(text) {
 		p.failAt(0, "the text is not UTF-8")
 	}
-	return p.document().table(), nil
+	return p.document(), nil
 }
 
 // mistake ends the reading: where and what.
@@ -44,50 +54,20 @@ type mistake struct {
 	what string
 }
 
-// node is a table, or a list of tables, while the document is read.
-type node struct {
-	values map[string]any // *node among them
-	list   []*node
-	inline bool // complete: nothing is added later
-	dotted bool // made by a dotted key
-}
-
-func newNode() *node { return &node{values: map[string]any{}} }
-
-func (n *node) table() Table {
-	t := Table{}
-	for name, v := range n.values {
-		t[name] = plain(v)
-	}
-	return t
-}
-
-func plain(v any) any {
-	switch v := v.(type) {
-	case *node:
-		if v.list == nil {
-			return v.table()
-		}
-		var all []any
-		for _, item := range v.list {
-			all = append(all, item.table())
-		}
-		return all
-	case []any:
-		all := make([]any, len(v))
-		for i := range v {
-			all[i] = plain(v[i])
-		}
-		return all
-	}
-	return v
-}
-
 type parser struct {
-	file   string
-	text   []byte
-	at     int
-	closed map[*node]bool // tables with a header of their own
+	text string
+	at   int
+
+	seen, line int // the line of an offset that was reached
+}
+
+// lineOf is the line of an offset; they are asked for in their order.
+func (p *parser) lineOf(at int) int {
+	if at > p.seen {
+		p.line += strings.Count(p.text[p.seen:at], "\n")
+		p.seen = at
+	}
+	return p.line
 }
 
 func (p *parser) failAt(at int, format string, a ...any) {
@@ -103,7 +83,7 @@ func (p *parser) peek() byte {
 }
 
 func (p *parser) has(s string) bool {
-	return len(p.text)-p.at >= len(s) && string(p.text[p.at:p.at+len(s)]) == s
+	return strings.HasPrefix(p.text[p.at:], s)
 }
 
 func (p *parser) blanks() {
@@ -138,11 +118,11 @@ func (p *parser) lineEnd() {
 	}
 }
 
-func (p *parser) document() *node {
+func (p *parser) document() *Value {
 	if p.has("\ufeff") {
 		p.at = 3
 	}
-	root := newNode()
+	root := newTable(1)
 	here := root
 	for {
 		p.space()
@@ -163,7 +143,7 @@ func (p *parser) document() *node {
 }
 
 // header is the table that [a.b] or [[a.b]] opens.
-func (p *parser) header(root *node, list bool) *node {
+func (p *parser) header(root *Value, list bool) *Value {
 	from := p.at
 	names := p.key()
 	end := "]"
@@ -175,50 +155,48 @@ func (p *parser) header(root *node, list bool) *node {
 	}
 	p.at += len(end)
 	p.lineEnd()
-	n := root
+	v := root
 	for _, name := range names[:len(names)-1] {
-		n = p.enter(n, name, from, false)
+		v = p.enter(v, name, from, false)
 	}
 	last := names[len(names)-1]
-	was, ok := n.values[last].(*node)
+	was := v.table[last]
 	switch {
-	case n.values[last] != nil && !ok, ok && was.inline, ok && list && was.list == nil:
+	case was != nil && (was.table == nil && !was.tables || was.inline || list && !was.tables):
 		p.failAt(from, "%q has a value already", last)
 	case list:
-		if !ok {
-			was = &node{}
-			n.values[last] = was
+		if was == nil {
+			was = &Value{Line: p.lineOf(from), tables: true}
+			v.set(last, was)
 		}
-		item := newNode()
+		item := newTable(p.lineOf(from))
 		was.list = append(was.list, item)
 		return item
-	case ok && (was.list != nil || was.dotted || p.closed[was]):
+	case was != nil && (was.tables || was.dotted || was.closed):
 		p.failAt(from, "the table %q stands here a second time", strings.Join(names, "."))
 	}
-	n = p.enter(n, last, from, false)
-	p.closed[n] = true
-	return n
+	v = p.enter(v, last, from, false)
+	v.closed = true
+	return v
 }
 
-// enter is the table name of n, or the last one of the list there.
-func (p *parser) enter(n *node, name string, from int, dotted bool) *node {
-	switch v := n.values[name].(type) {
-	case nil:
-		made := newNode()
+// enter is the table name of v, or the last one of the list there.
+func (p *parser) enter(v *Value, name string, from int, dotted bool) *Value {
+	was := v.table[name]
+	switch {
+	case was == nil:
+		made := newTable(p.lineOf(from))
 		made.dotted = dotted
-		n.values[name] = made
+		v.set(name, made)
 		return made
-	case *node:
-		if v.inline || dotted && (v.list != nil || p.closed[v]) {
-			p.failAt(from, "nothing can be added to %q", name)
-		}
-		if v.list != nil {
-			return v.list[len(v.list)-1]
-		}
-		return v
+	case was.table == nil && !was.tables:
+		p.failAt(from, "%q is no table", name)
+	case was.inline || dotted && (was.tables || was.closed):
+		p.failAt(from, "nothing can be added to %q", name)
+	case was.tables:
+		return was.list[len(was.list)-1]
 	}
-	p.failAt(from, "%q is no table", name)
-	return nil
+	return was
 }
 
 // key reads a.b."c".
@@ -239,7 +217,7 @@ func (p *parser) key() (names []string) {
 			if start == p.at {
 				p.fail("a name is missing")
 			}
-			names = append(names, string(p.text[start:p.at]))
+			names = append(names, p.text[start:p.at])
 		}
 		if len(names) > deepest {
 			p.fail("nested more than %d deep", deepest)
@@ -256,77 +234,66 @@ func isBare(c byte) bool {
 	return c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c == '-' || c == '_'
 }
 
-func (p *parser) pair(n *node, depth int) {
+func (p *parser) pair(v *Value, depth int) {
 	from := p.at
+	line := p.lineOf(from)
 	names := p.key()
 	if p.peek() != '=' {
 		p.fail("= is missing after %q", names[len(names)-1])
 	}
 	p.at++
 	for _, name := range names[:len(names)-1] {
-		n = p.enter(n, name, from, true)
+		v = p.enter(v, name, from, true)
 	}
 	last := names[len(names)-1]
-	if _, ok := n.values[last]; ok {
+	if v.table[last] != nil {
 		p.failAt(from, "%q has a value already", last)
 	}
 	p.blanks()
-	n.values[last] = p.value(depth)
+	value := p.value(depth)
+	value.Line = line
+	v.set(last, value)
 }
 
-func (p *parser) value(depth int) any {
+func (p *parser) value(depth int) *Value {
 	if depth > deepest {
 		p.fail("nested more than %d deep", deepest)
 	}
+	v := &Value{Line: p.lineOf(p.at)}
 	switch p.peek() {
 	case '"', '\'':
-		return p.quoted()
+		v.Text = p.quoted()
+		v.quoted = true
 	case '[':
-		return p.array(depth)
+		p.at++
+		v.list = []*Value{}
+		p.members(']', func() { v.list = append(v.list, p.value(depth+1)) })
 	case '{':
-		return p.inline(depth)
+		p.at++
+		v.table, v.inline = map[string]*Value{}, true
+		p.members('}', func() { p.pair(v, depth+1) })
+	default:
+		v.Text, v.scalar = p.scalar()
 	}
-	return p.scalar()
+	return v
 }
 
-func (p *parser) array(depth int) []any {
-	p.at++
-	all := []any{}
-	for {
-		p.space()
-		if p.peek() == ']' {
-			p.at++
-			return all
-		}
-		all = append(all, p.value(depth+1))
+// members reads what stands between brackets, parted by commas.
+func (p *parser) members(end byte, one func()) {
+	for p.space(); p.peek() != end; p.space() {
+		one()
 		p.space()
 		if p.peek() == ',' {
 			p.at++
-		} else if p.peek() != ']' {
-			p.fail("a comma or ] is missing")
-		}
-	}
-}
-
-func (p *parser) inline(depth int) *node {
-	p.at++
-	n := newNode()
-	for p.blanks(); p.peek() != '}'; p.blanks() {
-		p.pair(n, depth+1)
-		p.blanks()
-		if p.peek() == ',' {
-			p.at++
-		} else if p.peek() != '}' {
-			p.fail("a comma or } is missing")
+		} else if p.peek() != end {
+			p.fail("a comma or %c is missing", end)
 		}
 	}
 	p.at++
-	n.inline = true
-	return n
 }
 
-// scalar reads a number, a boolean or a time.
-func (p *parser) scalar() any {
+// scalar reads a number, a boolean or a time: as it stands, and what it is.
+func (p *parser) scalar() (string, any) {
 	start := p.at
 	for p.at < len(p.text) && strings.IndexByte(",]}#\n\r\t", p.text[p.at]) < 0 {
 		if p.text[p.at] == ' ' && !(p.at-start == 10 && p.text[start+4] == '-') { // a blank may stand between date and time
@@ -334,24 +301,24 @@ func (p *parser) scalar() any {
 		}
 		p.at++
 	}
-	text := strings.TrimRight(string(p.text[start:p.at]), " ")
+	text := strings.TrimRight(p.text[start:p.at], " ")
 	p.at = start + len(text)
 	switch text {
 	case "":
 		p.failAt(start, "a value is missing")
 	case "true", "false":
-		return text == "true"
+		return text, text == "true"
 	}
 	if v, ok := number(text); ok {
-		return v
+		return text, v
 	}
 	for _, layout := range []string{time.RFC3339Nano, "2006-01-02 15:04:05.999999999Z07:00", "2006-01-02T15:04:05.999999999", "2006-01-02 15:04:05.999999999", time.DateOnly, "15:04:05.999999999"} {
 		if at, err := time.Parse(layout, strings.ToUpper(text)); err == nil {
-			return at
+			return text, at
 		}
 	}
 	p.failAt(start, "%.40q is no value: texts stand in quotation marks", text)
-	return nil
+	return "", nil
 }
 
 func number(text string) (any, bool) {

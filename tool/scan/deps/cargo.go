@@ -10,34 +10,35 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/haechi-dev/haechi/base/advisory"
+	"github.com/haechi-dev/haechi/lang/toml"
 	"github.com/haechi-dev/haechi/word/component"
 	"github.com/haechi-dev/haechi/word/diag"
 )
 
 // cargoLock lists the packages of a Cargo.lock.
 func cargoLock(ctx context.Context, f manifest, out func(component.Component)) error {
-	doc, err := parseTOML(f.path, f.content)
+	doc, err := toml.Read(f.path, f.content)
 	if err != nil {
 		return err
 	}
 	g := newGraph()
-	var own []*toml // the project and the members of its workspace
-	for _, p := range doc.items("package") {
-		if p.table == nil {
+	var own []*toml.Value // the project and the members of its workspace
+	for _, p := range doc.Items("package") {
+		if !p.IsTable() {
 			continue
 		}
-		name, version := p.string("name"), p.string("version")
+		name, version := p.String("name"), p.String("version")
 		if name == "" {
-			return diag.Errorf(diag.Place{File: f.path, Line: p.line}, "a package without a name").In(f.content)
+			return diag.Errorf(diag.Place{File: f.path, Line: p.Line}, "a package without a name").In(f.content)
 		}
-		if p.string("source") == "" {
+		if p.String("source") == "" {
 			own = append(own, p)
 			continue
 		}
 		c := cargoComponent(name, version)
-		c.Place, c.Integrity = diag.Place{File: f.path, Line: lineOfKey(p, "name")}, p.string("checksum")
-		if strings.HasPrefix(p.string("source"), "git+") {
-			c.Qualifiers = "vcs_url=" + component.Escape(p.string("source"))
+		c.Place, c.Integrity = diag.Place{File: f.path, Line: lineOfKey(p, "name")}, p.String("checksum")
+		if strings.HasPrefix(p.String("source"), "git+") {
+			c.Qualifiers = "vcs_url=" + component.Escape(p.String("source"))
 		}
 		n := g.add(name+" "+version, c)
 		g.also(name, n)
@@ -57,11 +58,11 @@ func cargoLock(ctx context.Context, f manifest, out func(component.Component)) e
 	return g.emit(ctx, runtime, tests, out)
 }
 
-func lineOfKey(t *toml, key string) int {
-	if v := t.at(key); v != nil {
-		return v.line
+func lineOfKey(t *toml.Value, key string) int {
+	if v := t.At(key); v != nil {
+		return v.Line
 	}
-	return t.line
+	return t.Line
 }
 
 func cargoComponent(name, version string) component.Component {
@@ -73,10 +74,10 @@ func cargoComponent(name, version string) component.Component {
 }
 
 // cargoNeeds are the keys of "name", "name version" and "name version (source)".
-func cargoNeeds(p *toml) []string {
+func cargoNeeds(p *toml.Value) []string {
 	var keys []string
-	for _, d := range p.items("dependencies") {
-		parts := strings.Fields(d.text)
+	for _, d := range p.Items("dependencies") {
+		parts := strings.Fields(d.Text)
 		keys = append(keys, strings.Join(parts[:min(len(parts), 2)], " "))
 	}
 	return keys
@@ -94,20 +95,20 @@ func cargoDevelopment(f manifest) map[string]bool {
 		if seen++; !ok || seen > most {
 			return
 		}
-		doc, err := parseTOML(file, text)
+		doc, err := toml.Read(file, text)
 		if err != nil {
 			return // told where it is met on its own
 		}
 		for _, t := range cargoTables(doc) {
-			for _, name := range t.keys("dependencies") {
-				runtime[cargoName(name, t.at("dependencies", name))] = true
+			for _, name := range t.Keys("dependencies") {
+				runtime[cargoName(name, t.At("dependencies", name))] = true
 			}
-			for _, name := range append(t.keys("dev-dependencies"), t.keys("build-dependencies")...) {
+			for _, name := range append(t.Keys("dev-dependencies"), t.Keys("build-dependencies")...) {
 				development[name] = true
 			}
 		}
-		for _, m := range doc.items("workspace", "members") {
-			for _, folder := range globFolders(f.tree, path.Join(dir, m.text)) {
+		for _, m := range doc.Items("workspace", "members") {
+			for _, folder := range globFolders(f.tree, path.Join(dir, m.Text)) {
 				if at := path.Join(folder, "Cargo.toml"); at != file {
 					read(at)
 				}
@@ -122,10 +123,10 @@ func cargoDevelopment(f manifest) map[string]bool {
 }
 
 // cargoTables are the document and its parts for single targets.
-func cargoTables(doc *toml) []*toml {
-	all := []*toml{doc}
-	for _, name := range doc.keys("target") {
-		if t := doc.at("target", name); t.table != nil {
+func cargoTables(doc *toml.Value) []*toml.Value {
+	all := []*toml.Value{doc}
+	for _, name := range doc.Keys("target") {
+		if t := doc.At("target", name); t.IsTable() {
 			all = append(all, t)
 		}
 	}
@@ -133,8 +134,8 @@ func cargoTables(doc *toml) []*toml {
 }
 
 // cargoName is the real name of a dependency that may be renamed.
-func cargoName(name string, v *toml) string {
-	if real := v.string("package"); real != "" {
+func cargoName(name string, v *toml.Value) string {
+	if real := v.String("package"); real != "" {
 		return real
 	}
 	return name
@@ -145,27 +146,27 @@ func cargoProject(_ context.Context, f manifest, out func(component.Component)) 
 	if lockAbove(f, "Cargo.lock") {
 		return nil
 	}
-	doc, err := parseTOML(f.path, f.content)
+	doc, err := toml.Read(f.path, f.content)
 	if err != nil {
 		return err
 	}
 	for _, t := range cargoTables(doc) {
 		for _, list := range []string{"dependencies", "build-dependencies", "dev-dependencies"} {
-			for _, name := range t.keys(list) {
-				v := t.at(list, name)
-				requirement := v.text
-				if v.table != nil {
-					if v.at("path") != nil && v.at("version") == nil {
+			for _, name := range t.Keys(list) {
+				v := t.At(list, name)
+				requirement := v.Text
+				if v.IsTable() {
+					if v.At("path") != nil && v.At("version") == nil {
 						continue // a part of the project itself
 					}
-					requirement = v.string("version")
+					requirement = v.String("version")
 				}
 				exact, ok := strings.CutPrefix(strings.TrimSpace(requirement), "=")
 				c := cargoComponent(cargoName(name, v), strings.TrimSpace(exact))
 				if !ok || strings.Count(c.Version, ".") < 2 {
 					c.State, c.Version = component.Unresolved, requirement
 				}
-				c.Place, c.Direct, c.Path = diag.Place{File: f.path, Line: v.line}, true, []string{c.Name}
+				c.Place, c.Direct, c.Path = diag.Place{File: f.path, Line: v.Line}, true, []string{c.Name}
 				if list != "dependencies" {
 					c.Scope = component.Development
 				}

@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"strings"
 
+	"github.com/haechi-dev/haechi/lang/toml"
 	"github.com/haechi-dev/haechi/word/component"
 	"github.com/haechi-dev/haechi/word/diag"
 )
@@ -76,22 +77,22 @@ func onlyTests(configurations string) bool {
 
 // gradleCatalog lists the libraries and plugins of a version catalogue.
 func gradleCatalog(_ context.Context, f manifest, out func(component.Component)) error {
-	doc, err := parseTOML(f.path, f.content)
+	doc, err := toml.Read(f.path, f.content)
 	if err != nil {
 		return err
 	}
-	version := func(v *toml) string {
+	version := func(v *toml.Value) string {
 		if v == nil {
 			return ""
 		}
-		if ref := v.string("ref"); ref != "" {
-			v = doc.at("versions", ref)
+		if ref := v.String("ref"); ref != "" {
+			v = doc.At("versions", ref)
 		}
-		if v == nil || v.table == nil {
+		if v == nil || !v.IsTable() {
 			return textOf(v)
 		}
 		for _, how := range []string{"strictly", "require", "prefer"} {
-			if s := v.string(how); s != "" {
+			if s := v.String(how); s != "" {
 				return s
 			}
 		}
@@ -108,35 +109,35 @@ func gradleCatalog(_ context.Context, f manifest, out func(component.Component))
 		c.Place, c.Direct, c.Path, c.Scope = diag.Place{File: f.path, Line: line}, true, []string{c.Name}, scope
 		out(c)
 	}
-	for _, alias := range doc.keys("libraries") {
-		v := doc.at("libraries", alias)
-		if v.table == nil { // "group:artifact:version"
-			parts := append(strings.Split(v.text, ":"), "", "")
-			emit(parts[0], parts[1], parts[2], v.line, component.Runtime)
+	for _, alias := range doc.Keys("libraries") {
+		v := doc.At("libraries", alias)
+		if !v.IsTable() { // "group:artifact:version"
+			parts := append(strings.Split(v.Text, ":"), "", "")
+			emit(parts[0], parts[1], parts[2], v.Line, component.Runtime)
 			continue
 		}
-		group, artifact := v.string("group"), v.string("name")
-		if module := v.string("module"); module != "" {
+		group, artifact := v.String("group"), v.String("name")
+		if module := v.String("module"); module != "" {
 			group, artifact, _ = strings.Cut(module, ":")
 		}
-		emit(group, artifact, version(v.at("version")), v.line, component.Runtime)
+		emit(group, artifact, version(v.At("version")), v.Line, component.Runtime)
 	}
-	for _, alias := range doc.keys("plugins") {
-		v := doc.at("plugins", alias)
-		id, said := v.string("id"), version(v.at("version"))
-		if v.table == nil {
-			id, said, _ = strings.Cut(v.text, ":")
+	for _, alias := range doc.Keys("plugins") {
+		v := doc.At("plugins", alias)
+		id, said := v.String("id"), version(v.At("version"))
+		if !v.IsTable() {
+			id, said, _ = strings.Cut(v.Text, ":")
 		}
-		emit(id, id+".gradle.plugin", said, v.line, component.Development)
+		emit(id, id+".gradle.plugin", said, v.Line, component.Development)
 	}
 	return nil
 }
 
-func textOf(v *toml) string {
+func textOf(v *toml.Value) string {
 	if v == nil {
 		return ""
 	}
-	return v.text
+	return v.Text
 }
 
 func isGradleScript(name string) bool {

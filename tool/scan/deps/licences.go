@@ -8,6 +8,7 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/haechi-dev/haechi/base/licence"
+	"github.com/haechi-dev/haechi/lang/toml"
 	"github.com/haechi-dev/haechi/word/component"
 	"golang.org/x/mod/module"
 )
@@ -127,8 +128,8 @@ func declaredIn(tree fs.FS, dir string) []string {
 		}
 	}
 	if text, ok := readBeside(tree, path.Join(dir, "Cargo.toml")); ok {
-		if doc, err := parseTOML("Cargo.toml", text); err == nil && doc.string("package", "license") != "" {
-			return []string{doc.string("package", "license")}
+		if doc, err := toml.Read("Cargo.toml", text); err == nil && doc.String("package", "license") != "" {
+			return []string{doc.String("package", "license")}
 		}
 	}
 	if text, ok := readBeside(tree, path.Join(dir, "METADATA")); ok {

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/haechi-dev/haechi/base/advisory"
+	"github.com/haechi-dev/haechi/lang/toml"
 	"github.com/haechi-dev/haechi/word/component"
 	"github.com/haechi-dev/haechi/word/diag"
 )
@@ -95,13 +96,13 @@ func pipfileBeside(f manifest) map[string]bool {
 	if !ok {
 		return nil
 	}
-	doc, err := parseTOML("Pipfile", text)
+	doc, err := toml.Read("Pipfile", text)
 	if err != nil {
 		return nil
 	}
 	direct := map[string]bool{}
-	for _, section := range doc.order {
-		for _, name := range doc.keys(section) {
+	for _, section := range doc.Keys() {
+		for _, name := range doc.Keys(section) {
 			direct[pypiName(name)] = true
 		}
 	}
@@ -120,11 +121,11 @@ func wantsBeside(f manifest) pythonWants {
 	if !ok {
 		return pythonWants{}
 	}
-	doc, err := parseTOML("pyproject.toml", text)
+	doc, err := toml.Read("pyproject.toml", text)
 	if err != nil {
 		return pythonWants{}
 	}
-	w := pythonWants{name: pypiName(doc.string("project", "name")), known: true}
+	w := pythonWants{name: pypiName(doc.String("project", "name")), known: true}
 	for _, r := range pythonRequirements(doc) {
 		if r.scope == component.Runtime {
 			w.runtime = append(w.runtime, r.name)
@@ -143,47 +144,47 @@ type pythonRequirement struct {
 }
 
 // pythonRequirements reads the sections of all tools that write one.
-func pythonRequirements(doc *toml) []pythonRequirement {
+func pythonRequirements(doc *toml.Value) []pythonRequirement {
 	var all []pythonRequirement
 	list := func(scope component.Scope, at ...string) {
-		for _, item := range doc.items(at...) {
-			if name := nameOf(item.text); name != "" {
-				all = append(all, pythonRequirement{name, requirementOf(item.text), item.line, scope})
+		for _, item := range doc.Items(at...) {
+			if name := nameOf(item.Text); name != "" {
+				all = append(all, pythonRequirement{name, requirementOf(item.Text), item.Line, scope})
 			}
 		}
 	}
 	table := func(scope component.Scope, at ...string) {
-		for _, name := range doc.keys(at...) {
-			v := doc.at(append(slices.Clone(at), name)...)
-			if name = pypiName(name); name == "python" || name == "" || v.table != nil && v.at("path") != nil {
+		for _, name := range doc.Keys(at...) {
+			v := doc.At(append(slices.Clone(at), name)...)
+			if name = pypiName(name); name == "python" || name == "" || v.IsTable() && v.At("path") != nil {
 				continue
 			}
-			version := v.text
-			if v.table != nil {
-				version = v.string("version")
+			version := v.Text
+			if v.IsTable() {
+				version = v.String("version")
 				for _, from := range []string{"git", "url", "file"} {
 					if version == "" {
-						version = v.string(from)
+						version = v.String(from)
 					}
 				}
 			}
-			all = append(all, pythonRequirement{name, version, v.line, scope})
+			all = append(all, pythonRequirement{name, version, v.Line, scope})
 		}
 	}
 	list(component.Runtime, "project", "dependencies")
-	for _, group := range doc.keys("project", "optional-dependencies") {
+	for _, group := range doc.Keys("project", "optional-dependencies") {
 		list(component.Runtime, "project", "optional-dependencies", group)
 	}
-	for _, group := range doc.keys("dependency-groups") {
+	for _, group := range doc.Keys("dependency-groups") {
 		list(component.Development, "dependency-groups", group)
 	}
 	list(component.Development, "tool", "uv", "dev-dependencies")
-	for _, group := range doc.keys("tool", "pdm", "dev-dependencies") {
+	for _, group := range doc.Keys("tool", "pdm", "dev-dependencies") {
 		list(component.Development, "tool", "pdm", "dev-dependencies", group)
 	}
 	table(component.Runtime, "tool", "poetry", "dependencies")
 	table(component.Development, "tool", "poetry", "dev-dependencies")
-	for _, group := range doc.keys("tool", "poetry", "group") {
+	for _, group := range doc.Keys("tool", "poetry", "group") {
 		scope := component.Development
 		if group == "main" {
 			scope = component.Runtime
@@ -207,7 +208,7 @@ func pythonProject(_ context.Context, f manifest, out func(component.Component))
 	if lockAbove(f, "poetry.lock", "uv.lock", "pdm.lock", "Pipfile.lock", "pylock.toml") {
 		return nil
 	}
-	doc, err := parseTOML(f.path, f.content)
+	doc, err := toml.Read(f.path, f.content)
 	if err != nil {
 		return err
 	}
@@ -215,14 +216,14 @@ func pythonProject(_ context.Context, f manifest, out func(component.Component))
 	if path.Base(f.path) == "Pipfile" {
 		lines := map[string]component.Scope{"packages": component.Runtime, "dev-packages": component.Development}
 		for _, section := range []string{"packages", "dev-packages"} {
-			for _, name := range doc.keys(section) {
-				v := doc.at(section, name)
-				version := v.text
-				if v.table != nil {
-					version = v.string("version")
+			for _, name := range doc.Keys(section) {
+				v := doc.At(section, name)
+				version := v.Text
+				if v.IsTable() {
+					version = v.String("version")
 				}
-				if v.at("path") == nil && pypiName(name) != "" {
-					wanted = append(wanted, pythonRequirement{pypiName(name), version, v.line, lines[section]})
+				if v.At("path") == nil && pypiName(name) != "" {
+					wanted = append(wanted, pythonRequirement{pypiName(name), version, v.Line, lines[section]})
 				}
 			}
 		}
@@ -241,12 +242,12 @@ func pythonProject(_ context.Context, f manifest, out func(component.Component))
 
 // poetryLock lists the packages of a poetry.lock.
 func poetryLock(ctx context.Context, f manifest, out func(component.Component)) error {
-	doc, err := parseTOML(f.path, f.content)
+	doc, err := toml.Read(f.path, f.content)
 	if err != nil {
 		return err
 	}
 	g := newGraph()
-	for _, p := range doc.items("package") {
+	for _, p := range doc.Items("package") {
 		n, err := pythonLocked(f, g, p)
 		if err != nil {
 			return err
@@ -254,18 +255,18 @@ func poetryLock(ctx context.Context, f manifest, out func(component.Component)) 
 		if n == nil {
 			continue
 		}
-		for _, name := range p.keys("dependencies") {
+		for _, name := range p.Keys("dependencies") {
 			n.needs = append(n.needs, pypiName(name))
 		}
-		switch category := p.string("category"); {
+		switch category := p.String("category"); {
 		case category != "":
 			n.scoped = true
 			if category != "main" {
 				n.component.Scope = component.Development
 			}
-		case p.at("groups") != nil:
+		case p.At("groups") != nil:
 			n.scoped = true
-			if !slices.ContainsFunc(p.items("groups"), func(g *toml) bool { return g.text == "main" }) {
+			if !slices.ContainsFunc(p.Items("groups"), func(g *toml.Value) bool { return g.Text == "main" }) {
 				n.component.Scope = component.Development
 			}
 		}
@@ -275,19 +276,19 @@ func poetryLock(ctx context.Context, f manifest, out func(component.Component)) 
 }
 
 // pythonLocked adds a [[package]] with name and version.
-func pythonLocked(f manifest, g *graph, p *toml) (*node, error) {
-	if p.table == nil {
+func pythonLocked(f manifest, g *graph, p *toml.Value) (*node, error) {
+	if !p.IsTable() {
 		return nil, nil
 	}
-	name := p.string("name")
+	name := p.String("name")
 	if pypiName(name) == "" {
-		return nil, diag.Errorf(diag.Place{File: f.path, Line: p.line}, "a package without a name").In(f.content)
+		return nil, diag.Errorf(diag.Place{File: f.path, Line: p.Line}, "a package without a name").In(f.content)
 	}
-	c := pypiComponent(name, p.string("version"))
+	c := pypiComponent(name, p.String("version"))
 	c.Place = diag.Place{File: f.path, Line: lineOfKey(p, "name")}
 	for _, files := range []string{"files", "wheels"} {
-		if list := p.items(files); len(list) > 0 && list[0].table != nil {
-			c.Integrity = list[0].string("hash")
+		if list := p.Items(files); len(list) > 0 && list[0].IsTable() {
+			c.Integrity = list[0].String("hash")
 		}
 	}
 	n := g.add(c.Name+"@"+c.Version, c)
@@ -297,24 +298,24 @@ func pythonLocked(f manifest, g *graph, p *toml) (*node, error) {
 
 // uvLock lists the packages of a uv.lock.
 func uvLock(ctx context.Context, f manifest, out func(component.Component)) error {
-	doc, err := parseTOML(f.path, f.content)
+	doc, err := toml.Read(f.path, f.content)
 	if err != nil {
 		return err
 	}
 	g := newGraph()
 	var runtime, development []string
-	for _, p := range doc.items("package") {
-		if p.table == nil {
+	for _, p := range doc.Items("package") {
+		if !p.IsTable() {
 			continue
 		}
-		source := p.at("source")
-		if source.string("editable") != "" || source.string("virtual") != "" { // the project, or a member of its workspace
-			runtime = append(runtime, uvNeeds(p.items("dependencies"))...)
-			for _, extra := range p.keys("optional-dependencies") {
-				runtime = append(runtime, uvNeeds(p.items("optional-dependencies", extra))...)
+		source := p.At("source")
+		if source.String("editable") != "" || source.String("virtual") != "" { // the project, or a member of its workspace
+			runtime = append(runtime, uvNeeds(p.Items("dependencies"))...)
+			for _, extra := range p.Keys("optional-dependencies") {
+				runtime = append(runtime, uvNeeds(p.Items("optional-dependencies", extra))...)
 			}
-			for _, group := range p.keys("dev-dependencies") {
-				development = append(development, uvNeeds(p.items("dev-dependencies", group))...)
+			for _, group := range p.Keys("dev-dependencies") {
+				development = append(development, uvNeeds(p.Items("dev-dependencies", group))...)
 			}
 			continue
 		}
@@ -322,25 +323,25 @@ func uvLock(ctx context.Context, f manifest, out func(component.Component)) erro
 		if err != nil {
 			return err
 		}
-		n.needs = uvNeeds(p.items("dependencies"))
-		for _, extra := range p.keys("optional-dependencies") {
-			n.needs = append(n.needs, uvNeeds(p.items("optional-dependencies", extra))...)
+		n.needs = uvNeeds(p.Items("dependencies"))
+		for _, extra := range p.Keys("optional-dependencies") {
+			n.needs = append(n.needs, uvNeeds(p.Items("optional-dependencies", extra))...)
 		}
 		if n.component.Version == "" {
-			n.component.Version = source.string("git")
+			n.component.Version = source.String("git")
 		}
 	}
 	return g.emit(ctx, runtime, development, out)
 }
 
-func uvNeeds(list []*toml) []string {
+func uvNeeds(list []*toml.Value) []string {
 	var keys []string
 	for _, d := range list {
-		if d.table == nil {
+		if !d.IsTable() {
 			continue
 		}
-		key := pypiName(d.string("name"))
-		if version := d.string("version"); version != "" {
+		key := pypiName(d.String("name"))
+		if version := d.String("version"); version != "" {
 			key += "@" + version
 		}
 		keys = append(keys, key)
@@ -350,12 +351,12 @@ func uvNeeds(list []*toml) []string {
 
 // pdmLock lists the packages of a pdm.lock.
 func pdmLock(ctx context.Context, f manifest, out func(component.Component)) error {
-	doc, err := parseTOML(f.path, f.content)
+	doc, err := toml.Read(f.path, f.content)
 	if err != nil {
 		return err
 	}
 	g := newGraph()
-	for _, p := range doc.items("package") {
+	for _, p := range doc.Items("package") {
 		n, err := pythonLocked(f, g, p)
 		if err != nil {
 			return err
@@ -363,12 +364,12 @@ func pdmLock(ctx context.Context, f manifest, out func(component.Component)) err
 		if n == nil {
 			continue
 		}
-		for _, d := range p.items("dependencies") {
-			n.needs = append(n.needs, nameOf(d.text))
+		for _, d := range p.Items("dependencies") {
+			n.needs = append(n.needs, nameOf(d.Text))
 		}
-		if p.at("groups") != nil {
+		if p.At("groups") != nil {
 			n.scoped = true
-			if !slices.ContainsFunc(p.items("groups"), func(g *toml) bool { return g.text == "default" }) {
+			if !slices.ContainsFunc(p.Items("groups"), func(g *toml.Value) bool { return g.Text == "default" }) {
 				n.component.Scope = component.Development
 			}
 		}
@@ -384,18 +385,18 @@ func isPylock(name string) bool {
 
 // pylock lists the packages of a pylock.toml (PEP 751).
 func pylock(ctx context.Context, f manifest, out func(component.Component)) error {
-	doc, err := parseTOML(f.path, f.content)
+	doc, err := toml.Read(f.path, f.content)
 	if err != nil {
 		return err
 	}
 	g := newGraph()
-	for _, p := range doc.items("packages") {
+	for _, p := range doc.Items("packages") {
 		n, err := pythonLocked(f, g, p)
 		if err != nil {
 			return err
 		}
 		if n != nil {
-			n.needs = uvNeeds(p.items("dependencies"))
+			n.needs = uvNeeds(p.Items("dependencies"))
 		}
 	}
 	wants := wantsBeside(f)
@@ -460,4 +461,9 @@ func globFolders(tree fs.FS, pattern string) []string {
 		return nil
 	}
 	return found
+}
+
+// isBareKey tells whether a name may have it without quotation marks.
+func isBareKey(c byte) bool {
+	return c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c == '-' || c == '_'
 }
