@@ -15,6 +15,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/haechi-dev/haechi/base/blob"
 	"github.com/haechi-dev/haechi/base/db"
 	"github.com/haechi-dev/haechi/base/seal"
 	"github.com/haechi-dev/haechi/door/console"
@@ -30,6 +31,7 @@ import (
 	"github.com/haechi-dev/haechi/river/bus"
 	"github.com/haechi-dev/haechi/river/journal"
 	"github.com/haechi-dev/haechi/river/work"
+	"github.com/haechi-dev/haechi/room/build"
 	"github.com/haechi-dev/haechi/room/comply"
 	"github.com/haechi-dev/haechi/room/detect"
 	"github.com/haechi-dev/haechi/room/inspect"
@@ -58,6 +60,8 @@ type App struct {
 	Detect    *detect.Detect
 	Comply    *comply.Comply
 	Pipeline  *pipeline.Pipelines
+	Builds    *build.Builds
+	Blobs     *blob.Folder // what builds made, by digest
 	Inspect   *inspect.Inspector
 
 	packs   []comply.Pack // those that come with Haechi
@@ -162,7 +166,7 @@ func (a *App) ground(ctx context.Context, env Env) (err error) {
 // Schemas are the tables of every room there is.
 func Schemas() []db.Schema {
 	return []db.Schema{
-		Schema(), bus.Schema(), work.Schema(), access.Schema(), audit.Schema(), snapshot.Schema(), hub.Schema(), inventory.Schema(), source.Schema(), vault.Schema(),
+		Schema(), bus.Schema(), work.Schema(), access.Schema(), audit.Schema(), snapshot.Schema(), hub.Schema(), inventory.Schema(), source.Schema(), vault.Schema(), build.Schema(),
 		route.Schema(), detect.Schema(), comply.Schema(), pipeline.Schema(), inspect.Schema(),
 	}
 }

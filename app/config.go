@@ -42,6 +42,7 @@ type Config struct {
 	Outbound  Outbound
 	Commands  map[string]Command
 	Sandbox   Sandbox
+	Builds    Builds
 	Gate      string // the server's own gate policy, a file; empty: none but the repositories'
 	Advisory  string // the index of vulnerabilities; empty: advisory.index in the data folder
 	Retention Retention
@@ -156,13 +157,14 @@ type Retention struct {
 	RecordBytes                       int64         `yaml:"record-bytes"`
 	Audit                             time.Duration // records of the audit trail
 	AuditBytes                        int64         `yaml:"audit-bytes"` // of each node: reads go first
+	Reports                           time.Duration // of tests and coverage
 }
 
 // Default is what holds where nothing else is said.
 func Default(env func(string) string) Config {
 	return Config{
 		Data: dataFolder(env), Listen: "127.0.0.1:8080", Database: "sqlite:", Account: "000000000000", Region: "us-east-1", Log: "info",
-		Retention: Retention{Events: 7 * 24 * time.Hour, Deliveries: 30 * 24 * time.Hour, Logs: 90 * 24 * time.Hour, Records: 30 * 24 * time.Hour, RecordBytes: 10 << 30, Audit: 400 * 24 * time.Hour, AuditBytes: 2 << 30},
+		Retention: Retention{Events: 7 * 24 * time.Hour, Deliveries: 30 * 24 * time.Hour, Logs: 90 * 24 * time.Hour, Records: 30 * 24 * time.Hour, RecordBytes: 10 << 30, Audit: 400 * 24 * time.Hour, AuditBytes: 2 << 30, Reports: 30 * 24 * time.Hour},
 	}
 }
 
@@ -213,6 +215,9 @@ func (c *Config) Check() error {
 		return err
 	}
 	if _, err := c.walls(); err != nil {
+		return err
+	}
+	if err := c.Builds.check(); err != nil {
 		return err
 	}
 	if err := c.checkSignIn(); err != nil {

@@ -35,7 +35,7 @@ func (a *App) build(ctx context.Context) error {
 	}
 	a.rooms = append(a.rooms, []room{
 		{"bus", a.Bus.Run}, {"work", a.Work.Run}, {"access", a.Access.Run}, {"audit", a.Audit.Run}, {"hub", a.Hub.Run}, {"source", a.Source.Run}, {"vault", a.Vault.Run},
-		{"route", a.Route.Run}, {"detect", a.Detect.Run}, {"comply", a.Comply.Run}, {"pipeline", a.Pipeline.Run}, {"inspect", a.Inspect.Run}, {"files", a.followFiles},
+		{"route", a.Route.Run}, {"detect", a.Detect.Run}, {"comply", a.Comply.Run}, {"pipeline", a.Pipeline.Run}, {"build", a.Builds.Run}, {"inspect", a.Inspect.Run}, {"files", a.followFiles},
 	}...)
 	return nil
 }
@@ -144,8 +144,12 @@ func (a *App) buildPipeline(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	walls := sandbox.New(sandbox.Config{Least: least})
+	if err := a.buildBuilds(walls, names(scanners)); err != nil {
+		return err
+	}
 	a.Pipeline = pipeline.New(pipeline.Config{
-		DB: a.DB, Bus: a.Bus, Queue: a.Work, Node: a.node, Source: a.Source, Hub: a.Hub, Scanners: scanners, Runner: sandbox.New(sandbox.Config{Least: least}),
+		DB: a.DB, Bus: a.Bus, Queue: a.Work, Node: a.node, Source: a.Source, Hub: a.Hub, Scanners: scanners, Runner: walls,
 		Work: filepath.Join(a.Config.Data, "work"), Reports: left{a}, Components: sources{a.Inspect}, Account: a.Config.Account, Region: a.Config.Region, Log: a.log, Now: a.now,
 		Identity: &pipeline.Identity{Token: a.vouch, Endpoint: a.issuer},
 		Mask:     func(line []byte) []byte { return []byte(mask.Text(string(line))) }, Kept: a.Config.Retention.Logs, Policy: func() gate.Policy { return *a.policy.Load() },

@@ -83,7 +83,7 @@ func TestExampleIsWhole(t *testing.T) {
 			t.Errorf("%s is not in the example", name)
 		}
 	}
-	for part, v := range map[string]reflect.Type{"tls": reflect.TypeFor[app.TLS](), "outbound": reflect.TypeFor[app.Outbound](), "sandbox": reflect.TypeFor[app.Sandbox](), "retention": reflect.TypeFor[app.Retention]()} {
+	for part, v := range map[string]reflect.Type{"tls": reflect.TypeFor[app.TLS](), "outbound": reflect.TypeFor[app.Outbound](), "sandbox": reflect.TypeFor[app.Sandbox](), "builds": reflect.TypeFor[app.Builds](), "retention": reflect.TypeFor[app.Retention]()} {
 		for _, name := range keys(v) {
 			if inner, ok := said[part].(map[string]any); !ok || inner[name] == nil {
 				t.Errorf("%s.%s is not in the example", part, name)

@@ -1,0 +1,201 @@
+package app
+
+import (
+	"context"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
+
+	"github.com/haechi-dev/haechi/base/blob"
+	"github.com/haechi-dev/haechi/base/db"
+	"github.com/haechi-dev/haechi/base/mask"
+	"github.com/haechi-dev/haechi/base/seal"
+	"github.com/haechi-dev/haechi/keeper/access"
+	"github.com/haechi-dev/haechi/room/build"
+	"github.com/haechi-dev/haechi/room/pipeline"
+	tool "github.com/haechi-dev/haechi/tool/build"
+	"github.com/haechi-dev/haechi/tool/report"
+	"github.com/haechi-dev/haechi/tool/sandbox"
+	"github.com/haechi-dev/haechi/word/event"
+	"github.com/haechi-dev/haechi/word/fault"
+)
+
+// Builds says how projects are built on this server.
+type Builds struct {
+	Workers       int                      // builds at once; 0 is 2, below it none: runners do them
+	Read          []string                 // folders that builds may read besides the system's programs: FROM, or FROM:TO
+	Env           map[string]string        // what they find in their environment
+	Egress        build.ProxyConfiguration // what they may fetch whose project names no fleet; nothing where it is not said
+	Caches        int64                    // bytes of all caches
+	Artifact      int64                    // bytes of one artifact
+	FailedFolders int                      `yaml:"failed-folders"` // of the last builds that failed, kept for a look; below 0 none
+}
+
+func (b *Builds) check() error {
+	for _, r := range b.Read {
+		for _, p := range strings.SplitN(r, ":", 2) {
+			if !filepath.IsAbs(p) {
+				return fault.Invalid.Errorf("builds: read lists folders by their full paths, FROM or FROM:TO, not %q", r)
+			}
+		}
+	}
+	return b.Egress.Check()
+}
+
+// machine is this server as one that builds.
+func (a *App) machine(walls *sandbox.Sandbox) build.Machine {
+	c := &a.Config.Builds
+	m := build.Machine{Builder: tool.New(tool.Config{Runner: walls, Now: a.now}), Level: walls.Level}
+	for _, r := range c.Read {
+		from, to, ok := strings.Cut(r, ":")
+		if !ok {
+			to = from
+		}
+		m.Tools = append(m.Tools, sandbox.Tool{From: from, To: to})
+	}
+	for name, value := range c.Env {
+		m.Env = append(m.Env, build.Pair{Name: name, Value: value})
+	}
+	slices.SortFunc(m.Env, func(x, y build.Pair) int { return strings.Compare(x.Name, y.Name) })
+	return m
+}
+
+func (a *App) buildBuilds(walls *sandbox.Sandbox, scanners []string) error {
+	blobs, err := blob.Open(filepath.Join(a.Config.Data, "blobs"))
+	if err != nil {
+		return err
+	}
+	c, keep := &a.Config.Builds, a.Config.Retention
+	a.Blobs = blobs
+	a.Builds = build.New(build.Config{
+		DB: a.DB, Bus: a.Bus, Work: a.Work, Source: a.Source, Blobs: blobs, Machine: a.machine(walls), Folder: filepath.Join(a.Config.Data, "builds"),
+		Account: a.Config.Account, Region: a.Config.Region, Log: a.log, Now: a.now, Node: a.node, Steps: walls,
+		Reports: left{a}, Scanners: scanners, Formats: report.Formats(), Secrets: buildSecrets{a}, Page: a.page, Egress: c.Egress,
+		Identity: &build.Identity{Token: a.vouchBuild, Endpoint: a.issuer}, Mask: func(line []byte) []byte { return []byte(mask.Text(string(line))) },
+		Workers: c.Workers, Kept: keep.Logs, KeptReports: keep.Reports, CacheBytes: c.Caches, MaxArtifact: c.Artifact, KeptFolders: c.FailedFolders,
+	})
+	return nil
+}
+
+// vouchBuild tells a build who it is, for as long as it may last.
+func (a *App) vouchBuild(ctx context.Context, made build.Build) (seal.Secret, error) {
+	f := made.Facts
+	return a.Access.Vouch(ctx, made.Principal(), access.OwnAudience, time.Duration(made.Timeout+5)*time.Minute, map[string]string{
+		"repository": f.Repository, "ref": f.Ref, "commit": f.Commit, "run": made.ID,
+	})
+}
+
+// buildSecrets is the vault as builds ask it. Which build may ask, the room has decided.
+type buildSecrets struct{ app *App }
+
+func (s buildSecrets) Secret(ctx context.Context, _, reference string) (seal.Secret, error) {
+	return s.app.Vault.Get(ctx, reference)
+}
+
+// Parameter is a secret, too: the vault is all that there is of a parameter store.
+func (s buildSecrets) Parameter(ctx context.Context, _, name string) (seal.Secret, error) {
+	return s.app.Vault.Get(ctx, name)
+}
+
+// builder begins the builds that pipelines ask for.
+type builder struct{ builds *build.Builds }
+
+// Start begins what an action asks for.
+func (s builder) Start(tx *db.Tx, r pipeline.ActionRequest) (string, error) {
+	a := build.Action{
+		ID: r.ID, Pipeline: r.Pipeline, Configuration: r.Configuration, Repository: r.Repository, Branch: r.Branch, Commit: r.Commit, Protected: r.Protected,
+		OutputVariables: r.Exports, Who: r.Who, Timeout: r.Minutes, Stream: r.Stream, Least: r.Walls, Role: r.Role, Pull: r.Pull,
+	}
+	if len(r.Commands) > 0 {
+		a.Commands = r.Commands
+	}
+	for _, v := range r.Environment {
+		a.Variables = append(a.Variables, build.Variable{Name: v.Name, Value: v.Value, Type: v.Type})
+	}
+	for _, in := range r.Inputs {
+		a.Inputs = append(a.Inputs, build.Input{Name: in.Name, Digest: in.Digest, Size: in.Size})
+	}
+	for _, out := range r.Outputs {
+		a.Outputs = append(a.Outputs, out.Name)
+		if len(out.Files) > 0 {
+			if a.OutputFiles == nil {
+				a.OutputFiles = map[string][]string{}
+			}
+			a.OutputFiles[out.Name] = out.Files
+		}
+	}
+	return s.builds.Begin(tx, a)
+}
+
+// Stop asks a build to end.
+func (s builder) Stop(tx *db.Tx, external, reason string) error {
+	return s.builds.Halt(tx, external, reason)
+}
+
+// Events are those that tell of the ends of builds and batches.
+func (s builder) Events() []string { return []string{build.Changed, build.BatchChanged} }
+
+// Ended reads how a build or a batch of an action ended.
+func (s builder) Ended(e event.Event) (r pipeline.Result, ok bool, err error) {
+	if e.Source != build.EventSource {
+		return r, false, nil
+	}
+	var said struct {
+		Build build.Status `json:"build-status"`
+		Batch build.Status `json:"batch-status"`
+		Ours  *build.Told  `json:"haechi"`
+	}
+	if err := json.Unmarshal(e.Detail, &said); err != nil {
+		return r, false, fault.Invalid.Errorf("reading event %s: %w", e.ID, err)
+	}
+	status := said.Build + said.Batch // one of the two
+	if said.Ours == nil || said.Ours.Action == "" || !status.Ended() {
+		return r, false, nil
+	}
+	t := said.Ours
+	r = pipeline.Result{External: t.ID, Action: t.Action, Level: t.Level, Summary: "built", Status: pipeline.Succeeded}
+	if status != build.Succeeded {
+		r.Status = pipeline.Failed
+		if status == build.Stopped {
+			r.Status = pipeline.Stopped
+		}
+		r.Summary = "the build is " + string(status)
+		if t.Reason != nil {
+			r.Summary = t.Reason.Text
+			r.Reasons = []pipeline.Reason{{Text: t.Reason.Text, Where: t.Reason.Where, Do: t.Reason.Do}}
+		}
+	}
+	for _, v := range t.Exported {
+		if r.Variables == nil {
+			r.Variables = map[string]string{}
+		}
+		r.Variables[v.Name] = v.Value
+	}
+	for _, o := range t.Outputs {
+		r.Artifacts = append(r.Artifacts, pipeline.Artifact{Name: o.Name, Digest: o.Digest, Size: o.Size, Made: t.ID})
+	}
+	for _, p := range t.Phases {
+		if p.Type == build.Completed {
+			continue
+		}
+		s := pipeline.Succeeded
+		if p.Status != build.Succeeded {
+			s = pipeline.Failed
+		}
+		r.Phases = append(r.Phases, pipeline.Timing{Name: strings.ToLower(p.Type), Status: s, Started: p.Started, Ended: p.Ended})
+	}
+	return r, true, nil
+}
+
+var _ pipeline.Starter = builder{} // until it is handed in
+
+// names are what scanners are called.
+func names[T interface{ Name() string }](all []T) (list []string) {
+	for _, one := range all {
+		list = append(list, one.Name())
+	}
+	return list
+}
