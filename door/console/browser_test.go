@@ -4,8 +4,10 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"os"
 	"os/exec"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -13,7 +15,9 @@ import (
 
 	"github.com/chromedp/chromedp"
 
+	"github.com/haechi-dev/haechi/base/db"
 	"github.com/haechi-dev/haechi/keeper/hub"
+	"github.com/haechi-dev/haechi/river/work"
 	"github.com/haechi-dev/haechi/room/pipeline"
 	"github.com/haechi-dev/haechi/word/finding"
 )
@@ -170,12 +174,12 @@ func TestBrowserLog(t *testing.T) {
 	b := browse(t, h, nil)
 	b.signIn()
 	b.open(pipeline.Path(run.ID))
-	b.do(chromedp.WaitVisible("pre.log"))
+	b.do(chromedp.WaitVisible("div.log"))
 	hold <- "something <b>new</b>"
-	b.until(`document.querySelector("pre.log").textContent.includes("something <b>new</b>")`)
+	b.until(`document.querySelector("div.log").textContent.includes("something <b>new</b>")`)
 	close(hold)
-	b.until(`document.querySelector("pre.log").textContent.includes("=== Gate ===") && !!document.querySelector(".verdict.passed")`)
-	if n := eval[int](b, `document.querySelector("pre.log").textContent.split("something").length - 1`); n != 1 {
+	b.until(`document.querySelector("div.log").textContent.includes("=== Gate ===") && !!document.querySelector(".verdict.passed")`)
+	if n := eval[int](b, `document.querySelector("div.log").textContent.split("something").length - 1`); n != 1 {
 		t.Errorf("the line came %d times", n)
 	}
 	b.quiet()
@@ -243,5 +247,101 @@ func TestBrowserWithoutScript(t *testing.T) {
 	if said := eval[string](b, `document.querySelector(".said").textContent`); said != fmt.Sprintf("Findings changed: %d", 1) {
 		t.Errorf("it says %q", said)
 	}
+	b.quiet()
+}
+
+// million is a run whose log has so many lines.
+func (h *house) million(lines int) (path string) {
+	h.t.Helper()
+	h.work()
+	run := h.ran(h.push("main", "first", map[string]string{"buildspec.yml": "version: 0.2\nphases: {build: {commands: [make]}}\n"}), ended)
+	job := work.Job{ID: "million", Kind: "million"}
+	if err := h.db.Write(h.t.Context(), func(tx *db.Tx) error { return h.queue.Add(tx, job) }); err != nil {
+		h.t.Fatal(err)
+	}
+	lease, _, err := h.queue.Claim(h.t.Context(), "me", job.Kind)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	stream := strings.TrimPrefix(pipeline.Path(run.ID), "/runs/")
+	log := h.queue.Log(h.t.Context(), lease, "pipeline/"+stream, nil)
+	var text []byte
+	for i := range lines {
+		switch {
+		case i%100_000 == 0:
+			text = append(text, "== phase build ==\n"...)
+		case i%1000 == 0:
+			text = append(text, "$ go test ./...\n"...)
+		default:
+			text = fmt.Appendf(text, "%07d \x1b[32mok\x1b[0m\tgithub.com/example/shop/internal/basket\t0.0%02ds\n", i, i%97)
+		}
+		if len(text) > 32<<10 || i == lines-1 {
+			if _, err := log.Write(text); err != nil {
+				h.t.Fatal(err)
+			}
+			text = text[:0]
+		}
+	}
+	if err := log.Close(); err != nil {
+		h.t.Fatal(err)
+	}
+	if err := h.db.Write(h.t.Context(), func(tx *db.Tx) error { return h.queue.End(tx, "pipeline/"+stream) }); err != nil {
+		h.t.Fatal(err)
+	}
+	return pipeline.Path(run.ID)
+}
+
+// A log of a million lines is looked at as quickly as a short one: its end, a line in the middle, what is searched
+// for, and what is folded away; and the page never holds more than a few thousand lines. HAECHI_LINES says how many.
+func TestBrowserMillion(t *testing.T) {
+	lines := 20_000
+	if n, err := strconv.Atoi(os.Getenv("HAECHI_LINES")); err == nil {
+		lines = n
+	}
+	h := home(t)
+	began := time.Now()
+	took := func(what string) {
+		t.Logf("%-28s %v", what, time.Since(began).Round(time.Millisecond))
+		began = time.Now()
+	}
+	path := h.million(lines)
+	took("written")
+	b := browse(t, h, nil)
+	b.signIn()
+	took("signed in")
+	middle := lines / 2
+	b.open(path)
+	b.until(`document.querySelectorAll(".line").length >= 500 && !document.querySelector(".log-place").hidden`)
+	took("page, first time")
+	b.open(path)
+	b.until(`document.querySelectorAll(".line").length >= 500`)
+	took("page, again")
+	b.open("/")
+	began = time.Now()
+	b.open(path + fmt.Sprintf("#L%d-L%d", middle, middle+2))
+	b.until(fmt.Sprintf(`document.querySelectorAll(".line.chosen").length === 3 && !!document.querySelector("#L%d")`, middle))
+	took("line in the middle")
+	b.do(chromedp.Click("[data-to=last]"))
+	b.until(`document.querySelector(".line:last-child").id.slice(1) == document.querySelector("#log input[type=range]").max`)
+	took("to the end")
+	b.do(chromedp.SendKeys("input[name=find]", fmt.Sprintf("%07d OK\r", lines-7)))
+	b.until(`document.querySelector("[data-steps] output").textContent === "1 / 1" && document.querySelectorAll(".line.hit").length === 1`)
+	took("a search through all of it")
+	eval[int](b, `document.querySelector("[data-to=first]").click() ?? 1`)
+	b.until(`!!document.querySelector("#L1")`)
+	for range 7 { // far enough that the beginning is let go of
+		eval[int](b, `(document.querySelector(".log").scrollTop = 1e9, 1)`)
+		last := eval[int](b, `+document.querySelector(".line:last-child").id.slice(1)`)
+		b.until(fmt.Sprintf(`+document.querySelector(".line:last-child").id.slice(1) > %d`, last))
+	}
+	took("seven screens scrolled")
+	if held := eval[int](b, `document.querySelectorAll(".line").length`); held > 3000 || eval[bool](b, `!!document.querySelector("#L1")`) {
+		t.Errorf("the page holds %d lines", held)
+	}
+	eval[int](b, `(location.hash = "#L1", 1)`)
+	b.until(`!!document.querySelector(".line.h-2 .fold")`)
+	shown := eval[int](b, `(() => { const all = [...document.querySelectorAll(".line.h-2")], last = all.at(-1); last.querySelector(".fold").click(); return +last.id.slice(1); })()`)
+	b.until(fmt.Sprintf(`(() => { const next = document.querySelector("#L%d").nextElementSibling; return !next || +next.id.slice(1) > %[1]d + 10; })()`, shown))
+	took("a phase folded")
 	b.quiet()
 }

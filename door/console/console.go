@@ -81,6 +81,7 @@ type Console struct {
 	config    Config
 	templates map[string]map[string]*tmpl // by language and page
 	mux       *http.ServeMux
+	logs      logIndexes
 }
 
 // New makes the console's pages.

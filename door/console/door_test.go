@@ -1,6 +1,8 @@
 package console_test
 
 import (
+	"github.com/go-json-experiment/json"
+
 	"bufio"
 	"net/http"
 	"net/url"
@@ -471,11 +473,22 @@ func TestRunLog(t *testing.T) {
 	path := pipeline.Path(run.ID)
 	p := h.admin()
 	go func() { hold <- "한글 <b>" }()
-	log := ""
+	lines := func(from string) (w struct {
+		Total int
+		Ended bool
+		HTML  string
+		Heads [][2]int
+	}) {
+		t.Helper()
+		if err := json.Unmarshal([]byte(p.get(path+"/log/lines?from="+from).body), &w, json.MatchCaseInsensitiveNames(true)); err != nil {
+			t.Fatal(err)
+		}
+		return w
+	}
 	p.events(path+"/log", func(name, data string) bool {
-		if log += data; strings.Contains(log, "한글 <b>") && hold != nil {
+		if log := lines("1"); strings.Contains(log.HTML, "한글 &lt;b&gt;") && hold != nil {
 			page := p.get(path)
-			if !strings.Contains(page.body, "data-follow") || !strings.Contains(page.body, "Stop") {
+			if !strings.Contains(page.body, "data-log") || strings.Contains(page.body, "data-ended") || !strings.Contains(page.body, "Stop") {
 				t.Error("the page of a run that goes on does not follow its log, or cannot stop it")
 			}
 			close(hold)
@@ -483,15 +496,29 @@ func TestRunLog(t *testing.T) {
 		}
 		return name == "end"
 	})
-	if strings.Contains(log, `\u001b`) || !strings.Contains(log, "=== Build ===") {
-		t.Errorf("the log came as %s", log)
+	if log := lines("1"); strings.Contains(log.HTML, "\x1b") || !strings.Contains(log.HTML, "=== Build ===") || !log.Ended || len(log.Heads) < 5 {
+		t.Errorf("the log came as %+v", log)
+	}
+	if beyond := lines("999"); beyond.HTML != "" || beyond.Total < 10 {
+		t.Errorf("beyond its end: %+v", beyond)
+	}
+	if a := p.get(path + "/log/find?find=ISOLATION"); !strings.Contains(a.body, `"lines":[`) || strings.Contains(a.body, `"lines":[]`) {
+		t.Errorf("found: %s", a.body)
+	}
+	if a := p.get(path + "?find=isolation"); !strings.Contains(a.body, `class="hits"`) {
+		t.Error("the page without scripts finds nothing")
+	}
+	for _, wrong := range []string{"/log/lines?from=x", "/log/lines?count=0", "/log/find", "?line=x"} {
+		if a := p.get(path + wrong); a.status != http.StatusBadRequest {
+			t.Errorf("%s: %d", wrong, a.status)
+		}
 	}
 	h.ran(commit, ended)
 	text := p.get(path + "/log")
 	if text.status != http.StatusOK || !strings.HasPrefix(text.header.Get("Content-Type"), "text/plain") || !strings.Contains(text.body, "=== Gate ===") {
 		t.Errorf("the log as one text: %d %s", text.status, text.body)
 	}
-	if page := p.get(path); strings.Contains(page.body, "data-follow") || !strings.Contains(page.body, "=== Gate ===") || !strings.Contains(page.body, "It passed") {
+	if page := p.get(path); !strings.Contains(page.body, "data-ended") || !strings.Contains(page.body, "=== Gate ===") || !strings.Contains(page.body, "It passed") {
 		t.Error("the page of a run that has ended")
 	}
 }

@@ -112,18 +112,3 @@ func TestWithin(t *testing.T) {
 		}
 	}
 }
-
-// Colours of terminals are taken out of logs; the rest stays as it was.
-func TestPlainText(t *testing.T) {
-	for text, want := range map[string]string{
-		"\x1b[32mok\x1b[0m\n": "ok\n", "\x1b[1;31;4mbad\x1b[m": "bad", "\x1b]0;title\x07text": "text", "a\r\nb": "a\nb", "한글\xff": "한글\uFFFD", "[32m": "[32m",
-	} {
-		if got := plainText([]byte(text)); got != want {
-			t.Errorf("%q: %q, want %q", text, got, want)
-		}
-	}
-	whole, rest := wholeRunes([]byte("한글")[:4])
-	if string(whole) != "한" || len(rest) != 1 {
-		t.Errorf("a character that is cut off: %q and %q", whole, rest)
-	}
-}

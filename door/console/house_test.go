@@ -1,6 +1,7 @@
 package console_test
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -34,6 +35,7 @@ import (
 	"github.com/haechi-dev/haechi/keeper/snapshot"
 	"github.com/haechi-dev/haechi/keeper/source"
 	"github.com/haechi-dev/haechi/river/bus"
+	"github.com/haechi-dev/haechi/river/work"
 	"github.com/haechi-dev/haechi/room/comply"
 	"github.com/haechi-dev/haechi/room/inspect"
 	"github.com/haechi-dev/haechi/room/pipeline"
@@ -68,6 +70,7 @@ type house struct {
 	routes  *route.Router
 	runs    *pipeline.Pipelines
 	source  *source.Source
+	queue   *work.Work
 	inspect *inspect.Inspector
 	clone   *gittest.Clone
 	build   *builder
@@ -94,7 +97,7 @@ func home(t testing.TB) *house {
 }
 
 func schemas() []db.Schema {
-	return []db.Schema{bus.Schema(), access.Schema(), audit.Schema(), snapshot.Schema(), hub.Schema(), inventory.Schema(), source.Schema(), route.Schema(), comply.Schema(), pipeline.Schema(), inspect.Schema()}
+	return []db.Schema{bus.Schema(), work.Schema(), access.Schema(), audit.Schema(), snapshot.Schema(), hub.Schema(), inventory.Schema(), source.Schema(), route.Schema(), comply.Schema(), pipeline.Schema(), inspect.Schema()}
 }
 
 func furnish(t testing.TB, d *db.DB) *house {
@@ -128,9 +131,10 @@ func furnish(t testing.TB, d *db.DB) *house {
 		HTTP: &http.Client{Timeout: 5 * time.Second}, Dial: (&net.Dialer{}).DialContext,
 	})
 	h.source = source.New(source.Config{DB: d, Bus: h.bus, Dir: filepath.Join(dir, "repos"), Account: account, Region: region})
+	h.queue = work.New(work.Config{DB: d, Log: quiet, Poll: 20 * time.Millisecond})
 	h.runs = pipeline.New(pipeline.Config{
-		DB: d, Bus: h.bus, Source: h.source, Hub: h.hub, Scanners: []scan.Scanner{packages{}}, Runner: h.build,
-		Work: filepath.Join(dir, "work"), Account: account, Region: region, Poll: 20 * time.Millisecond, Log: quiet,
+		DB: d, Bus: h.bus, Queue: h.queue, Source: h.source, Hub: h.hub, Scanners: []scan.Scanner{packages{}}, Runner: h.build,
+		Work: filepath.Join(dir, "work"), Account: account, Region: region, Log: quiet,
 	})
 	index := bugs(t)
 	h.inspect = inspect.New(inspect.Config{DB: d, Hub: h.hub, Maker: finding.Maker{Account: account, Region: region}, Log: slog.New(slog.NewTextHandler(t.Output(), nil)), Newest: func() (*deps.Scanner, *advisory.Index) { return deps.New(index), index }})
@@ -288,21 +292,40 @@ type builder struct {
 
 func (b *builder) Level(context.Context) (sandbox.Level, error) { return sandbox.Namespaces, nil }
 
+// Run answers what tool/build asks a shell for: every command says something, and ends well.
 func (b *builder) Run(ctx context.Context, s sandbox.Step, out io.Writer) (int, error) {
 	b.mu.Lock()
 	hold := b.hold
 	b.mu.Unlock()
-	for _, phase := range []string{"install", "build"} {
-		fmt.Fprintf(s.Report, "begin %s\n", phase)
-		fmt.Fprintf(out, "\x1b[32m%s\x1b[0m: <script>alert(1)</script> 한글도 된다\n", phase)
-		if phase == "build" && hold != nil {
-			for say := range hold {
-				fmt.Fprintln(out, say)
-			}
+	in, end, asked := bufio.NewReader(s.Stdin), s.Argv[7]+"\n", ""
+	fmt.Fprint(s.Report, "ready\x00")
+	for {
+		line, err := in.ReadString('\n')
+		if err != nil {
+			return 0, ctx.Err()
 		}
-		fmt.Fprintf(s.Report, "end %s 0\n", phase)
+		if line != end {
+			asked += line
+			continue
+		}
+		switch said, isSaid := strings.CutPrefix(asked, "printf %s '"); {
+		case isSaid:
+			fmt.Fprint(out, strings.TrimSuffix(said, "' >&8\n"))
+		case strings.HasPrefix(asked, "#run"):
+			fmt.Fprint(out, "\x1b[32mmade\x1b[0m: <script>alert(1)</script> 한글도 된다\n")
+			if hold != nil {
+				for say := range hold {
+					fmt.Fprintln(out, say)
+				}
+			}
+			fmt.Fprint(s.Report, "end 0\x00")
+		case strings.HasPrefix(asked, "haechi_c="):
+			fmt.Fprint(s.Report, "value x\x00")
+		case strings.HasPrefix(asked, "if [ "):
+			fmt.Fprint(s.Report, "unset\x00")
+		}
+		asked = ""
 	}
-	return 0, ctx.Err()
 }
 
 // packages is a scanner of files called packages.txt: a line "NAME SEVERITY" is a package with that weakness.

@@ -66,24 +66,204 @@
     listen();
   }
 
-  // The log of a run comes as it is written.
-  for (const log of document.querySelectorAll("pre[data-follow]")) {
-    const stream = new EventSource(log.dataset.follow);
-    let end = true, waiting = false;
-    log.scrollTop = log.scrollHeight;
-    const soon = () => { // steps move on without an event of their own
-      if (waiting) return;
-      waiting = true;
-      setTimeout(() => { waiting = false; refresh(); }, 1500);
+  // A log: a window of lines that moves over a million of them. The server has the lines; the page holds a few thousand.
+  const most = 3000, step = 500;
+  for (const pane of document.querySelectorAll("[data-log]")) {
+    const box = pane.querySelector(".log"), place = pane.querySelector(".log-place"), slide = place.querySelector("input"), find = pane.querySelector(".log-find"), steps = find.querySelector("[data-steps]");
+    const data = pane.dataset, folded = new Map(), heads = [];
+    let first = +data.first, next = +data.next, total = +data.total, ended = "ended" in data, follow = !ended, busy = false, hits = [], hit = -1, shown = 0, chosen = null;
+    for (const b of pane.querySelectorAll(".no-script")) b.hidden = true;
+    place.hidden = false;
+    const address = (what, more) => data.log + what + "?" + new URLSearchParams({ ...(data.of ? { of: data.of } : {}), ...more });
+    const ask = async (from, count) => {
+      const answer = await fetch(address("/lines", { from, count, heads: heads.length }), { credentials: "same-origin" });
+      if (!answer.ok) throw new Error("the log cannot be read");
+      const w = await answer.json();
+      heads.push(...w.heads);
+      total = w.total;
+      ended = w.ended;
+      pane.querySelector(".log-empty").hidden = total > 0;
+      pane.querySelector(".where").textContent = pane.querySelector(".where").textContent.replace(/[\d,]+/, total.toLocaleString("en"));
+      return w;
     };
-    log.addEventListener("scroll", () => { end = log.scrollHeight - log.scrollTop - log.clientHeight < 40; });
-    stream.addEventListener("text", (e) => {
-      log.append(JSON.parse(e.data));
-      if (end) log.scrollTop = log.scrollHeight;
-      soon();
+    const line = (n) => box.querySelector("#L" + n);
+    const number = (row) => +row.id.slice(1);
+    const endOf = (n) => { // of what is below the head on line n
+      const i = heads.findIndex((h) => h[0] === n);
+      for (let j = i + 1; i >= 0 && j < heads.length; j++) if (heads[j][1] <= heads[i][1]) return heads[j][0];
+      return Infinity;
+    };
+    // The first line from n on, or before it, that is not folded away.
+    const fold = (n) => [...folded.keys()].filter((h) => n > h && n < endOf(h)).sort((a, b) => a - b)[0];
+    const dress = () => {
+      for (const row of box.querySelectorAll(".head")) {
+        const a = row.querySelector("button") ?? row.insertBefore(document.createElement("button"), row.querySelector("span"));
+        a.type = "button";
+        a.className = "fold";
+        a.textContent = folded.has(number(row)) ? "▸" : "▾";
+        a.setAttribute("aria-expanded", !folded.has(number(row)));
+        a.setAttribute("aria-label", row.querySelector("span").textContent);
+      }
+      for (const row of box.querySelectorAll(".hit, .chosen")) row.classList.remove("hit", "chosen");
+      for (const n of hits) line(n)?.classList.add("hit");
+      if (chosen) for (let n = chosen[0]; n <= Math.min(chosen[1], chosen[0] + most); n++) line(n)?.classList.add("chosen");
+      slide.max = total;
+      slide.value = first;
+    };
+    const trim = (atStart) => {
+      const extra = box.childElementCount - most;
+      if (extra <= 0) return;
+      const was = box.scrollHeight;
+      for (let i = 0; i < extra; i++) (atStart ? box.firstElementChild : box.lastElementChild).remove();
+      if (atStart) { box.scrollTop -= was - box.scrollHeight; first = number(box.firstElementChild); } else next = number(box.lastElementChild) + 1;
+    };
+    const after = async () => {
+      const h = fold(next);
+      if (h !== undefined) next = endOf(h);
+      if (next > total) return false;
+      const stop = [...folded.keys()].filter((f) => f >= next).sort((a, b) => a - b)[0] ?? Infinity;
+      const w = await ask(next, Math.min(step, stop - next + 1));
+      if (w.next <= next) return false;
+      box.insertAdjacentHTML("beforeend", w.html);
+      next = w.next;
+      trim(true);
+      return true;
+    };
+    const before = async () => {
+      let to = first; // the lines before it
+      const h = fold(to - 1);
+      if (h !== undefined) to = h + 1;
+      if (to <= 1) return false;
+      const ends = [...folded.keys()].map(endOf).filter((e) => e <= to - 1);
+      let from = Math.max(1, to - step, h !== undefined ? h : 1, ...ends);
+      let w = await ask(from, to - from);
+      while (w.next < to) { // they are long: fewer of them
+        from = to - Math.max(1, w.next - from);
+        w = await ask(from, to - from);
+      }
+      const was = box.scrollHeight, top = box.scrollTop;
+      box.insertAdjacentHTML("afterbegin", w.html);
+      box.scrollTop = top + box.scrollHeight - was;
+      first = from;
+      trim(false);
+      return true;
+    };
+    const show = async (n, to) => { // begins anew around a line
+      n = Math.max(1, Math.min(n, Math.max(total, 1)));
+      for (const h of [...folded.keys()]) if (n > h && n < endOf(h)) folded.delete(h);
+      const w = await ask(Math.max(1, n - (to === "end" ? step - 1 : 100)), step);
+      box.innerHTML = w.html;
+      first = w.first;
+      next = w.next;
+      for (const h of folded.keys()) hide(h);
+      dress();
+      if (to === "end") box.scrollTop = box.scrollHeight;
+      else { const row = line(n); if (row) box.scrollTop = row.offsetTop - box.offsetTop - box.clientHeight / 3; }
+    };
+    const hide = (h) => {
+      const end = endOf(h);
+      for (let row = line(h)?.nextElementSibling; row && number(row) < end; ) { const gone = row; row = row.nextElementSibling; gone.remove(); }
+      if (next > h && next < end) next = Math.min(end, total + 1);
+    };
+    const alone = async (what) => { // one thing at a time
+      if (busy) return;
+      busy = true;
+      try { await what(); dress(); } catch (e) { if (e.name !== "TypeError" && e.name !== "AbortError") console.debug(e); } finally { busy = false; }
+    };
+    const look = () => alone(async () => {
+      for (let i = 0; i < 8; i++) {
+        if (box.scrollTop + box.clientHeight > box.scrollHeight - 800 && await after()) continue;
+        if (box.scrollTop < 800 && first > 1 && await before()) continue;
+        break;
+      }
     });
-    stream.addEventListener("end", () => { stream.close(); refresh(); });
-    addEventListener("pagehide", () => stream.close());
+    const atEnd = () => next > total && box.scrollHeight - box.scrollTop - box.clientHeight < 60;
+    let waits = false;
+    box.addEventListener("scroll", () => {
+      if (waits) return;
+      waits = true;
+      requestAnimationFrame(() => { waits = false; if (!busy) follow = !ended && atEnd(); look(); });
+    });
+    box.addEventListener("click", (e) => {
+      const row = e.target.closest(".line");
+      if (e.target.matches(".fold")) {
+        const n = number(row);
+        if (folded.delete(n)) alone(() => show(n));
+        else { folded.set(n, true); alone(async () => { if (!heads.length) await ask(1, 1); hide(n); }).then(look); }
+      } else if (e.target.matches(".line > a")) {
+        e.preventDefault();
+        const n = number(row);
+        chosen = e.shiftKey && chosen ? [Math.min(chosen[0], n), Math.max(chosen[0], n)] : [n, n];
+        history.replaceState(null, "", "#L" + chosen[0] + (chosen[1] > chosen[0] ? "-L" + chosen[1] : ""));
+        dress();
+      }
+    });
+    const fromHash = () => {
+      const m = /^#L(\d+)(?:-L(\d+))?$/.exec(location.hash);
+      if (!m) return;
+      chosen = [+m[1], +(m[2] ?? m[1])];
+      follow = false;
+      alone(() => show(chosen[0])).then(() => pane.scrollIntoView({ block: "nearest" }));
+    };
+    addEventListener("hashchange", fromHash);
+    pane.addEventListener("click", (e) => {
+      const to = e.target.closest("[data-line]");
+      if (to) { e.preventDefault(); chosen = null; history.replaceState(null, "", "#L" + to.dataset.line); fromHash(); }
+      switch (e.target.dataset.to) {
+        case "first": follow = false; alone(() => show(1)); break;
+        case "last": follow = !ended; alone(() => show(total, "end")); break;
+      }
+      if (e.target.dataset.step && hits.length) {
+        hit = (hit + +e.target.dataset.step + hits.length) % hits.length;
+        step_to();
+      }
+    });
+    const step_to = () => {
+      steps.querySelector("output").textContent = hit + 1 + " / " + hits.length + (find.dataset.more ? "+" : "");
+      follow = false;
+      alone(async () => { await show(hits[hit]); line(hits[hit])?.classList.add("here"); });
+    };
+    let sliding;
+    slide.addEventListener("input", () => { follow = false; clearTimeout(sliding); sliding = setTimeout(() => alone(() => show(+slide.value)), 60); });
+    let sought = null;
+    find.addEventListener("submit", async (e) => {
+      e.preventDefault();
+      const text = find.elements.find.value, n = +find.elements.line.value;
+      if (n) { chosen = [n, n]; history.replaceState(null, "", "#L" + n); find.elements.line.value = ""; fromHash(); return; }
+      pane.querySelector(".log-hits")?.remove();
+      if (!text) { hits = []; sought = null; steps.hidden = true; dress(); return; }
+      if (text === sought && hits.length) { hit = (hit + 1) % hits.length; step_to(); return; }
+      const answer = await fetch(address("/find", { find: text }), { credentials: "same-origin" });
+      if (!answer.ok) return;
+      const found = await answer.json();
+      sought = text;
+      hits = found.lines;
+      if (found.more) find.dataset.more = "1"; else delete find.dataset.more;
+      steps.hidden = false;
+      hit = hits.length ? 0 : -1;
+      if (hits.length) step_to(); else { steps.querySelector("output").textContent = "0"; dress(); }
+    });
+    const soon = () => { // steps move on without an event of their own
+      clearTimeout(shown);
+      shown = setTimeout(refresh, 1500);
+    };
+    const grew = () => {
+      slide.max = total;
+      if (follow) alone(async () => {
+        if (total - next >= step) await show(total, "end");
+        else while (next <= total && await after());
+        box.scrollTop = box.scrollHeight;
+      }).then(() => { if (follow && next <= total) setTimeout(grew, 50); });
+      else look();
+    };
+    if (location.hash) fromHash();
+    else alone(async () => { await ask(1, 1); if (follow || first > 1) box.scrollTop = box.scrollHeight; });
+    if (!ended && window.EventSource) {
+      const stream = new EventSource(address("", {}));
+      stream.addEventListener("lines", (e) => { total = Math.max(total, +JSON.parse(e.data)); grew(); soon(); });
+      stream.addEventListener("end", (e) => { stream.close(); total = Math.max(total, +JSON.parse(e.data)); grew(); ended = true; clearTimeout(shown); refresh(); });
+      addEventListener("pagehide", () => stream.close());
+    }
   }
 
   // Keys: / filters, j and k walk, Enter opens, x chooses, ? tells.
