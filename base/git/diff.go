@@ -53,6 +53,7 @@ type Diffs struct {
 	Lines   int    // of one file, at most; 0: none are shown
 	Total   int    // of all files together, at most; 0: 50,000
 	Space   bool   // what differs in white space alone is the same
+	Apart   bool   // a file that was moved is one that goes and one that comes
 }
 
 // Diff compares two commits or trees, "" for the old one being nothing. more
@@ -77,6 +78,9 @@ func (r *Repo) Diff(ctx context.Context, from, to string, what Diffs) (files []D
 	ctx, cancel := context.WithTimeoutCause(ctx, pageTime, fault.Limit.Errorf("comparing takes longer than %v", pageTime))
 	defer cancel()
 	args := []string{"diff-tree", "-r", "-z", "--raw", "--no-abbrev", "--full-index", "-M", "-l1000", "--no-ext-diff", "--no-textconv", "--no-color", "--ignore-submodules=none", "--submodule=short"}
+	if what.Apart {
+		args = append(args, "--no-renames")
+	}
 	if what.Lines > 0 {
 		args = append(args, "--patch", "-U"+strconv.Itoa(min(max(what.Context, 0), 1000)))
 		if what.Space {

@@ -308,6 +308,7 @@ type Commit struct {
 type Person struct {
 	Name, Email string
 	Time        time.Time
+	Zone        string // +0900, as it was written; "" is UTC
 }
 
 // Subject is the first line of the message.
@@ -358,9 +359,9 @@ func parsePerson(s string) Person {
 	s = strings.ToValidUTF8(s, "\uFFFD")
 	name, rest, _ := strings.Cut(s, "<")
 	mail, when, _ := strings.Cut(rest, ">")
-	stamp, _, _ := strings.Cut(strings.TrimSpace(when), " ")
+	stamp, zone, _ := strings.Cut(strings.TrimSpace(when), " ")
 	seconds, _ := strconv.ParseInt(stamp, 10, 64)
-	return Person{Name: strings.TrimSpace(name), Email: mail, Time: time.Unix(seconds, 0).UTC()}
+	return Person{Name: strings.TrimSpace(name), Email: mail, Time: time.Unix(seconds, 0).UTC(), Zone: zone}
 }
 
 // Change is one path that differs between two trees.

@@ -58,6 +58,8 @@ func (r *Repo) askRemote(ctx context.Context, from Remote, settings []string, st
 		return out.String(), nil
 	case strings.Contains(said, "Authentication failed") || strings.Contains(said, "could not read Username") || strings.Contains(said, "error: 403"):
 		return "", fault.Denied.Errorf("%s does not let us in: its token is missing, over or wrong", from.URL)
+	case strings.Contains(said, "couldn't find remote ref"):
+		return "", fault.NotFound.Errorf("%s has a ref no more that it had a moment ago", from.URL)
 	case strings.Contains(said, "not found") || strings.Contains(said, "error: 404"):
 		return "", fault.NotFound.Errorf("there is no repository at %s, or its token may not see it", from.URL)
 	}

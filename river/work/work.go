@@ -218,6 +218,13 @@ func (w *Work) Release(ctx context.Context, l Lease, at time.Time, counts bool) 
 	})
 }
 
+// Hurry takes a job that was released for later up at once. One that somebody holds stays with him.
+func (w *Work) Hurry(tx *db.Tx, id string) error {
+	_, err := tx.Exec("UPDATE work_jobs SET until = 0 WHERE id = ? AND nonce = ''", id)
+	tx.AfterCommit(w.jobs.wake)
+	return err
+}
+
 // Recover frees every job: for the start of an installation that has one node
 // only, where all leases are a dead one's.
 func (w *Work) Recover(ctx context.Context) error {
@@ -233,6 +240,9 @@ func (w *Work) Recover(ctx context.Context) error {
 
 // Changed is closed at the next change of a job here. Ask before looking, so that nothing slips by.
 func (w *Work) Changed() <-chan struct{} { return w.jobs.next() }
+
+// Logged is closed at the next line that is logged here. Ask before looking, so that nothing slips by.
+func (w *Work) Logged() <-chan struct{} { return w.lines.next() }
 
 // signal tells everybody who waits that something has changed.
 type signal struct {
