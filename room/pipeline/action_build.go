@@ -16,7 +16,8 @@ import (
 )
 
 // doBuild runs the commit's buildspec.yml in the sandbox.
-func (p *Pipelines) doBuild(ctx context.Context, e Execution, log *work.Log) (outcome, error) {
+func (p *Pipelines) doBuild(ctx context.Context, t *task) (outcome, error) {
+	e, log := t.run, t.log
 	repo, err := p.config.Source.Git(e.Repository)
 	if err != nil {
 		return outcome{}, err
@@ -33,11 +34,11 @@ func (p *Pipelines) doBuild(ctx context.Context, e Execution, log *work.Log) (ou
 	spec, err := build.Parse(buildspec.File, text)
 	if err != nil {
 		log.Printf("%s\n", diag.Detail(err))
-		return failed("Build", mistake(err)), nil
+		return failed(mistake(err)), nil
 	}
 	if reason := p.beyond(spec); reason != nil {
 		log.Printf("%s\n", reason.Text)
-		return failed("Build", *reason), nil
+		return failed(*reason), nil
 	}
 	dir, err := os.MkdirTemp(p.config.Work, "build-")
 	if err != nil {
@@ -61,7 +62,7 @@ func (p *Pipelines) doBuild(ctx context.Context, e Execution, log *work.Log) (ou
 	if err != nil {
 		return outcome{}, err
 	}
-	return p.built(ctx, e, spec, result, src, log)
+	return p.result(ctx, e, spec, result, src, log)
 }
 
 // beyond is what this action cannot do for a build, or nil. Artifacts are passed over.
@@ -86,15 +87,15 @@ func (p *Pipelines) beyond(spec *buildspec.Spec) *Reason {
 	return nil
 }
 
-// built is what became of a build.
-func (p *Pipelines) built(ctx context.Context, e Execution, spec *buildspec.Spec, r build.Result, src string, log *work.Log) (outcome, error) {
+// result is what became of a build.
+func (p *Pipelines) result(ctx context.Context, e Execution, spec *buildspec.Spec, r build.Result, src string, log *work.Log) (outcome, error) {
 	o := outcome{status: Succeeded, summary: "built"}
 	if r.Status != build.Succeeded {
 		where := buildspec.File
 		if slices.Contains(buildspec.Phases(), r.Where) {
 			where = "phase " + r.Where
 		}
-		o = failed("Build", Reason{Text: r.Reason, Where: where, Do: r.Do})
+		o = failed(Reason{Text: r.Reason, Where: where, Do: r.Do})
 	}
 	// Also those of one that failed: a tool that found something often says so with its status.
 	reason, err := p.takeReports(ctx, e, r.Reports, src, log)
@@ -102,11 +103,11 @@ func (p *Pipelines) built(ctx context.Context, e Execution, spec *buildspec.Spec
 		return outcome{}, err
 	}
 	if reason != nil && o.status == Succeeded {
-		o = failed("Build", *reason)
+		o = failed(*reason)
 	}
-	o.change = func(e *Execution) {
+	o.change = func(e *Execution, a *Action) {
 		e.Level = r.Level.String()
-		e.action("Build").Phases = timings(spec, r.Phases)
+		a.Phases = timings(spec, r.Phases)
 	}
 	return o, nil
 }

@@ -1,10 +1,13 @@
 package pipeline
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
+	"path"
+	"slices"
 	"strings"
 
 	"github.com/haechi-dev/haechi/base/git"
@@ -23,20 +26,21 @@ const OwnFolder = ".haechi/"
 const PolicyFile = OwnFolder + "gate.yaml"
 
 // doGate decides whether the run passes.
-func (p *Pipelines) doGate(ctx context.Context, e Execution, log *work.Log) (outcome, error) {
+func (p *Pipelines) doGate(ctx context.Context, t *task) (outcome, error) {
+	e, log := t.run, t.log
 	repo, err := p.config.Source.Git(e.Repository)
 	if err != nil {
 		return outcome{}, err
 	}
-	var head scanned
-	if err := p.output(ctx, e.ID, "Scan", &head); err != nil {
+	head, err := p.found(ctx, t)
+	if err != nil {
 		return outcome{}, err
 	}
 	fresh, known, err := p.compare(ctx, repo, e, head, log)
 	if err != nil {
 		return outcome{}, err
 	}
-	policy, counts, err := p.policy(ctx, repo, e, log)
+	policy, counts, err := p.policy(ctx, repo, e, t.action.Config["Policy"], log)
 	if err != nil {
 		return outcome{}, err
 	}
@@ -49,17 +53,68 @@ func (p *Pipelines) doGate(ctx context.Context, e Execution, log *work.Log) (out
 		return outcome{}, err
 	}
 	fresh, known = decided.undecided(fresh, log), decided.undecided(known, log)
-	var want []string
+	asked := judged{Scans: head.Scans, Fresh: fresh, Known: known}
 	for _, s := range p.config.Scanners {
-		want = append(want, s.Name())
+		asked.Want = append(asked.Want, s.Name())
 	}
-	o := judged(policy.Judge(want, head.Scans, fresh, known...), len(fresh), log)
-	labels := map[finding.Label]int{}
-	for _, f := range fresh {
-		labels[f.Label()]++
+	o := verdict(policy.Judge(asked.Want, asked.Scans, fresh, known...), len(fresh), log)
+	if missing := e.unscanned(t.action, head); o.status == Succeeded && len(missing) > 0 {
+		o = failed(Reason{Text: "nobody has looked at the artifact " + strings.Join(missing, ", "), Do: "scan it before: an action of type Test/ThirdParty/HaechiScan/1 takes it as its input"})
 	}
-	o.change = func(e *Execution) { e.Fresh, e.Proposals = labels, proposals }
+	if o.output, err = asked.pack(); err != nil {
+		return outcome{}, err
+	}
+	o.variables = values(append(slices.Clone(fresh), known...), len(fresh))
+	passes, found := o.status == Succeeded, labels(head.Findings)
+	o.change = func(e *Execution, _ *Action) {
+		e.Fresh, e.Proposals, e.Gated, e.Findings = labels(fresh), proposals, passes, found
+	}
 	return o, nil
+}
+
+// found is what the scans of a run have handed on. A gate that is asked again looks again:
+// people may have decided, advisories may be newer.
+func (p *Pipelines) found(ctx context.Context, t *task) (all scanned, err error) {
+	again := t.action.Attempt > 1
+	for i := range t.run.Stages {
+		s := &t.run.Stages[i]
+		for j := range s.Actions {
+			a := &s.Actions[j]
+			if a.Runner != runScan || a.Status != Succeeded {
+				continue
+			}
+			var one scanned
+			if again {
+				t.log.Printf("looking again at %s\n", strings.Join(a.Inputs, ", "))
+				one, _, _, err = p.look(ctx, t, a.Inputs)
+			} else {
+				err = p.output(ctx, t.run.ID, outputName(s, a), &one)
+			}
+			if err != nil {
+				return all, err
+			}
+			all.Scans, all.Findings = append(all.Scans, one.Scans...), append(all.Findings, one.Findings...)
+		}
+	}
+	// A scan of another commit, or of an artifact, says nothing of this commit.
+	all.Scans = slices.DeleteFunc(all.Scans, func(s finding.Scan) bool {
+		return s.Digest == "" && s.Target == t.run.Repository && s.Commit != t.run.Commit
+	})
+	return all, nil
+}
+
+// unscanned are the artifacts that a gate is about and that nobody has scanned as they are.
+func (e *Execution) unscanned(a *Action, head scanned) (names []string) {
+	for _, name := range a.Inputs {
+		artifact, ok := e.Artifact(name)
+		looked := ok && slices.ContainsFunc(head.Scans, func(s finding.Scan) bool {
+			return s.Complete && s.Digest == artifact.Digest && s.Commit == artifact.Commit
+		})
+		if !looked {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // compare parts the findings of the run into those that its base does not have, and the others.
@@ -75,11 +130,11 @@ func (p *Pipelines) compare(ctx context.Context, repo *git.Repo, e Execution, he
 	if err != nil {
 		return nil, nil, err
 	}
-	base, ok, err := p.recall(ctx, commit.Tree, head.Scans)
+	base, ok, err := p.recall(ctx, commit.Tree, head.of(e))
 	if err == nil && !ok {
 		log.Printf("looking at the base %s, which nobody has with these scanners\n", e.Base)
-		if err = p.scanBase(ctx, repo, e, commit.Tree); err == nil {
-			base, _, err = p.recall(ctx, commit.Tree, head.Scans)
+		if err = p.scanBase(ctx, e, commit.Tree); err == nil {
+			base, _, err = p.recall(ctx, commit.Tree, head.of(e))
 		}
 	}
 	if err != nil {
@@ -102,10 +157,20 @@ func (p *Pipelines) compare(ctx context.Context, repo *git.Repo, e Execution, he
 	return fresh, known, nil
 }
 
+// of are the scans of the run's own repository, which its base is compared by.
+func (s scanned) of(e Execution) (all []finding.Scan) {
+	for _, one := range s.Scans {
+		if one.Target == e.Repository && one.Digest == "" {
+			all = append(all, one)
+		}
+	}
+	return all
+}
+
 // scanBase looks at the base and remembers what it has. What cannot be looked
 // at there is not remembered, so that what the head has is new.
-func (p *Pipelines) scanBase(ctx context.Context, repo *git.Repo, e Execution, treeID string) error {
-	result, _, err := p.scan(ctx, repo, e, e.Base)
+func (p *Pipelines) scanBase(ctx context.Context, e Execution, treeID string) error {
+	result, _, err := p.scan(ctx, e, Artifact{Repository: e.Repository, Branch: e.Branch, Commit: e.Base})
 	if err != nil {
 		return err
 	}
@@ -121,13 +186,20 @@ func (p *Pipelines) scanBase(ctx context.Context, repo *git.Repo, e Execution, t
 // policy is what decides, and the commit that it is from: the last of the
 // default branch that has passed, never the run's own. Without one, or without
 // a file there, it is the server's.
-func (p *Pipelines) policy(ctx context.Context, repo *git.Repo, e Execution, log *work.Log) (gate.Policy, string, error) {
+func (p *Pipelines) policy(ctx context.Context, repo *git.Repo, e Execution, file string, log *work.Log) (gate.Policy, string, error) {
+	file = cmp.Or(file, PolicyFile)
+	if !strings.HasPrefix(path.Clean(file), OwnFolder) {
+		return gate.Policy{}, "", fault.Invalid.Errorf("the policy %q does not lie in %s", clip(file, 200), OwnFolder)
+	}
 	branch, commit, err := p.counts(ctx, e)
 	if err != nil || commit == "" {
 		log.Printf("policy: the server's\n")
 		return p.config.Policy(), "", err
 	}
-	text, err := fileOf(ctx, repo, commit, PolicyFile)
+	text, err := fileOf(ctx, repo, commit, path.Clean(file))
+	if errors.Is(err, fs.ErrNotExist) && file != PolicyFile {
+		return gate.Policy{}, commit, fault.Invalid.Errorf("there is no %s at %s of %s, the last commit that passed", file, commit, branch)
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		log.Printf("policy: the server's\n")
 		return p.config.Policy(), commit, nil
@@ -135,12 +207,12 @@ func (p *Pipelines) policy(ctx context.Context, repo *git.Repo, e Execution, log
 	if err != nil {
 		return p.config.Policy(), commit, err
 	}
-	policy, err := gate.Parse(PolicyFile, text)
+	policy, err := gate.Parse(file, text)
 	if err != nil {
-		log.Printf("%s of %s cannot be read, so the server's policy counts:\n%s\n", PolicyFile, commit, diag.Detail(err))
+		log.Printf("%s of %s cannot be read, so the server's policy counts:\n%s\n", file, commit, diag.Detail(err))
 		return p.config.Policy(), commit, nil
 	}
-	log.Printf("policy: %s of %s at %s\n", PolicyFile, branch, commit)
+	log.Printf("policy: %s of %s at %s\n", file, branch, commit)
 	return policy, commit, nil
 }
 
@@ -151,11 +223,11 @@ func (p *Pipelines) counts(ctx context.Context, e Execution) (branch, commit str
 	if err != nil {
 		return "", "", err
 	}
-	before := e.Number
+	before := e.counted()
 	if e.Branch != r.DefaultBranch {
 		before = 1 << 62
 	}
-	commit, err = p.lastPassed(ctx, e.Pipeline, r.DefaultBranch, before)
+	commit, err = p.lastPassed(ctx, e.Repository, r.DefaultBranch, before)
 	return r.DefaultBranch, commit, err
 }
 
@@ -170,15 +242,27 @@ func fileOf(ctx context.Context, repo *git.Repo, commit, name string) ([]byte, e
 
 // proposals are the files by which the branch would change what Haechi does.
 func (p *Pipelines) proposals(ctx context.Context, repo *git.Repo, e Execution, counts string, log *work.Log) ([]string, error) {
+	r, err := p.config.Source.Repository(ctx, e.Repository)
+	if err != nil {
+		return nil, err
+	}
+	onDefault := e.Protected && e.Branch == r.DefaultBranch
 	changes, err := repo.Changes(ctx, counts, e.Commit)
 	if err != nil {
 		return nil, err
 	}
 	var names []string
 	for _, c := range changes {
+		if c.Path == DefinitionFile && onDefault {
+			continue // that is what it goes by
+		}
 		if strings.HasPrefix(c.Path, OwnFolder) && len(names) < 20 {
 			names = append(names, clip(c.Path, 200))
-			log.Printf("proposal: %s is changed; it counts once the default branch has passed with it\n", clip(c.Path, 200))
+			when := "the default branch has passed with it"
+			if c.Path == DefinitionFile {
+				when = "the protected default branch has it"
+			}
+			log.Printf("proposal: %s is changed; it counts once %s\n", clip(c.Path, 200), when)
 		}
 	}
 	return names, nil
@@ -189,7 +273,15 @@ func (p *Pipelines) proposals(ctx context.Context, repo *git.Repo, e Execution, 
 type decisions map[string]finding.Finding
 
 func (p *Pipelines) decided(ctx context.Context, e Execution) (decisions, error) {
-	present, err := p.config.Hub.Present(ctx, e.Repository, e.Branch)
+	branch := e.Branch
+	if strings.HasPrefix(branch, "refs/") { // it is on no branch: what people decided on the default branch holds
+		r, err := p.config.Source.Repository(ctx, e.Repository)
+		if err != nil {
+			return nil, err
+		}
+		branch = r.DefaultBranch
+	}
+	present, err := p.config.Hub.Present(ctx, e.Repository, branch)
 	d := decisions{}
 	for _, f := range present {
 		d[f.ID] = f
@@ -215,19 +307,13 @@ func (d decisions) undecided(all []finding.Finding, log *work.Log) (open []findi
 // mostReasons is how many a run keeps and logs.
 const mostReasons = 100
 
-// judged makes an outcome of a verdict, with each reason: what, where, and what to do.
-func judged(v gate.Verdict, fresh int, log *work.Log) outcome {
+// verdict makes an outcome of a verdict, with each reason: what, where, and what to do.
+func verdict(v gate.Verdict, fresh int, log *work.Log) outcome {
 	if v.Pass {
 		log.Printf("passed: %d new findings, none that stops\n", fresh)
 		return outcome{status: Succeeded, summary: fmt.Sprintf("%d new findings, none that stops", fresh)}
 	}
-	var reasons []Reason
-	for _, m := range v.Missing {
-		reasons = append(reasons, Reason{Action: "Gate", Text: m.String(), Do: "see the log of Scan: what was not looked at may hide anything"})
-	}
-	for i, f := range v.Blocking { // the worst first
-		reasons = append(reasons, Reason{Action: "Gate", Text: clip(f.Title, 250), Where: clip(f.Where(), 250), Do: advice(f), Severity: f.Label(), Finding: f.ID, Rule: v.By[i]})
-	}
+	reasons := reasonsOf(v)
 	all := len(reasons)
 	reasons = reasons[:min(all, mostReasons)]
 	for _, r := range reasons {
@@ -236,7 +322,18 @@ func judged(v gate.Verdict, fresh int, log *work.Log) outcome {
 	if all > len(reasons) {
 		log.Printf("… and %d more\n", all-len(reasons))
 	}
-	return outcome{status: Failed, summary: fmt.Sprintf("%d reasons against it", all), reasons: reasons}
+	return outcome{status: Failed, code: "JobFailed", summary: fmt.Sprintf("%d reasons against it", all), reasons: reasons}
+}
+
+// reasonsOf are the reasons of a no, the worst first.
+func reasonsOf(v gate.Verdict) (reasons []Reason) {
+	for _, m := range v.Missing {
+		reasons = append(reasons, Reason{Text: m.String(), Do: "see the log of the scan: what was not looked at may hide anything"})
+	}
+	for i, f := range v.Blocking {
+		reasons = append(reasons, Reason{Text: clip(f.Title, 250), Where: clip(f.Where(), 250), Do: advice(f), Severity: f.Label(), Finding: f.ID, Rule: v.By[i]})
+	}
+	return reasons
 }
 
 func (r Reason) log(log *work.Log) {

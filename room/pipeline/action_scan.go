@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"archive/zip"
 	"bytes"
 	"compress/flate"
 	"context"
@@ -9,6 +10,8 @@ import (
 	"io"
 	"io/fs"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -17,6 +20,8 @@ import (
 	"github.com/haechi-dev/haechi/base/git"
 	"github.com/haechi-dev/haechi/river/work"
 	"github.com/haechi-dev/haechi/tool/scan"
+	"github.com/haechi-dev/haechi/word/component"
+	"github.com/haechi-dev/haechi/word/diag"
 	"github.com/haechi-dev/haechi/word/fault"
 	"github.com/haechi-dev/haechi/word/finding"
 )
@@ -27,54 +32,109 @@ type scanned struct {
 	Findings []finding.Finding
 }
 
-// doScan looks at every file of the commit and tells the hub what there is.
-func (p *Pipelines) doScan(ctx context.Context, e Execution, log *work.Log) (outcome, error) {
-	repo, err := p.config.Source.Git(e.Repository)
+// doScan looks at every file of what it is given and tells the hub what there is.
+func (p *Pipelines) doScan(ctx context.Context, t *task) (outcome, error) {
+	all, _, files, err := p.look(ctx, t, t.action.Inputs)
 	if err != nil {
 		return outcome{}, err
 	}
-	began := time.Now()
-	result, treeID, err := p.scan(ctx, repo, e, e.Commit)
-	if err != nil {
-		return outcome{}, err
-	}
-	all := scanned{}
-	counts := map[finding.Label]int{}
-	for _, run := range result.Runs {
-		s := run.Scan
-		s.ID = e.ID + "/" + s.Tool
-		var own []finding.Finding
-		for _, f := range run.Findings {
-			f = p.maker.Own(s, f, p.config.Now())
-			own = append(own, f)
-			counts[f.Label()]++
-		}
-		if p.config.Components != nil && len(run.Components) > 0 { // before the findings: see Keep
-			if err := p.config.Components.Keep(ctx, s, run.Components); err != nil {
-				return outcome{}, err
-			}
-		}
-		did, err := p.config.Hub.Import(ctx, s, own...)
-		if err != nil {
-			return outcome{}, err
-		}
-		for _, f := range did.Failed { // what the hub does not know of nobody would see
-			s.Complete = false
-			log.Printf("the hub does not take finding %s: %s\n", f.ID, f.Message)
-		}
-		log.Printf("%-8s %4d findings, %d new to the hub%s\n", s.Tool, len(own), did.New, incomplete(s))
-		for _, place := range s.Skipped[:min(len(s.Skipped), 20)] {
-			log.Printf("         not looked at: %s: %s\n", place, place.Why)
-		}
-		all.Scans, all.Findings = append(all.Scans, s), append(all.Findings, own...)
-	}
-	log.Printf("%d files, %d bytes in %v\n", result.Files, result.Bytes, time.Since(began).Round(time.Millisecond))
-	if err := p.remember(ctx, treeID, all); err != nil {
-		return outcome{}, err
-	}
+	counts := labels(all.Findings)
 	output, err := pack(all)
-	return outcome{status: Succeeded, summary: fmt.Sprintf("%d findings in %d files", len(all.Findings), result.Files), output: output,
-		change: func(e *Execution) { e.Findings = counts }}, err
+	return outcome{
+		status: Succeeded, summary: fmt.Sprintf("%d findings in %d files", len(all.Findings), files), output: output, variables: values(all.Findings, 0),
+		change: func(e *Execution, _ *Action) { e.Findings = counts },
+	}, err
+}
+
+func labels(all []finding.Finding) map[finding.Label]int {
+	counts := map[finding.Label]int{}
+	for _, f := range all {
+		counts[f.Label()]++
+	}
+	return counts
+}
+
+// values are the variables that a scan, or a gate, gives.
+func values(all []finding.Finding, fresh int) map[string]string {
+	worst := finding.Informational
+	for _, f := range all {
+		if f.Label().Rank() > worst.Rank() {
+			worst = f.Label()
+		}
+	}
+	return map[string]string{"HighestSeverity": string(worst), "Findings": strconv.Itoa(len(all)), "NewFindings": strconv.Itoa(fresh)}
+}
+
+// look scans artifacts, and tells the hub and whoever keeps components.
+func (p *Pipelines) look(ctx context.Context, t *task, inputs []string) (all scanned, components []component.Component, files int, err error) {
+	began := time.Now()
+	size := int64(0)
+	artifacts, err := t.run.inputs(inputs)
+	if err != nil {
+		return all, nil, 0, err
+	}
+	for _, artifact := range artifacts {
+		result, treeID, err := p.scan(ctx, t.run, artifact)
+		if err != nil {
+			return all, nil, 0, err
+		}
+		one := scanned{}
+		for _, run := range result.Runs {
+			s, own, err := p.tellHub(ctx, t, artifact, run)
+			if err != nil {
+				return all, nil, 0, err
+			}
+			one.Scans, one.Findings = append(one.Scans, s), append(one.Findings, own...)
+			components = append(components, run.Components...)
+		}
+		if err := p.remember(ctx, treeID, one); err != nil {
+			return all, nil, 0, err
+		}
+		all.Scans, all.Findings = append(all.Scans, one.Scans...), append(all.Findings, one.Findings...)
+		files, size = files+result.Files, size+result.Bytes
+	}
+	t.log.Printf("%d files, %d bytes in %v\n", files, size, time.Since(began).Round(time.Millisecond))
+	return all, components, files, nil
+}
+
+// tellHub tells the hub what one scanner has found, and says so in the log.
+func (p *Pipelines) tellHub(ctx context.Context, t *task, artifact Artifact, run scan.Run) (finding.Scan, []finding.Finding, error) {
+	s := run.Scan
+	s.ID = t.run.ID + "/" + s.Tool
+	if artifact.Digest != "" || artifact.Repository != t.run.Repository {
+		s.ID += "/" + artifact.Name
+	}
+	var own []finding.Finding
+	for _, f := range run.Findings {
+		own = append(own, p.maker.Own(s, f, p.config.Now()))
+	}
+	if strings.HasPrefix(artifact.Branch, "refs/") { // a tag, or a proposal that lies on no branch: what it has is not on a branch
+		t.log.Printf("%-8s %4d findings%s\n", s.Tool, len(own), incomplete(s))
+		skipped(t.log, s)
+		return s, own, nil
+	}
+	if p.config.Components != nil && len(run.Components) > 0 { // before the findings: see Keep
+		if err := p.config.Components.Keep(ctx, s, run.Components); err != nil {
+			return s, nil, err
+		}
+	}
+	did, err := p.config.Hub.Import(ctx, s, own...)
+	if err != nil {
+		return s, nil, err
+	}
+	for _, f := range did.Failed { // what the hub does not know of nobody would see
+		s.Complete = false
+		t.log.Printf("the hub does not take finding %s: %s\n", f.ID, f.Message)
+	}
+	t.log.Printf("%-8s %4d findings, %d new to the hub%s\n", s.Tool, len(own), did.New, incomplete(s))
+	skipped(t.log, s)
+	return s, own, nil
+}
+
+func skipped(log *work.Log, s finding.Scan) {
+	for _, place := range s.Skipped[:min(len(s.Skipped), 20)] {
+		log.Printf("         not looked at: %s: %s\n", place, place.Why)
+	}
 }
 
 func incomplete(s finding.Scan) string {
@@ -84,25 +144,71 @@ func incomplete(s finding.Scan) string {
 	return fmt.Sprintf("; INCOMPLETE: %d places were not looked at", len(s.Skipped))
 }
 
-// scan looks at the files of one commit with all scanners.
-func (p *Pipelines) scan(ctx context.Context, repo *git.Repo, e Execution, commit string) (scan.Result, string, error) {
-	files, err := repo.Tree(ctx, commit)
+// scan looks at an artifact with all scanners: the files of a commit, or those that a build has made.
+func (p *Pipelines) scan(ctx context.Context, e Execution, a Artifact) (scan.Result, string, error) {
+	repo, err := p.config.Source.Git(a.Repository)
 	if err != nil {
 		return scan.Result{}, "", err
 	}
-	defer files.Close()
+	files, err := p.open(ctx, repo, a)
+	if err != nil {
+		return scan.Result{}, "", err
+	}
+	defer files.close()
+	e.Repository, e.Branch = a.Repository, a.Branch
 	scanners, done, err := p.scanners(ctx, repo, e)
 	if err != nil {
 		return scan.Result{}, "", err
 	}
 	defer done()
-	result, err := scan.Tree(ctx, files, scan.Options{Scanners: scanners, Target: e.Repository, Branch: e.Branch, Commit: commit})
+	options := scan.Options{Scanners: scanners, Target: a.Repository, Branch: a.Branch, Commit: a.Commit}
+	if a.Digest != "" {
+		options.Target += "/" + a.Name
+	}
+	result, err := scan.Tree(ctx, files, options)
 	for i := range result.Runs { // whose name nobody can say nobody has looked at
 		s := &result.Runs[i].Scan
-		s.Skipped = append(s.Skipped, files.Skipped...)
-		s.Complete = s.Complete && len(files.Skipped) == 0
+		s.Digest = a.Digest
+		s.Skipped = append(s.Skipped, files.skipped...)
+		s.Complete = s.Complete && len(files.skipped) == 0
 	}
-	return result, files.ID, err
+	return result, files.id, err
+}
+
+// opened is an artifact's files.
+type opened struct {
+	fs.FS
+	id      string
+	skipped []diag.Place
+	close   func()
+}
+
+func (p *Pipelines) open(ctx context.Context, repo *git.Repo, a Artifact) (opened, error) {
+	if a.Digest == "" {
+		files, err := repo.Tree(ctx, a.Commit)
+		if err != nil {
+			return opened{}, err
+		}
+		return opened{files, files.ID, files.Skipped, func() { files.Close() }}, nil
+	}
+	if p.config.Blobs == nil {
+		return opened{}, fault.Unsupported.Errorf("artifact %s is not kept here", a.Name)
+	}
+	file, err := p.config.Blobs.Open(ctx, a.Digest)
+	if err != nil {
+		return opened{}, fmt.Errorf("artifact %s: %w", a.Name, err)
+	}
+	info, err := file.Stat()
+	if err != nil {
+		file.Close()
+		return opened{}, err
+	}
+	packed, err := zip.NewReader(file, info.Size())
+	if err != nil {
+		file.Close()
+		return opened{}, fault.Invalid.Errorf("artifact %s is no ZIP file: %w", a.Name, err)
+	}
+	return opened{packed, a.Digest, nil, func() { file.Close() }}, nil
 }
 
 // scanners are those that look at a run's commit, and at its base: with the rules

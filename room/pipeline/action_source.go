@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,93 +9,217 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/haechi-dev/haechi/base/db"
 	"github.com/haechi-dev/haechi/base/git"
+	"github.com/haechi-dev/haechi/keeper/source"
 	"github.com/haechi-dev/haechi/lang/buildspec"
-	"github.com/haechi-dev/haechi/river/work"
+	"github.com/haechi-dev/haechi/lang/structure"
 	"github.com/haechi-dev/haechi/word/fault"
 )
 
-// doSource reads the commit, finds out what its findings are compared with, and
-// whether there is anything to build.
-func (p *Pipelines) doSource(ctx context.Context, e Execution, log *work.Log) (outcome, error) {
-	repo, err := p.config.Source.Git(e.Repository)
+// doSource reads a commit. The first source of a run says what the run is about: what its
+// findings are compared with, who wrote it, and whether there is anything to build.
+func (p *Pipelines) doSource(ctx context.Context, t *task) (outcome, error) {
+	e, a := &t.run, t.action
+	name := sourceRepository(configured(a))
+	r, err := p.config.Source.Repository(ctx, name)
 	if err != nil {
 		return outcome{}, err
 	}
-	commit, err := repo.Commit(ctx, e.Commit)
+	repo, err := p.config.Source.Git(name)
 	if err != nil {
 		return outcome{}, err
 	}
-	base, err := p.base(ctx, repo, e)
+	first := t.stage.Name == e.Stages[0].Name && a.Name == firstSource(e.Stages[0])
+	branch, id, err := p.revision(ctx, e, a, r, first)
 	if err != nil {
 		return outcome{}, err
 	}
-	files, err := repo.Tree(ctx, e.Commit)
+	commit, err := repo.Commit(ctx, id)
+	if err != nil {
+		return outcome{}, err
+	}
+	files, err := repo.Tree(ctx, id)
 	if err != nil {
 		return outcome{}, err
 	}
 	defer files.Close()
+	t.log.Printf("%s at %s of %s\n%s\nby %s <%s>\n", name, id, branch, commit.Subject(), commit.Author.Name, commit.Author.Email)
+	for _, s := range files.Submodules {
+		t.log.Printf("%s is a submodule: it is not looked into\n", s)
+	}
+	o := outcome{status: Succeeded, summary: clip(commit.Subject(), 100), external: id, variables: sourceValues(e, a, name, branch, commit)}
+	for _, out := range a.Outputs {
+		o.artifacts = append(o.artifacts, Artifact{Name: out.Name, Repository: name, Branch: branch, Commit: id})
+	}
+	if !first {
+		return o, nil
+	}
+	about := *e
+	about.Repository, about.Branch, about.Commit = name, branch, id
+	base, err := p.base(ctx, repo, about)
+	if err != nil {
+		return outcome{}, err
+	}
+	if base == "" {
+		t.log.Printf("compared with nothing: every finding is new\n")
+	} else {
+		t.log.Printf("compared with %s\n", base)
+	}
+	authors, err := p.authors(ctx, repo, base, id)
+	if err != nil {
+		return outcome{}, err
+	}
 	_, err = fs.Stat(files, buildspec.File)
 	builds := err == nil
-	log.Printf("%s at %s of %s\n%s\nby %s <%s>\n", e.Repository, e.Commit, e.Branch, commit.Subject(), commit.Author.Name, commit.Author.Email)
-	if base == "" {
-		log.Printf("compared with nothing: every finding is new\n")
-	} else {
-		log.Printf("compared with %s\n", base)
-	}
-	for _, s := range files.Submodules {
-		log.Printf("%s is a submodule: it is not looked into\n", s)
-	}
 	author := clip(fmt.Sprintf("%s <%s>", commit.Author.Name, commit.Author.Email), 200)
-	return outcome{status: Succeeded, summary: clip(commit.Subject(), 100), change: func(e *Execution) {
-		e.Base, e.Author, e.Subject = base, author, clip(commit.Subject(), 200)
-		if a := e.action("Build"); a != nil && !builds {
-			a.Status, a.Summary = Skipped, "there is no "+buildspec.File
+	o.change = func(e *Execution, _ *Action) {
+		e.Repository, e.Branch, e.Commit, e.Protected = name, branch, id, r.Protected(about.Ref())
+		e.Base, e.Author, e.Authors, e.Subject = base, author, authors, clip(commit.Subject(), 200)
+		if s := e.Stage("Build"); e.Origin == FromNothing && s != nil && !builds {
+			s.Actions[0].Status, s.Actions[0].Summary = Skipped, "there is no "+buildspec.File
 		}
-	}}, nil
+	}
+	return o, nil
 }
 
-// base is the commit that a run's findings are compared with, or "". On the
-// default branch it is the last one that passed: what a failed run brought
-// stays new until it is mended, however often it is pushed on. Elsewhere it is
-// where the branch left the default branch.
+// configured is an action as its structure has it, with its variables put in.
+func configured(a *Action) structure.Action {
+	return structure.Action{Name: a.Name, Type: a.Type, Configuration: a.Config}
+}
+
+func firstSource(s Stage) string {
+	for _, a := range s.Actions {
+		if a.Type.Category == structure.Source {
+			return a.Name
+		}
+	}
+	return ""
+}
+
+// revision is the branch and the commit that a source takes.
+func (p *Pipelines) revision(ctx context.Context, e *Execution, a *Action, r source.Repository, first bool) (branch, commit string, err error) {
+	branch = cmp.Or(a.Config["BranchName"], r.DefaultBranch)
+	commit = e.Revisions[a.Name]
+	if first {
+		branch, commit = cmp.Or(e.Branch, branch), cmp.Or(e.Commit, commit)
+	}
+	branch = strings.TrimPrefix(branch, "refs/heads/")
+	about := Execution{Branch: branch}
+	if commit != "" {
+		if !first || e.Commit == "" { // whoever names a commit names one of the branch
+			head, err := p.config.Source.Ref(ctx, r.Name, about.Ref())
+			if err != nil {
+				return "", "", err
+			}
+			return branch, commit, p.belongs(ctx, r.Name, commit, head)
+		}
+		return branch, commit, nil
+	}
+	commit, err = p.config.Source.Ref(ctx, r.Name, about.Ref())
+	return branch, commit, err
+}
+
+// sourceValues are the variables that a source gives, as CodePipeline's do.
+func sourceValues(e *Execution, a *Action, name, branch string, c git.Commit) map[string]string {
+	v := map[string]string{
+		"RepositoryName": name, "BranchName": branch, "CommitId": c.ID, "CommitMessage": clip(c.Message, 1000), "AuthorDate": stamp(c.Author.Time), "CommitterDate": stamp(c.Committer.Time),
+		"AuthorDisplayName": clip(c.Author.Name, 200), "AuthorEmail": clip(c.Author.Email, 200), "AuthorId": clip(c.Author.Email, 200), "TagName": "", "PullRequestId": e.Pull,
+	}
+	if tag, ok := strings.CutPrefix(branch, "refs/tags/"); ok {
+		v["TagName"] = tag
+	}
+	if a.Type.Provider == "CodeStarSourceConnection" {
+		v["ConnectionArn"], v["FullRepositoryName"] = a.Config["ConnectionArn"], cmp.Or(a.Config["FullRepositoryId"], name)
+	}
+	return v
+}
+
+// mostAuthors is how many commits are asked for who wrote them.
+const mostAuthors = 500
+
+// authors are the names and addresses of who wrote or made what a run brings.
+func (p *Pipelines) authors(ctx context.Context, repo *git.Repo, base, commit string) (names []string, err error) {
+	var without []string
+	if base != "" {
+		without = []string{base}
+	}
+	commits, err := repo.Log(ctx, commit, "", 0, mostAuthors, without...)
+	for _, c := range commits {
+		for _, who := range []git.Person{c.Author, c.Committer} {
+			for _, name := range []string{clip(who.Email, 200), clip(who.Name, 200)} {
+				if name != "" && !slices.Contains(names, name) {
+					names = append(names, name)
+				}
+			}
+		}
+	}
+	return names, err
+}
+
+// base is the commit that a run's findings are compared with, or "": the last one of the
+// default branch that a gate let through and that what is looked at has in it. What a run
+// brought that did not pass stays new until it is mended, however often it is pushed on, and
+// on every branch that leaves from it.
 func (p *Pipelines) base(ctx context.Context, repo *git.Repo, e Execution) (string, error) {
 	r, err := p.config.Source.Repository(ctx, e.Repository)
 	if err != nil {
 		return "", err
 	}
 	if e.Branch == r.DefaultBranch {
-		return p.lastPassed(ctx, e.Pipeline, r.DefaultBranch, e.Number)
+		return p.lastPassed(ctx, e.Repository, r.DefaultBranch, e.counted())
 	}
-	head, err := p.config.Source.Ref(ctx, e.Repository, "refs/heads/"+r.DefaultBranch)
-	if errors.Is(err, fault.NotFound) {
-		return "", nil
-	}
+	passed, err := p.passed(ctx, e.Repository, r.DefaultBranch, 1<<62, mostPassed)
 	if err != nil {
 		return "", err
 	}
-	base, err := repo.MergeBase(ctx, head, e.Commit)
-	if errors.Is(err, fault.NotFound) {
-		return "", nil
+	for _, commit := range passed {
+		has, err := repo.IsAncestor(ctx, commit, e.Commit)
+		if errors.Is(err, fault.NotFound) {
+			continue // it is gone: somebody rewrote the branch
+		}
+		if err != nil || has {
+			return commit, err
+		}
 	}
-	return base, err
+	return "", nil
 }
 
-// lastPassed is the commit of the last run of a branch, before a number, that succeeded, or "".
-func (p *Pipelines) lastPassed(ctx context.Context, pipeline, branch string, before int64) (string, error) {
-	commit := ""
-	err := p.db.Read(ctx, func(tx *db.Tx) error {
-		runs, err := db.All(tx, scanRun, "SELECT body FROM pipeline_runs WHERE pipeline = ? AND branch = ? AND status = ? AND number < ? ORDER BY number DESC LIMIT 1",
-			pipeline, branch, string(Succeeded), before)
+// counted is the number before which runs count for a run: its own, in the pipeline that its repository has.
+func (e *Execution) counted() int64 {
+	if e.Pipeline == e.Repository {
+		return e.Number
+	}
+	return 1 << 62
+}
+
+// mostPassed is how far back a branch's base is looked for.
+const mostPassed = 200
+
+// lastPassed is the commit of the last run of a repository's branch, before a number, that a gate let through, or "".
+func (p *Pipelines) lastPassed(ctx context.Context, repository, branch string, before int64) (string, error) {
+	commits, err := p.passed(ctx, repository, branch, before, 1)
+	for _, commit := range commits {
+		return commit, err
+	}
+	return "", err
+}
+
+// passed are the commits of a branch that a gate let through, the newest run first.
+func (p *Pipelines) passed(ctx context.Context, repository, branch string, before int64, most int) (commits []string, err error) {
+	err = p.db.Read(ctx, func(tx *db.Tx) error {
+		runs, err := db.All(tx, scanRun, "SELECT body FROM pipeline_runs WHERE pipeline = ? AND branch = ? AND gated = 1 AND number < ? ORDER BY number DESC LIMIT ?", repository, branch, before, most)
 		for _, r := range runs {
-			commit = r.Commit
+			if !slices.Contains(commits, r.Commit) {
+				commits = append(commits, r.Commit)
+			}
 		}
 		return err
 	})
-	return commit, err
+	return commits, err
 }
 
 // clip keeps the beginning of what others wrote, as valid text.

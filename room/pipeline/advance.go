@@ -1,263 +1,449 @@
 package pipeline
 
 import (
-	"cmp"
+	"errors"
+	"fmt"
 	"slices"
 	"time"
 
-	"github.com/go-json-experiment/json"
-
 	"github.com/haechi-dev/haechi/base/db"
+	"github.com/haechi-dev/haechi/lang/structure"
 	"github.com/haechi-dev/haechi/river/bus"
-	"github.com/haechi-dev/haechi/word/event"
 	"github.com/haechi-dev/haechi/word/fault"
-	"github.com/haechi-dev/haechi/word/finding"
 )
 
-// next moves a run on as far as it goes without a worker, and gives the names
-// of the actions that workers have to do now. It is pure, and asked again it
-// gives the same: what is in progress has its job already.
-func (e *Execution) next(now time.Time) (start []string) {
-	if e.Status.Ended() || e.Status == Waiting {
-		return nil
+// advance moves a run on, begins what is due, and publishes what became of it: all
+// in tx, and as often as one likes. Where that lets another run go on, it goes on too.
+func (p *Pipelines) advance(tx *db.Tx, id string) error {
+	queue := []string{id}
+	for steps := 0; len(queue) > 0; steps++ {
+		if steps > 10_000 {
+			return fmt.Errorf("run %s: there is no end to what it moves on", id)
+		}
+		more, err := p.advanceOne(tx, queue[0])
+		if err != nil {
+			return fmt.Errorf("run %s: %w", queue[0], err)
+		}
+		queue = append(queue[1:], more...)
 	}
-	for i := range e.Stages {
-		s := &e.Stages[i]
-		if s.Status == Waiting && e.Status == InProgress {
-			s.Status = InProgress
-		}
-		if s.Status == InProgress {
-			start = append(start, s.next(now, e.Status == Stopping)...)
-		}
-		switch s.Status {
-		case Succeeded, Skipped:
-			continue
-		case Failed, Stopped:
-			e.end(s.Status, now)
-			return nil
-		case Waiting:
-			e.end(Stopped, now) // stopping, and nothing is at work
-			return nil
-		}
-		return start
-	}
-	e.end(Succeeded, now)
 	return nil
 }
 
-// next moves a stage that is in progress on.
-func (s *Stage) next(now time.Time, stopping bool) (start []string) {
-	count := map[Status]int{}
-	for i := range s.Actions {
-		a := &s.Actions[i]
-		if a.Status == Waiting && stopping {
-			a.Status = Stopped
-		}
-		if a.Status == Waiting {
-			a.Status, a.Started = InProgress, now
-			start = append(start, a.Name)
-		}
-		count[a.Status]++
-	}
-	switch {
-	case count[InProgress] > 0:
-	case count[Failed] > 0:
-		s.Status = Failed
-	case count[Stopped] > 0:
-		s.Status = Stopped
-	case count[Skipped] == len(s.Actions):
-		s.Status = Skipped
-	default:
-		s.Status = Succeeded
-	}
-	return start
-}
-
-func (e *Execution) end(how Status, now time.Time) {
-	if e.Status == Stopping {
-		how = Stopped
-	}
-	e.Status, e.Ended = how, now
-}
-
-// advance moves a run on, makes the jobs that are due, and publishes what
-// became of it: all in tx, and as often as one likes.
-func (p *Pipelines) advance(tx *db.Tx, id string) error {
+// advanceOne moves one run on, and names those that may go on now.
+func (p *Pipelines) advanceOne(tx *db.Tx, id string) (others []string, err error) {
 	e, err := find(tx, id)
-	if err != nil {
-		return err
+	if err != nil || e.Status.Ended() {
+		return nil, err
 	}
 	was, now := e.Status, p.config.Now().UTC()
+	lane, err := p.lane(tx, e)
+	if err != nil {
+		return nil, err
+	}
 	if e.Status == Waiting {
-		free, err := p.turn(tx, e)
-		if err != nil || !free {
-			return err
+		if !lane.begins(&e) {
+			return nil, nil
 		}
 		e.Status, e.Started = InProgress, now
 	}
-	for _, name := range e.next(now) {
-		if err := p.ask(tx, e.ID, name); err != nil {
-			return err
+	over, err := p.overtake(tx, &e, lane, now)
+	if err != nil {
+		return nil, err
+	}
+	others = append(others, over...)
+	todo := e.next(world{now: now, id: bus.ID, enter: func(stage int) (bool, string) { return lane.enter(&e, stage) }})
+	for len(todo) > 0 {
+		began, err := p.carryOut(tx, &e, todo, now)
+		if err != nil {
+			return nil, err
 		}
+		others = append(others, began...)
+		// What could not be begun has failed by now; what that leads to follows.
+		todo = e.next(world{now: now, id: bus.ID, enter: func(stage int) (bool, string) { return lane.enter(&e, stage) }})
+	}
+	moved := was != e.Status || len(e.news) > 0
+	if moved {
+		e.Changed = now
 	}
 	if err := keep(tx, e); err != nil {
-		return err
+		return nil, err
 	}
-	if was == e.Status {
-		return nil
+	tx.AfterCommit(p.wake)
+	if err := p.tellParts(tx, e); err != nil {
+		return nil, err
 	}
-	if err := p.tell(tx, e); err != nil || !e.Status.Ended() {
-		return err
-	}
-	return p.ended(tx, e)
-}
-
-// turn tells whether no earlier run of the branch is at work: runs of one
-// branch come one after the other, so that what the hub knows of the branch
-// never goes back in time.
-func (p *Pipelines) turn(tx *db.Tx, e Execution) (bool, error) {
-	ahead, err := db.One(tx, db.Value[int64], "SELECT COUNT(*) FROM pipeline_runs WHERE pipeline = ? AND branch = ? AND number < ? AND status IN (?, ?, ?)",
-		e.Pipeline, e.Branch, e.Number, string(Waiting), string(InProgress), string(Stopping))
-	if err != nil || ahead > 0 {
-		return false, err
-	}
-	// A run that is tried again may be older than one at work.
-	busy, err := db.One(tx, db.Value[int64], "SELECT COUNT(*) FROM pipeline_runs WHERE pipeline = ? AND branch = ? AND id <> ? AND status IN (?, ?)",
-		e.Pipeline, e.Branch, e.ID, string(InProgress), string(Stopping))
-	return busy == 0, err
-}
-
-// ended tidies up after a run and lets the next one of its branch begin.
-func (p *Pipelines) ended(tx *db.Tx, e Execution) error {
-	for _, s := range e.Stages {
-		for _, a := range s.Actions {
-			if err := p.config.Queue.Cancel(tx, jobBody{e.ID, a.Name}.id()); err != nil {
-				return err
-			}
+	if was != e.Status {
+		if err := p.tell(tx, e); err != nil {
+			return nil, err
 		}
 	}
-	if err := p.config.Queue.End(tx, stream(e.ID)); err != nil {
-		return err
+	if e.Status.Ended() {
+		back, err := p.ended(tx, e)
+		if err != nil {
+			return nil, err
+		}
+		others = append(others, back...)
 	}
-	next, err := db.All(tx, db.Value[string], "SELECT id FROM pipeline_runs WHERE pipeline = ? AND branch = ? AND status = ? ORDER BY number LIMIT 1", e.Pipeline, e.Branch, string(Waiting))
-	for _, id := range next {
-		if err := p.advance(tx, id); err != nil {
+	if moved { // a stage may be free now
+		others = append(others, lane.waiting(e.ID)...)
+	}
+	return others, nil
+}
+
+// carryOut does outside what has to be done for a run.
+func (p *Pipelines) carryOut(tx *db.Tx, e *Execution, todo []effect, now time.Time) (others []string, err error) {
+	for _, t := range todo {
+		switch {
+		case t.do == doRollback:
+			id, err := p.rollBack(tx, e, t.stage.Name)
+			if err != nil {
+				return nil, err
+			}
+			others = append(others, id...)
+		case t.do == doCancel && t.action != nil:
+			err = p.cancel(tx, t.action.ID, t.action.Runner, t.action.External, "it took too long, or its run was stopped")
+		case t.do == doCancel:
+			err = p.cancel(tx, t.rule.ID, runnerOf(t.rule.Type), t.rule.External, "it took too long, or its run was stopped")
+		case t.action != nil:
+			err = p.beginAction(tx, e, t.stage, t.action, now)
+		default:
+			err = p.beginRule(tx, e, t.stage, t.rule, now)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return others, nil
+}
+
+// beginAction makes the job of an action, or begins it elsewhere. What nobody can begin has failed.
+func (p *Pipelines) beginAction(tx *db.Tx, e *Execution, s *Stage, a *Action, now time.Time) error {
+	switch a.Runner {
+	case runPipeline:
+		return p.beginPipeline(tx, e, s, a, now)
+	case runBuild, runCommand:
+		if p.config.Starter == nil && a.Runner == runBuild {
+			break
+		}
+		if p.config.Starter == nil {
+			e.breakAction(s, a, "ConfigurationError", "commands do not run on this server", now)
+			return nil
+		}
+		request, err := e.request(s, a)
+		if err == nil {
+			a.External, err = p.start(tx, request)
+		}
+		if err != nil {
+			why := mistake(err)
+			a.Code, a.Summary = "ConfigurationError", clip(why.Text, 500)
+			why.Action = a.Name
+			e.Reasons = append(e.Reasons, why)
+			e.settle(s, a, Failed, now)
+		}
+		return nil
+	}
+	if a.Runner == runCustom && a.Type.Category != structure.Source && len(a.Outputs) > 0 {
+		e.breakAction(s, a, "ConfigurationError", "a worker elsewhere cannot hand in artifacts: leave outputArtifacts out", now)
+		return nil
+	}
+	if a.Runner == runCustom { // whoever polls for it knows no more than its id
+		if err := begun(tx, a.ID, e.ID); err != nil {
 			return err
 		}
 	}
+	return p.add(tx, e.ID, a.ID, a.Type)
+}
+
+// begun remembers of which run something is that is done elsewhere.
+func begun(tx *db.Tx, action, run string) error {
+	_, err := tx.Exec("INSERT INTO pipeline_begun (action, run) VALUES (?, ?) ON CONFLICT (action) DO NOTHING", action, run)
 	return err
 }
 
-// What the events that tell of runs are called (EventBridge's detail-type and source).
-const (
-	EventSource = "aws.codepipeline"
-	Changed     = "CodePipeline Pipeline Execution State Change"
-)
-
-// Detail is what a Changed event says: CodePipeline's members, then ours.
-type Detail struct {
-	Pipeline string `json:"pipeline"`
-	ID       string `json:"execution-id"`
-	State    string `json:"state"` // STARTED, SUCCEEDED, FAILED, STOPPING, STOPPED
-	Version  int    `json:"version"`
-	Attempt  int    `json:"pipeline-execution-attempt"`
-
-	Number      int64                 `json:"number"`
-	Repository  string                `json:"repository"`
-	Branch      string                `json:"branch"`
-	Commit      string                `json:"commit"`
-	Subject     string                `json:"subject,omitzero"`
-	Author      string                `json:"author,omitzero"`
-	Who         string                `json:"who,omitzero"`
-	Path        string                `json:"path"` // of the run in the console
-	FailedStage string                `json:"failed-stage,omitzero"`
-	Reasons     []Reason              `json:"reasons,omitzero"` // the worst first, at most 20
-	ReasonCount int                   `json:"reason-count,omitzero"`
-	Findings    map[finding.Label]int `json:"findings,omitzero"`
-	Fresh       map[finding.Label]int `json:"new-findings,omitzero"`
-	Seconds     float64               `json:"seconds,omitzero"`
+// start begins something elsewhere, and remembers whose it is.
+func (p *Pipelines) start(tx *db.Tx, q ActionRequest) (external string, err error) {
+	if external, err = p.config.Starter.Start(tx, q); err != nil {
+		return "", err
+	}
+	return external, begun(tx, q.ID, q.Execution)
 }
 
-// Path is where the console shows a run.
-func Path(id string) string { return "/runs/" + id }
-
-var states = map[Status]string{InProgress: "STARTED", Succeeded: "SUCCEEDED", Failed: "FAILED", Stopping: "STOPPING", Stopped: "STOPPED"}
-
-// tell publishes that the run's status changed.
-func (p *Pipelines) tell(tx *db.Tx, e Execution) error {
-	d := Detail{
-		Pipeline: e.Pipeline, ID: e.ID, State: states[e.Status], Version: 1, Attempt: e.Attempt, Number: e.Number,
-		Repository: e.Repository, Branch: e.Branch, Commit: e.Commit, Subject: e.Subject, Author: e.Author, Who: e.Who, Path: Path(e.ID),
-		Reasons: e.Reasons[:min(len(e.Reasons), 20)], ReasonCount: len(e.Reasons), Findings: e.Findings, Fresh: e.Fresh,
-	}
-	if e.Status.Ended() {
-		d.Seconds = e.Ended.Sub(e.Started).Seconds()
-	}
-	if i := slices.IndexFunc(e.Stages, func(s Stage) bool { return s.Status == Failed }); i >= 0 {
-		d.FailedStage = e.Stages[i].Name
-	}
-	detail, err := json.Marshal(d, json.Deterministic(true))
-	if err != nil {
-		return err
-	}
-	return p.config.Bus.Publish(tx, event.Event{
-		Type: Changed, Source: EventSource, Account: p.config.Account, Region: p.config.Region, Time: p.config.Now(),
-		Resources: []string{"arn:aws:codepipeline:" + p.config.Region + ":" + p.config.Account + ":" + e.Pipeline}, Detail: detail,
-	})
-}
-
-// begin keeps a new run and starts it when it is its turn.
-func (p *Pipelines) begin(tx *db.Tx, e Execution) (Execution, error) {
-	number, err := db.One(tx, db.Value[int64], "SELECT COALESCE(MAX(number), 0) + 1 FROM pipeline_runs WHERE pipeline = ?", e.Pipeline)
-	if err != nil {
-		return e, err
-	}
-	e.ID, e.Number, e.Attempt, e.Status, e.Created = cmp.Or(e.ID, bus.ID()), number, 1, Waiting, p.config.Now().UTC()
-	e.Stages = defaultStages()
-	if err := keep(tx, e); err != nil {
-		return e, err
-	}
-	return e, p.advance(tx, e.ID)
-}
-
-// stop asks a run to end.
-func (p *Pipelines) stop(tx *db.Tx, id string) error {
-	e, err := find(tx, id)
-	if err != nil {
-		return err
-	}
-	switch {
-	case e.Status.Ended():
-		return fault.Conflict.Errorf("run %d of %s has ended: it is %s", e.Number, e.Pipeline, e.Status)
-	case e.Status == Stopping:
+// beginRule does the same for a rule.
+func (p *Pipelines) beginRule(tx *db.Tx, e *Execution, s *Stage, r *Rule, now time.Time) error {
+	switch runnerOf(r.Type) {
+	case runBuild, runCommand:
+		if p.config.Starter == nil {
+			r.answer(false, "nothing is built on this server", true, now)
+			return nil
+		}
+		external, err := p.start(tx, e.requestRule(s, r))
+		if err != nil {
+			r.answer(false, mistake(err).Text, true, now)
+		}
+		r.External = external
 		return nil
-	case e.Status == Waiting:
-		e.Status = Stopping
-		e.end(Stopped, p.config.Now().UTC())
-		if err := keep(tx, e); err != nil {
-			return err
-		}
-		if err := p.tell(tx, e); err != nil {
-			return err
-		}
-		return p.ended(tx, e)
 	}
-	e.Status = Stopping
-	if err := keep(tx, e); err != nil {
+	return p.add(tx, e.ID, r.ID, r.Type)
+}
+
+// cancel takes away what was begun.
+func (p *Pipelines) cancel(tx *db.Tx, id, runner, external, reason string) error {
+	switch runner {
+	case runApprove, runPipeline:
+		return nil
+	case runBuild, runCommand:
+		if external != "" && p.config.Starter != nil {
+			return p.config.Starter.Stop(tx, external, reason)
+		}
+	}
+	return p.config.Queue.Cancel(tx, id)
+}
+
+// request is what an action asks of a Starter.
+func (e *Execution) request(s *Stage, a *Action) (ActionRequest, error) {
+	q := e.requestOf(s.Name, a.ID, a.Name, a.Type)
+	q.Configuration, q.Commands, q.Outputs, q.Exports, q.Role, q.Minutes = a.Config, a.Commands, a.Outputs, a.Exports, a.Role, a.Minutes
+	for _, v := range a.Env {
+		value, err := e.Values.Resolve(v.Value)
+		if err != nil {
+			return q, err
+		}
+		v.Value = value
+		q.Environment = append(q.Environment, v)
+	}
+	var err error
+	q.Inputs, err = e.inputs(a.Inputs)
+	return q, err
+}
+
+func (e *Execution) requestRule(s *Stage, r *Rule) ActionRequest {
+	q := e.requestOf(s.Name, r.ID, r.Name, r.Type)
+	q.Configuration, q.Commands, q.Minutes = r.Config, r.Commands, r.Minutes
+	q.Inputs, _ = e.inputs(r.Inputs) // what is missing is missed there
+	return q
+}
+
+func (e *Execution) requestOf(stage, id, name string, t structure.TypeID) ActionRequest {
+	return ActionRequest{
+		ID: id, Pipeline: e.Pipeline, Execution: e.ID, Number: e.Number, Stage: stage, Action: name, Type: t, Repository: e.Repository, Branch: e.Branch,
+		Commit: e.Commit, Protected: e.Protected && e.Pull == "", Pull: e.Pull, Who: e.Who, Walls: e.Walls, Stream: "pipeline/" + e.ID + "/" + id,
+	}
+}
+
+func (e *Execution) inputs(names []string) (all []Artifact, err error) {
+	for _, name := range names {
+		one, ok := e.Artifact(name)
+		if !ok {
+			return nil, fault.Invalid.Errorf("there is no artifact %q: the action that makes it did not", name)
+		}
+		all = append(all, one)
+	}
+	return all, nil
+}
+
+// lane is what a run shares with the others of its branch: who is where.
+type lane struct {
+	others   []Execution       // not ended, without the run itself, the oldest first
+	disabled map[string]string // "Inbound/STAGE": why
+}
+
+func (p *Pipelines) lane(tx *db.Tx, e Execution) (l lane, err error) {
+	l.others, err = db.All(tx, scanRun, "SELECT body FROM pipeline_runs WHERE pipeline = ? AND branch = ? AND id <> ? AND status IN (?, ?, ?) ORDER BY number",
+		e.Pipeline, e.Branch, e.ID, string(Waiting), string(InProgress), string(Stopping))
+	if err != nil {
+		return l, err
+	}
+	l.disabled = map[string]string{}
+	closed, err := db.All(tx, scanTransition, "SELECT stage, kind, reason, who, at FROM pipeline_transitions WHERE pipeline = ?", e.Pipeline)
+	for _, t := range closed {
+		l.disabled[t.Kind+"/"+t.Stage] = t.Reason
+	}
+	return l, err
+}
+
+// waiting are the runs that may go on when one has moved, in the order in which they have a right to.
+func (l lane) waiting(but string) (ids []string) {
+	for _, o := range l.others {
+		if o.ID != but && (o.Status == Waiting || o.held() >= 0) {
+			ids = append(ids, o.ID)
+		}
+	}
+	return ids
+}
+
+// at is the stage that a run is in, or -1; held the one that it waits before.
+func (e *Execution) at() int {
+	return slices.IndexFunc(e.Stages, func(s Stage) bool { return s.Status == InProgress })
+}
+
+func (e *Execution) held() int {
+	if e.Status != InProgress || e.at() >= 0 {
+		return -1
+	}
+	return slices.IndexFunc(e.Stages, func(s Stage) bool { return s.Status == Waiting })
+}
+
+// begins tells whether it is a run's turn. Queued runs of a branch come one after
+// the other, a rollback first: so what the hub knows of a branch never goes back in time.
+func (l lane) begins(e *Execution) bool {
+	if e.Mode == structure.Parallel {
+		return true
+	}
+	for _, o := range l.others {
+		busy := o.Status == InProgress || o.Status == Stopping
+		switch {
+		case o.Mode == structure.Parallel:
+		case e.Mode == structure.Queued && busy:
+			return false
+		case o.Status == Waiting && o.before(e):
+			return false
+		}
+	}
+	if e.Mode == structure.Superseded {
+		ok, _ := l.enter(e, 0)
+		return ok
+	}
+	return true
+}
+
+// before tells whether a run comes before another.
+func (e *Execution) before(o *Execution) bool {
+	if (e.Kind == Rollback) != (o.Kind == Rollback) {
+		return e.Kind == Rollback
+	}
+	return e.Number < o.Number
+}
+
+// enter tells whether a run may enter a stage: its transition is not disabled, and no other run is in it.
+func (l lane) enter(e *Execution, stage int) (bool, string) {
+	name := e.Stages[stage].Name
+	if why, closed := l.disabled["Inbound/"+name]; closed {
+		return false, "the transition into it is disabled: " + why
+	}
+	if stage > 0 {
+		if why, closed := l.disabled["Outbound/"+e.Stages[stage-1].Name]; closed {
+			return false, "the transition out of " + e.Stages[stage-1].Name + " is disabled: " + why
+		}
+	}
+	if e.Mode == structure.Parallel {
+		return true, ""
+	}
+	for i := range l.others {
+		o := &l.others[i]
+		if o.Mode == structure.Parallel {
+			continue
+		}
+		if at := o.at(); at >= 0 && o.Stages[at].Name == name {
+			return false, fmt.Sprintf("run %d is in it", o.Number)
+		}
+	}
+	return true, ""
+}
+
+// overtake ends the runs that wait where a newer one has come to wait, or goes on: in mode SUPERSEDED the newest wins.
+func (p *Pipelines) overtake(tx *db.Tx, e *Execution, l lane, now time.Time) (others []string, err error) {
+	if e.Mode != structure.Superseded || e.Kind == Rollback {
+		return nil, nil
+	}
+	at := e.held()
+	for i := range l.others {
+		o := &l.others[i]
+		if o.Mode != structure.Superseded || o.Kind == Rollback || o.Number > e.Number {
+			continue
+		}
+		if o.Status == Waiting && at <= 0 || at >= 0 && o.held() >= 0 && o.Stages[o.held()].Name == e.Stages[at].Name {
+			more, err := p.supersede(tx, o, e, now)
+			if err != nil {
+				return nil, err
+			}
+			others = append(others, more...)
+		}
+	}
+	return others, nil
+}
+
+// supersede ends a run that a newer one has overtaken.
+func (p *Pipelines) supersede(tx *db.Tx, o, by *Execution, now time.Time) ([]string, error) {
+	o.Status, o.Ended, o.Changed = Superseded, now, now
+	o.StoppedBy = fmt.Sprintf("run %d has overtaken it", by.Number)
+	if err := keep(tx, *o); err != nil {
+		return nil, err
+	}
+	if err := p.tell(tx, *o); err != nil {
+		return nil, err
+	}
+	return p.ended(tx, *o)
+}
+
+// ended tells whoever waits for a run that it has ended.
+func (p *Pipelines) ended(tx *db.Tx, e Execution) ([]string, error) {
+	if e.Parent == nil {
+		return nil, nil
+	}
+	parent, err := find(tx, e.Parent.Execution)
+	if errors.Is(err, fault.NotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	s, a := parent.find(e.Parent.Action)
+	if a == nil || a.Status != InProgress {
+		return nil, nil
+	}
+	text := fmt.Sprintf("run %d of %s is %s", e.Number, e.Pipeline, e.Status)
+	if e.Status == Succeeded {
+		a.Summary = text
+		parent.settle(s, a, Succeeded, p.config.Now().UTC())
+	} else {
+		parent.breakAction(s, a, "JobFailed", text, p.config.Now().UTC())
+	}
+	if err := p.save(tx, &parent); err != nil {
+		return nil, err
+	}
+	return []string{parent.ID}, nil
+}
+
+// save keeps a run of which parts have changed, and tells of these.
+func (p *Pipelines) save(tx *db.Tx, e *Execution) error {
+	e.Changed = p.config.Now().UTC()
+	if err := keep(tx, *e); err != nil {
 		return err
 	}
-	if err := p.tell(tx, e); err != nil {
-		return err
-	}
-	for _, s := range e.Stages {
-		for _, a := range s.Actions {
-			if a.Status != InProgress {
-				continue
-			}
-			if _, err := p.config.Queue.Stop(tx, jobBody{e.ID, a.Name}.id()); err != nil {
-				return err
-			}
+	err := p.tellParts(tx, *e)
+	e.news = nil
+	return err
+}
+
+// beginPipeline starts another pipeline for an action.
+func (p *Pipelines) beginPipeline(tx *db.Tx, e *Execution, s *Stage, a *Action, now time.Time) error {
+	made, err := p.startFrom(tx, e, a)
+	if err != nil {
+		if !fault.Permanent(err) {
+			return err
 		}
+		e.breakAction(s, a, "ConfigurationError", err.Error(), now)
+		return nil
 	}
-	return p.advance(tx, id)
+	a.External, a.Link, a.Variables = made.ID, Path(made.ID), map[string]string{"PipelineExecutionId": made.ID}
+	if a.Config["WaitForEnd"] == "true" {
+		a.Summary = fmt.Sprintf("waits for run %d of %s", made.Number, made.Pipeline)
+		return nil
+	}
+	e.give(a, a.Variables)
+	a.Summary = fmt.Sprintf("started run %d of %s", made.Number, made.Pipeline)
+	e.settle(s, a, Succeeded, now)
+	return nil
+}
+
+// give keeps the variables that an action gave under its namespace.
+func (e *Execution) give(a *Action, values map[string]string) {
+	a.Variables = values
+	if a.Namespace == "" || len(values) == 0 {
+		return
+	}
+	if e.Values == nil {
+		e.Values = structure.Values{}
+	}
+	e.Values[a.Namespace] = values
 }

@@ -11,10 +11,13 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"os"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/haechi-dev/haechi/base/blob"
 	"github.com/haechi-dev/haechi/base/db"
 	"github.com/haechi-dev/haechi/keeper/hub"
 	"github.com/haechi-dev/haechi/keeper/source"
@@ -51,6 +54,18 @@ type Components interface {
 	Forget(ctx context.Context, target, branch string) error
 }
 
+// Webhooks calls addresses that people have given names.
+type Webhooks interface {
+	// Call sends a body to the one of that name, under an id that stays the same when it is sent again.
+	Call(ctx context.Context, name, id string, body []byte) error
+}
+
+// Blobs keeps artifacts by their digests.
+type Blobs interface {
+	Put(ctx context.Context, r io.Reader, limit int64) (blob.Info, error)
+	Open(ctx context.Context, digest string) (*os.File, error)
+}
+
 // Config is what a Pipelines needs. All above Log must be given.
 type Config struct {
 	DB       *db.DB // with Schema, bus.Schema and source's
@@ -66,6 +81,9 @@ type Config struct {
 
 	Log        *slog.Logger
 	Now        func() time.Time
+	Starter    Starter                  // builds; nil builds in this room
+	Webhooks   Webhooks                 // calls what people have named; nil refuses it
+	Blobs      Blobs                    // keeps artifacts; nil keeps none
 	Policy     func() gate.Policy       // where a repository's protected base branch has none; nil is the default policy
 	Components Components               // keeps what trees are made of; nil keeps nothing
 	Reports    Reports                  // takes the reports that builds leave; nil refuses them
@@ -85,6 +103,9 @@ type Pipelines struct {
 	config Config
 	db     *db.DB
 	maker  finding.Maker
+
+	mu   sync.Mutex
+	news chan struct{} // closed when a run or a definition changed here
 }
 
 // New is the room; it works while Run runs.
@@ -98,7 +119,7 @@ func New(c Config) *Pipelines {
 	}
 	c.Workers, c.Attempts = cmp.Or(c.Workers, 2), cmp.Or(c.Attempts, 3)
 	c.Kept = cmp.Or(c.Kept, 90*24*time.Hour)
-	return &Pipelines{config: c, db: c.DB, maker: finding.Maker{Account: c.Account, Region: c.Region}}
+	return &Pipelines{config: c, db: c.DB, maker: finding.Maker{Account: c.Account, Region: c.Region}, news: make(chan struct{})}
 }
 
 // Schema is the room's tables.
@@ -115,7 +136,19 @@ CREATE INDEX pipeline_log_by_age ON pipeline_log (at);
 CREATE TABLE pipeline_outputs (run TEXT NOT NULL, action TEXT NOT NULL, at BIGINT NOT NULL, body BLOB NOT NULL, PRIMARY KEY (run, action));
 CREATE TABLE pipeline_seen (tree TEXT NOT NULL, tool TEXT NOT NULL, version TEXT NOT NULL, at BIGINT NOT NULL, body BLOB NOT NULL, PRIMARY KEY (tree, tool, version))`, `
 DROP TABLE pipeline_jobs;
-DROP TABLE pipeline_log`}}
+DROP TABLE pipeline_log`, `
+ALTER TABLE pipeline_runs ADD COLUMN due BIGINT NOT NULL DEFAULT 0;
+ALTER TABLE pipeline_runs ADD COLUMN gated BIGINT NOT NULL DEFAULT 0;
+UPDATE pipeline_runs SET gated = 1 WHERE status = 'Succeeded';
+CREATE INDEX pipeline_runs_by_due ON pipeline_runs (due);
+CREATE INDEX pipeline_runs_gated ON pipeline_runs (pipeline, branch, gated, number);
+CREATE TABLE pipeline_definitions (name TEXT PRIMARY KEY, origin TEXT NOT NULL, next BIGINT NOT NULL, body BLOB NOT NULL);
+CREATE INDEX pipeline_definitions_by_next ON pipeline_definitions (next);
+CREATE TABLE pipeline_versions (name TEXT NOT NULL, version BIGINT NOT NULL, at BIGINT NOT NULL, body BLOB NOT NULL, PRIMARY KEY (name, version));
+CREATE TABLE pipeline_transitions (pipeline TEXT NOT NULL, stage TEXT NOT NULL, kind TEXT NOT NULL, reason TEXT NOT NULL, who TEXT NOT NULL, at BIGINT NOT NULL, PRIMARY KEY (pipeline, stage, kind));
+CREATE TABLE pipeline_tokens (pipeline TEXT NOT NULL, token TEXT NOT NULL, run TEXT NOT NULL, at BIGINT NOT NULL, PRIMARY KEY (pipeline, token));
+CREATE TABLE pipeline_begun (action TEXT PRIMARY KEY, run TEXT NOT NULL);
+CREATE TABLE pipeline_types (id TEXT PRIMARY KEY, body BLOB NOT NULL)`}}
 }
 
 // Run starts what pushes ask for and works on it until ctx ends.
@@ -127,9 +160,29 @@ func (p *Pipelines) Run(ctx context.Context) error {
 		return err
 	}
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return p.config.Bus.Fold(ctx, "pipeline", p.trigger, source.Moved) })
+	group.Go(func() error {
+		return p.config.Bus.Follow(ctx, "pipeline", p.trigger, source.Moved, pullChanged, Changed, imagePushed)
+	})
 	group.Go(func() error { return p.config.Bus.Follow(ctx, "pipeline-branches", p.forget, source.Moved) })
-	group.Go(func() error { return p.work(ctx) })
+	if p.config.Starter != nil {
+		group.Go(func() error { return p.config.Bus.Fold(ctx, "pipeline-builds", p.built, p.config.Starter.Events()...) })
+	}
+	group.Go(func() error { return p.serve(ctx) })
+	group.Go(func() error { return p.clock(ctx) })
 	group.Go(func() error { return p.tidy(ctx) })
 	return group.Wait()
+}
+
+// waiting is closed at the next change. Ask before looking, so that nothing slips by.
+func (p *Pipelines) waiting() <-chan struct{} {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.news
+}
+
+func (p *Pipelines) wake() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	close(p.news)
+	p.news = make(chan struct{})
 }

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -25,6 +26,7 @@ import (
 	"github.com/haechi-dev/haechi/river/bus"
 	"github.com/haechi-dev/haechi/river/work"
 	"github.com/haechi-dev/haechi/room/pipeline"
+	"github.com/haechi-dev/haechi/tool/gate"
 	"github.com/haechi-dev/haechi/tool/sandbox"
 	"github.com/haechi-dev/haechi/tool/scan"
 	"github.com/haechi-dev/haechi/word/diag"
@@ -352,16 +354,47 @@ func TestVulnerablePush(t *testing.T) {
 	})
 }
 
-// On a branch counts what it brings: what the default branch has already stops nobody.
+// On a branch counts what it brings: what the default branch had when it passed stops nobody.
 func TestNewSinceBase(t *testing.T) {
-	each(t, nil, func(t *testing.T, h *house) {
-		h.push("main", "one", map[string]string{"packages.txt": "old HIGH\n"}) // fails, and lies there
+	var strict atomic.Bool
+	relaxed, err := gate.Parse("gate.yaml", []byte(relaxedPolicy))
+	if err != nil {
+		t.Fatal(err)
+	}
+	policy := func() gate.Policy {
+		if strict.Load() {
+			return gate.Policy{}
+		}
+		return relaxed
+	}
+	each(t, func(c *pipeline.Config) { c.Policy = policy; strict.Store(false) }, func(t *testing.T, h *house) {
+		if e := h.push("main", "one", map[string]string{"packages.txt": "old HIGH\n"}); e.Status != pipeline.Succeeded {
+			t.Fatalf("it is %s: %+v", e.Status, e.Reasons)
+		}
+		strict.Store(true)
 		if e := h.push("side", "two", map[string]string{"x": "1"}); e.Status != pipeline.Succeeded || e.Base == "" {
 			t.Errorf("it is %s, base %q: %+v", e.Status, e.Base, e.Reasons)
 		}
 		e := h.push("side", "three", map[string]string{"packages.txt": "moved\nold HIGH\nnew HIGH\n"})
 		if e.Status != pipeline.Failed || len(e.Reasons) != 1 || e.Reasons[0].Where != "packages.txt:3" {
 			t.Errorf("it is %s: %+v", e.Status, e.Reasons)
+		}
+	})
+}
+
+// What did not pass on the default branch does not pass on a branch that leaves from there.
+func TestFailedBaseIsNoBase(t *testing.T) {
+	each(t, nil, func(t *testing.T, h *house) {
+		passed := h.push("main", "one", map[string]string{"packages.txt": "fine LOW\n"})
+		if e := h.push("main", "two", map[string]string{"packages.txt": "fine LOW\nbad HIGH\n"}); e.Status != pipeline.Failed {
+			t.Fatalf("it is %s", e.Status)
+		}
+		e := h.push("side", "three", map[string]string{"x": "1"})
+		if e.Status != pipeline.Failed || len(e.Reasons) != 1 || e.Reasons[0].Where != "packages.txt:2" || e.Base != passed.Commit {
+			t.Errorf("it is %s, compared with %s: %+v", e.Status, e.Base, e.Reasons)
+		}
+		if e = h.push("side", "four", map[string]string{"packages.txt": "fine LOW\n"}); e.Status != pipeline.Succeeded {
+			t.Errorf("mended it is %s: %+v", e.Status, e.Reasons)
 		}
 	})
 }

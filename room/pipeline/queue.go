@@ -9,158 +9,272 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"github.com/haechi-dev/haechi/base/db"
+	"github.com/haechi-dev/haechi/lang/structure"
 	"github.com/haechi-dev/haechi/river/work"
+	"github.com/haechi-dev/haechi/word/event"
 	"github.com/haechi-dev/haechi/word/fault"
 )
 
-// jobKind is what the queue calls an action of a run.
-const jobKind = "Invoke/Haechi/Action/1"
-
-// job is one action of a run, leased to a worker.
-type job struct {
-	work.Lease
-	jobBody
-}
-
-// jobBody is what the queue keeps of an action.
+// jobBody is what the queue keeps of an action: the run that it is of. Which action, its id says.
 type jobBody struct {
-	Run    string `json:"run"`
-	Action string `json:"action"`
+	Run string `json:"run"`
 }
 
-func (b jobBody) id() string { return "pipeline/" + b.Run + "/" + b.Action }
-
-// ask makes an action a job of the queue.
-func (p *Pipelines) ask(tx *db.Tx, run, action string) error {
-	b := jobBody{run, action}
-	body, err := json.Marshal(b)
+// add makes a job of an action or a rule.
+func (p *Pipelines) add(tx *db.Tx, run, id string, t structure.TypeID) error {
+	body, err := json.Marshal(jobBody{run})
 	if err != nil {
 		return err
 	}
-	return p.config.Queue.Add(tx, work.Job{ID: b.id(), Kind: jobKind, Body: body})
+	return p.config.Queue.Add(tx, work.Job{ID: id, Kind: t.String(), Body: body})
 }
 
-// jobOf is the action that a lease is for.
-func jobOf(l work.Lease) (job, error) {
-	j := job{Lease: l}
-	if err := json.Unmarshal(l.Body, &j.jobBody); err != nil {
-		return j, fault.Invalid.Errorf("reading job %s: %w", l.ID, err)
+// runOf is the run that a job is of.
+func runOf(l work.Lease) (string, error) {
+	var b jobBody
+	if err := json.Unmarshal(l.Body, &b); err != nil || b.Run == "" {
+		return "", fault.Invalid.Errorf("job %s is of no run", l.ID)
 	}
-	return j, nil
+	return b.Run, nil
+}
+
+// task is one action, or one rule, that a worker does.
+type task struct {
+	run    Execution
+	stage  *Stage
+	action *Action // or
+	rule   *Rule
+	lease  work.Lease
+	log    *work.Log
 }
 
 // outcome is what became of an action.
 type outcome struct {
-	status  Status
-	summary string
-	reasons []Reason
-	change  func(*Execution) // what else the run learns, or nil
-	output  []byte           // for a later action, or nil
+	status    Status
+	summary   string
+	code      string
+	external  string
+	link      string
+	reasons   []Reason
+	variables map[string]string
+	artifacts []Artifact
+	change    func(*Execution, *Action) // what else the run learns, or nil
+	output    []byte                    // for a later action, or nil
 }
 
 // failed is an outcome for one reason.
-func failed(action string, r Reason) outcome {
-	r.Action = action
-	return outcome{status: Failed, summary: r.Text, reasons: []Reason{r}}
+func failed(r Reason) outcome {
+	return outcome{status: Failed, code: "JobFailed", summary: r.Text, reasons: []Reason{r}}
 }
 
-// finish keeps the outcome of a job and moves its run on, if the job is still ours.
-func (p *Pipelines) finish(ctx context.Context, j job, o outcome) error {
+// finish keeps the outcome of a job and moves its run on, if the job is still the worker's.
+func (p *Pipelines) finish(ctx context.Context, l work.Lease, o outcome) error {
+	run, err := runOf(l)
+	if err != nil {
+		return err
+	}
 	return p.db.Write(ctx, func(tx *db.Tx) error {
-		if err := p.config.Queue.Done(tx, j.Lease); err != nil {
+		if err := p.config.Queue.Done(tx, l); err != nil {
 			return err
 		}
-		e, err := find(tx, j.Run)
-		if err != nil {
-			return err
-		}
-		if err := p.result(tx, &e, j.Action, o); err != nil {
-			return err
-		}
-		return p.advance(tx, j.Run)
+		return p.end(tx, run, l.ID, o)
 	})
 }
 
-// result writes an outcome down.
-func (p *Pipelines) result(tx *db.Tx, e *Execution, name string, o outcome) error {
-	a := e.action(name)
-	if a == nil {
-		return fmt.Errorf("run %s has no action %q", e.ID, name)
+// end writes down what became of an action or a rule, once, and moves the run on.
+func (p *Pipelines) end(tx *db.Tx, run, id string, o outcome) error {
+	e, err := find(tx, run)
+	if err != nil {
+		return err
+	}
+	now := p.config.Now().UTC()
+	if s, r := e.rule(id); r != nil && r.Status == InProgress {
+		r.answer(o.status == Succeeded, o.summary, o.code == "ConfigurationError", now)
+		if err := keep(tx, e); err != nil {
+			return err
+		}
+		_ = s
+		return p.advance(tx, run)
+	}
+	s, a := e.find(id)
+	if a == nil || a.Status != InProgress {
+		return nil // it was ended otherwise
 	}
 	if e.Status == Stopping && o.status == Failed {
 		o.status, o.reasons = Stopped, nil
 	}
-	a.Status, a.Summary, a.Ended = o.status, o.summary, p.config.Now().UTC()
+	for i := range o.reasons {
+		o.reasons[i].Action = a.Name
+	}
+	a.Summary, a.Code = clip(o.summary, 500), o.code
+	if o.external != "" {
+		a.External = o.external
+	}
+	if o.link != "" {
+		a.Link = o.link
+	}
 	e.Reasons = append(e.Reasons, o.reasons...)
+	if o.status == Succeeded {
+		o.code = ""
+		e.give(a, o.variables)
+	}
+	if err := e.made(s, a, &o); err != nil {
+		a.Code, a.Summary, o.status = "JobFailed", clip(err.Error(), 500), Failed
+		e.Reasons = append(e.Reasons, Reason{Action: a.Name, Text: a.Summary})
+	}
 	if o.change != nil {
-		o.change(e)
+		o.change(&e, a)
 	}
 	if o.output != nil {
 		if _, err := tx.Exec("INSERT INTO pipeline_outputs (run, action, at, body) VALUES (?, ?, ?, ?) ON CONFLICT (run, action) DO UPDATE SET at = excluded.at, body = excluded.body",
-			e.ID, name, p.config.Now().UnixMicro(), o.output); err != nil {
+			e.ID, outputName(s, a), now.UnixMicro(), o.output); err != nil {
 			return err
 		}
 	}
-	return keep(tx, *e)
+	e.settle(s, a, o.status, now)
+	if err := p.config.Queue.End(tx, a.stream(&e)); err != nil {
+		return err
+	}
+	if err := p.save(tx, &e); err != nil {
+		return err
+	}
+	return p.advance(tx, run)
 }
 
-// work takes jobs and does them until ctx ends.
-func (p *Pipelines) work(ctx context.Context) error {
+func outputName(s *Stage, a *Action) string { return s.Name + "/" + a.Name }
+
+// made keeps the artifacts that an action has made. One that it should have made and did not is a mistake.
+func (e *Execution) made(s *Stage, a *Action, o *outcome) error {
+	if o.status != Succeeded {
+		return nil
+	}
+	for _, out := range a.Outputs {
+		found := false
+		for _, m := range o.artifacts {
+			if m.Name == out.Name {
+				m.Stage, m.Action = s.Name, a.Name
+				if m.Commit == "" {
+					m.Repository, m.Branch, m.Commit = e.Repository, e.Branch, e.Commit
+				}
+				e.Artifacts = append(e.Artifacts, m)
+				found = true
+			}
+		}
+		if !found {
+			return fault.Invalid.Errorf("it did not make the artifact %q", out.Name)
+		}
+	}
+	return nil
+}
+
+// serve takes the jobs of this room and does them until ctx ends.
+func (p *Pipelines) serve(ctx context.Context) error {
 	return p.config.Queue.Serve(ctx, work.Worker{
-		By: p.config.Node, Kinds: []string{jobKind}, Workers: p.config.Workers, Attempts: p.config.Attempts,
+		By: p.config.Node, Kinds: p.kinds(), Workers: p.config.Workers, Attempts: p.config.Attempts,
 		Do: p.do,
 		GiveUp: func(ctx context.Context, l work.Lease, why error) error {
-			j, err := jobOf(l)
-			if err != nil {
-				return err
-			}
 			if errors.Is(why, work.ErrStopped) {
-				return p.finish(ctx, j, outcome{status: Stopped, summary: "stopped"})
+				return p.finish(ctx, l, outcome{status: Abandoned, summary: "stopped"})
 			}
-			return p.finish(ctx, j, failed(j.Action, blame(why)))
+			return p.finish(ctx, l, failed(blame(why)))
 		},
 	})
 }
 
-// do does one job.
-func (p *Pipelines) do(ctx context.Context, l work.Lease) error {
-	j, err := jobOf(l)
-	if err != nil {
-		return err
+// doers are what this room does itself, by what it is called.
+func (p *Pipelines) doers() map[string]func(context.Context, *task) (outcome, error) {
+	all := map[string]func(context.Context, *task) (outcome, error){
+		runSource: p.doSource, runScan: p.doScan, runGate: p.doGate, runInspect: p.doInspect, runWebhook: p.doWebhook,
+		runNotify: p.doNotify, runSBOM: p.doSBOM, runGuard: p.doGuard,
 	}
-	o, err := p.perform(ctx, j)
-	if err != nil {
-		return err
+	if p.config.Starter == nil {
+		all[runBuild] = p.doBuild
 	}
-	return p.finish(ctx, j, o)
+	return all
 }
 
-// perform does what a job's action is.
-func (p *Pipelines) perform(ctx context.Context, j job) (outcome, error) {
-	e, err := p.Execution(ctx, j.Run)
+// kinds are the jobs that this room does, as the queue calls them.
+func (p *Pipelines) kinds() (all []string) {
+	doers := p.doers()
+	for _, t := range append(structure.Types(), structure.RuleTypes()...) {
+		if doers[runnerOf(t.ID)] != nil && t.Refused == "" {
+			all = append(all, t.ID.String())
+		}
+	}
+	return all
+}
+
+// do does one job.
+func (p *Pipelines) do(ctx context.Context, l work.Lease) error {
+	run, err := runOf(l)
 	if err != nil {
-		return outcome{}, err
+		return err
 	}
-	a := e.action(j.Action)
-	if a == nil {
-		return outcome{}, fault.Invalid.Errorf("run %s has no action %q", j.Run, j.Action)
+	t := &task{lease: l}
+	if t.run, err = p.Execution(ctx, run); err != nil {
+		return err
 	}
-	do, ok := map[string]func(context.Context, Execution, *work.Log) (outcome, error){
-		actionSource: p.doSource, actionScan: p.doScan, actionBuild: p.doBuild, actionGate: p.doGate,
-	}[a.Runner]
-	if !ok {
-		return outcome{}, fault.Unsupported.Errorf("there is no action %q here", a.Runner)
+	name, stream, runner := "", "", ""
+	if t.stage, t.action = t.run.find(l.ID); t.action != nil {
+		name, stream, runner = t.action.Name, t.action.stream(&t.run), t.action.Runner
+	} else if t.stage, t.rule = t.run.rule(l.ID); t.rule != nil {
+		name, stream, runner = t.rule.Name, "pipeline/"+run+"/"+l.ID, runnerOf(t.rule.Type)
 	}
-	log := p.config.Queue.Log(ctx, j.Lease, stream(j.Run), p.config.Mask)
-	if j.Attempt > 1 {
-		log.Printf("\n(attempt %d: the one before was cut off)\n", j.Attempt)
+	do := p.doers()[runner]
+	if do == nil || t.stage == nil {
+		return fault.Unsupported.Errorf("run %s has nothing to do for job %s here", run, l.ID)
 	}
-	log.Printf("\n=== %s ===\n", a.Name)
-	o, err := do(ctx, e, log)
+	t.log = p.config.Queue.Log(ctx, l, stream, p.config.Mask)
+	if l.Attempt > 1 {
+		t.log.Printf("\n(attempt %d: the one before was cut off)\n", l.Attempt)
+	}
+	o, err := do(ctx, t)
 	if err != nil && ctx.Err() == nil {
-		log.Printf("%s\n", blame(err).Text)
+		t.log.Printf("%s\n", blame(err).Text)
 	}
-	return o, errors.Join(err, log.Close())
+	if err := errors.Join(err, t.log.Close()); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	return p.finish(ctx, l, o)
+}
+
+// built takes in how what was begun elsewhere has ended.
+func (p *Pipelines) built(tx *db.Tx, ev event.Event) error {
+	r, ok, err := p.config.Starter.Ended(ev)
+	if err != nil || !ok {
+		return err
+	}
+	runs, err := db.All(tx, db.Value[string], "SELECT run FROM pipeline_begun WHERE action = ?", r.Action)
+	if err != nil {
+		return err
+	}
+	for _, run := range runs {
+		if err := p.end(tx, run, r.Action, resultOf(r)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// resultOf is the outcome that a result from elsewhere is.
+func resultOf(r Result) outcome {
+	o := outcome{status: r.Status, summary: r.Summary, external: r.External, reasons: r.Reasons, variables: r.Variables, artifacts: r.Artifacts}
+	if r.Status != Succeeded {
+		o.code = "JobFailed"
+		if len(o.reasons) == 0 && r.Status == Failed {
+			o.reasons = []Reason{{Text: clip(r.Summary, 500)}}
+		}
+	}
+	for i := range o.artifacts {
+		o.artifacts[i].Made = r.External
+	}
+	o.change = func(e *Execution, a *Action) {
+		if r.Level != "" {
+			e.Level = r.Level
+		}
+		a.Phases = r.Phases
+	}
+	return o
 }
 
 // blame is the reason for a run that an error ended, in a line.
@@ -175,16 +289,39 @@ func blame(err error) Reason {
 
 // wakeAll moves on what a kill may have left between two steps.
 func (p *Pipelines) wakeAll(ctx context.Context) error {
-	return p.db.Write(ctx, func(tx *db.Tx) error {
-		open, err := db.All(tx, db.Value[string], "SELECT id FROM pipeline_runs WHERE status IN (?, ?, ?) ORDER BY created, id", string(Waiting), string(InProgress), string(Stopping))
-		if err != nil {
-			return err
+	var open []string
+	err := p.db.Read(ctx, func(tx *db.Tx) (err error) {
+		open, err = db.All(tx, db.Value[string], "SELECT id FROM pipeline_runs WHERE status IN (?, ?, ?) ORDER BY created, id", string(Waiting), string(InProgress), string(Stopping))
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	for _, id := range open { // each by itself: one that is broken holds up no other
+		if err := p.db.Write(ctx, func(tx *db.Tx) error { return p.again(tx, id) }); err != nil {
+			return fmt.Errorf("run %s: %w", id, err)
 		}
-		for _, id := range open {
-			if err := p.advance(tx, id); err != nil {
-				return fmt.Errorf("run %s: %w", id, err)
+	}
+	return nil
+}
+
+// again begins once more whatever a run has in progress: what was begun already stays as it is.
+func (p *Pipelines) again(tx *db.Tx, id string) error {
+	e, err := find(tx, id)
+	if err != nil {
+		return err
+	}
+	for i := range e.Stages {
+		s := &e.Stages[i]
+		for j := range s.Actions {
+			a := &s.Actions[j]
+			if a.Status != InProgress || p.doers()[a.Runner] == nil && (a.Runner != runCustom || a.By != "") {
+				continue
+			}
+			if err := p.add(tx, e.ID, a.ID, a.Type); err != nil {
+				return err
 			}
 		}
-		return nil
-	})
+	}
+	return p.advance(tx, id)
 }

@@ -34,16 +34,16 @@ type ActionRequest struct {
 	Repository    string                  // of the run's first source
 	Branch        string                  // or refs/tags/NAME
 	Commit        string
-	Protected     bool                    // the branch is: only then there are secrets
-	Pull          string                  // number of the pull request that it is of, or ""
-	Who           string                  // ARN of the one who began the run
-	Inputs        []Artifact              // the first is the primary one; one without a Digest is the files of its Commit
-	Outputs       []structure.Output      // artifacts that are asked for
-	Exports       []string                // variables that are asked for, of Commands; a build exports what its buildspec says
-	Walls         string                  // the lowest level of isolation that the pipeline allows, or "" for the server's
-	Role          string                  // ARN that the action names, or ""
-	Minutes       int                     // it may take, or 0
-	Stream        string                  // that it logs to: the run shows it as part of its own log
+	Protected     bool               // the branch is: only then there are secrets
+	Pull          string             // number of the pull request that it is of, or ""
+	Who           string             // ARN of the one who began the run
+	Inputs        []Artifact         // the first is the primary one; one without a Digest is the files of its Commit
+	Outputs       []structure.Output // artifacts that are asked for
+	Exports       []string           // variables that are asked for, of Commands; a build exports what its buildspec says
+	Walls         string             // the lowest level of isolation that the pipeline allows, or "" for the server's
+	Role          string             // ARN that the action names, or ""
+	Minutes       int                // it may take, or 0
+	Stream        string             // that it logs to: the run shows it as part of its own log
 }
 
 // The configuration of the action that every repository has names its repository as

@@ -1,0 +1,537 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
+
+	"github.com/haechi-dev/haechi/base/db"
+	"github.com/haechi-dev/haechi/keeper/source"
+	"github.com/haechi-dev/haechi/lang/schedule"
+	"github.com/haechi-dev/haechi/lang/structure"
+	"github.com/haechi-dev/haechi/word/diag"
+	"github.com/haechi-dev/haechi/word/fault"
+)
+
+// DefinitionFile is where a repository says what its pipeline is. It counts as the
+// protected default branch has it; without one, a repository has the pipeline of Default.
+const DefinitionFile = OwnFolder + "pipeline.yaml"
+
+// Definition is a pipeline as it is now.
+type Definition struct {
+	Structure  structure.Pipeline `json:"structure"`
+	Origin     Origin             `json:"origin"`
+	Repository string             `json:"repository,omitzero"` // of its first source
+	Commit     string             `json:"commit,omitzero"`     // that its file is from
+	Problem    string             `json:"problem,omitzero"`    // why its file cannot be used; then it fails every run
+	Where      string             `json:"where,omitzero"`      // the place of that
+	Hint       string             `json:"hint,omitzero"`
+	Created    time.Time          `json:"created"`
+	Updated    time.Time          `json:"updated"`
+	Tags       map[string]string  `json:"tags,omitzero"`
+}
+
+// Default is the pipeline that every repository has: it is scanned, built if there is something to build, and gated.
+func Default(repository string) structure.Pipeline {
+	type m = map[string]string
+	in := []structure.Input{{Name: "Source"}}
+	id := func(category, owner, provider string) structure.TypeID {
+		return structure.TypeID{Category: category, Owner: owner, Provider: provider, Version: "1"}
+	}
+	one := func(a structure.Action) structure.Stage {
+		a.RunOrder = 1
+		return structure.Stage{Name: a.Name, Actions: []structure.Action{a}}
+	}
+	return structure.Pipeline{
+		Name: repository, Version: 1, ExecutionMode: structure.Queued, PipelineType: "V2",
+		Stages: []structure.Stage{
+			one(structure.Action{Name: "Source", Type: id(structure.Source, "AWS", "CodeCommit"), Configuration: m{"RepositoryName": repository}, Outputs: []structure.Output{{Name: "Source"}}, Namespace: "SourceVariables"}),
+			one(structure.Action{Name: "Scan", Type: id(structure.Test, "ThirdParty", "HaechiScan"), Inputs: in}),
+			one(structure.Action{Name: "Build", Type: id(structure.Build, "AWS", "CodeBuild"), Configuration: m{"ProjectName": repository}, Inputs: in, Namespace: "BuildVariables"}),
+			one(structure.Action{Name: "Gate", Type: id(structure.Test, "ThirdParty", "HaechiGate")}),
+		},
+	}
+}
+
+func scanDefinition(scan db.Scan) (d Definition, err error) {
+	var body []byte
+	if err := scan(&body); err != nil {
+		return d, err
+	}
+	return d, json.Unmarshal(body, &d)
+}
+
+// defined is the pipeline of that name that somebody has made or written down; fault.NotFound if it is none, or a repository's default.
+func defined(tx *db.Tx, name string) (Definition, error) {
+	d, err := db.One(tx, scanDefinition, "SELECT body FROM pipeline_definitions WHERE name = ?", name)
+	if errors.Is(err, fault.NotFound) {
+		return d, fault.NotFound.Errorf("there is no pipeline %q", name)
+	}
+	return d, err
+}
+
+// allDefined are all of these whose first or other source is a repository; "" is any.
+func allDefined(tx *db.Tx) ([]Definition, error) {
+	return db.All(tx, scanDefinition, "SELECT body FROM pipeline_definitions ORDER BY name")
+}
+
+// keepDefinition writes a pipeline down under a new version, with when its schedule is due.
+func (p *Pipelines) keepDefinition(tx *db.Tx, d Definition) error {
+	body, err := json.Marshal(d)
+	if err != nil {
+		return err
+	}
+	next := int64(0)
+	if at := d.next(p.config.Now()); !at.IsZero() {
+		next = at.UnixMicro()
+	}
+	if _, err := tx.Exec(`INSERT INTO pipeline_definitions (name, origin, next, body) VALUES (?, ?, ?, ?)
+		ON CONFLICT (name) DO UPDATE SET origin = excluded.origin, next = excluded.next, body = excluded.body`, d.Structure.Name, string(d.Origin), next, body); err != nil {
+		return err
+	}
+	_, err = tx.Exec("INSERT INTO pipeline_versions (name, version, at, body) VALUES (?, ?, ?, ?) ON CONFLICT (name, version) DO UPDATE SET at = excluded.at, body = excluded.body",
+		d.Structure.Name, d.Structure.Version, p.config.Now().UnixMicro(), body)
+	tx.AfterCommit(p.wake)
+	return err
+}
+
+// next is when one of a pipeline's schedules is due, or the zero time.
+func (d Definition) next(after time.Time) (at time.Time) {
+	if d.Structure.Haechi == nil || d.Problem != "" {
+		return at
+	}
+	for _, on := range d.Structure.Haechi.On {
+		s, err := schedule.Parse(on.Schedule)
+		if on.Schedule == "" || err != nil {
+			continue
+		}
+		if next := s.Next(d.Updated, after); at.IsZero() || !next.IsZero() && next.Before(at) {
+			at = next
+		}
+	}
+	return at
+}
+
+// Definition is the pipeline of that name, in its newest version.
+func (p *Pipelines) Definition(ctx context.Context, name string) (d Definition, err error) {
+	err = p.db.Read(ctx, func(tx *db.Tx) error { d, err = defined(tx, name); return err })
+	if !errors.Is(err, fault.NotFound) {
+		return d, err
+	}
+	r, gone := p.config.Source.Repository(ctx, name)
+	if gone != nil {
+		return d, err
+	}
+	return defaultOf(r), nil
+}
+
+func defaultOf(r source.Repository) Definition {
+	return Definition{Structure: Default(r.Name), Origin: FromNothing, Repository: r.Name, Created: r.Created, Updated: r.Created}
+}
+
+// DefinitionAt is a pipeline in one of its versions; version 0 is the newest.
+func (p *Pipelines) DefinitionAt(ctx context.Context, name string, version int) (d Definition, err error) {
+	if d, err = p.Definition(ctx, name); err != nil || version == 0 || version == d.Structure.Version {
+		return d, err
+	}
+	err = p.db.Read(ctx, func(tx *db.Tx) error {
+		d, err = db.One(tx, scanDefinition, "SELECT body FROM pipeline_versions WHERE name = ? AND version = ?", name, version)
+		if errors.Is(err, fault.NotFound) {
+			err = fault.NotFound.Errorf("pipeline %s has no version %d", name, version)
+		}
+		return err
+	})
+	return d, err
+}
+
+// Definitions are the pipelines whose names come after the given one, in order, at most limit: those
+// that somebody made, and those that repositories have by themselves.
+func (p *Pipelines) Definitions(ctx context.Context, after string, limit int) (all []Definition, err error) {
+	err = p.db.Read(ctx, func(tx *db.Tx) error {
+		all, err = db.All(tx, scanDefinition, "SELECT body FROM pipeline_definitions WHERE name > ? ORDER BY name LIMIT ?", after, limit)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	repositories, err := p.config.Source.Repositories(ctx, after, limit)
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range repositories {
+		if !slices.ContainsFunc(all, func(d Definition) bool { return d.Structure.Name == r.Name }) {
+			all = append(all, defaultOf(r))
+		}
+	}
+	slices.SortFunc(all, func(a, b Definition) int { return strings.Compare(a.Structure.Name, b.Structure.Name) })
+	return all[:min(len(all), limit)], nil
+}
+
+// firstRepository is the repository of a pipeline's first source.
+func firstRepository(s structure.Pipeline) string {
+	for _, a := range s.Sources() {
+		return sourceRepository(a)
+	}
+	return ""
+}
+
+func sourceRepository(a structure.Action) string {
+	if full := a.Configuration["FullRepositoryId"]; full != "" { // OWNER/NAME at a forge: here it has the name alone
+		return full[strings.LastIndexByte(full, '/')+1:]
+	}
+	return a.Configuration["RepositoryName"]
+}
+
+// Create makes a pipeline and starts its first run, as CodePipeline does.
+func (p *Pipelines) Create(ctx context.Context, s structure.Pipeline, tags map[string]string, who string) (d Definition, err error) {
+	s.Version = 1
+	if d, err = p.checked(ctx, s); err != nil {
+		return d, err
+	}
+	now := p.config.Now().UTC()
+	d.Created, d.Updated, d.Tags = now, now, tags
+	err = p.db.Write(ctx, func(tx *db.Tx) error {
+		if _, err := defined(tx, s.Name); err == nil {
+			return fault.Exists.Errorf("there is a pipeline %q already", s.Name)
+		} else if !errors.Is(err, fault.NotFound) {
+			return err
+		}
+		return p.keepDefinition(tx, d)
+	})
+	if err != nil {
+		return d, err
+	}
+	// What cannot be started yet, such as an empty repository, is started by its first push.
+	_, err = p.Begin(ctx, Start{Pipeline: s.Name, Who: who, Trigger: Trigger{Type: "CreatePipeline", Detail: who}})
+	if fault.Permanent(err) {
+		err = nil
+	}
+	return d, err
+}
+
+// checked is a pipeline that can be kept, as the API brings it.
+func (p *Pipelines) checked(ctx context.Context, s structure.Pipeline) (d Definition, err error) {
+	own, err := p.ownTypes(ctx)
+	if err != nil {
+		return d, err
+	}
+	version := s.Version
+	if s, err = structure.Checked(s, own...); err != nil {
+		return d, err
+	}
+	s.Version = version
+	d = Definition{Structure: s, Origin: FromAPI, Repository: firstRepository(s)}
+	for _, a := range s.Sources() {
+		if a.Type.Owner == "Custom" {
+			continue
+		}
+		if _, err := p.config.Source.Repository(ctx, sourceRepository(a)); err != nil {
+			return d, fault.Invalid.Errorf("source %s: %w", a.Name, err)
+		}
+	}
+	return d, nil
+}
+
+// Update gives a pipeline another structure; its runs go on by the one that they began with.
+func (p *Pipelines) Update(ctx context.Context, s structure.Pipeline) (d Definition, err error) {
+	was, err := p.Definition(ctx, s.Name)
+	if err != nil {
+		return d, err
+	}
+	if was.Origin == FromFile {
+		return d, fault.Conflict.Errorf("pipeline %s is what %s of its repository says: change that", s.Name, DefinitionFile)
+	}
+	s.Version = 1
+	if d, err = p.checked(ctx, s); err != nil {
+		return d, err
+	}
+	err = p.db.Write(ctx, func(tx *db.Tx) error {
+		if now, err := defined(tx, s.Name); err == nil {
+			was = now
+		} else if !errors.Is(err, fault.NotFound) {
+			return err
+		}
+		if d.Structure.Haechi == nil { // AWS's clients cannot say it
+			d.Structure.Haechi = was.Structure.Haechi
+		}
+		d.Structure.Version = was.Structure.Version + 1
+		d.Created, d.Updated, d.Tags = was.Created, p.config.Now().UTC(), was.Tags
+		return p.keepDefinition(tx, d)
+	})
+	return d, err
+}
+
+// Delete takes a pipeline away that somebody made. Its runs are stopped, and stay to be looked at.
+func (p *Pipelines) Delete(ctx context.Context, name, who string) error {
+	d, err := p.Definition(ctx, name)
+	switch {
+	case errors.Is(err, fault.NotFound):
+		return nil // as at AWS
+	case err != nil:
+		return err
+	case d.Origin == FromFile:
+		return fault.Conflict.Errorf("pipeline %s is what %s of its repository says: remove that", name, DefinitionFile)
+	case d.Origin == FromNothing:
+		return fault.Conflict.Errorf("pipeline %s is what every repository has: it goes with the repository", name)
+	}
+	return p.db.Write(ctx, func(tx *db.Tx) error {
+		open, err := db.All(tx, db.Value[string], "SELECT id FROM pipeline_runs WHERE pipeline = ? AND status IN (?, ?, ?) ORDER BY number DESC", name, string(Waiting), string(InProgress), string(Stopping))
+		if err != nil {
+			return err
+		}
+		for _, id := range open {
+			if err := p.stop(tx, id, true, "the pipeline was deleted", who); err != nil {
+				return err
+			}
+		}
+		for _, table := range []string{"pipeline_definitions", "pipeline_versions"} {
+			if _, err := tx.Exec("DELETE FROM "+table+" WHERE name = ?", name); err != nil {
+				return err
+			}
+		}
+		_, err = tx.Exec("DELETE FROM pipeline_transitions WHERE pipeline = ?", name)
+		return err
+	})
+}
+
+// Tag changes a pipeline's tags.
+func (p *Pipelines) Tag(ctx context.Context, name string, add map[string]string, remove []string) error {
+	d, err := p.Definition(ctx, name)
+	if err != nil {
+		return err
+	}
+	return p.db.Write(ctx, func(tx *db.Tx) error {
+		if now, err := defined(tx, name); err == nil {
+			d = now
+		} else {
+			return fault.Conflict.Errorf("pipeline %s is what every repository has, and has no tags", name)
+		}
+		if d.Tags == nil {
+			d.Tags = map[string]string{}
+		}
+		for key, value := range add {
+			d.Tags[key] = value
+		}
+		for _, key := range remove {
+			delete(d.Tags, key)
+		}
+		if len(d.Tags) > 50 {
+			return fault.Limit.Errorf("a pipeline has at most 50 tags")
+		}
+		return p.keepDefinition(tx, d)
+	})
+}
+
+// sync reads a repository's file as its default branch has it now. It answers how the pipeline is
+// defined after that; a file that cannot be used is a Definition with a Problem.
+func (p *Pipelines) sync(ctx context.Context, r source.Repository, commit string) (changed func(tx *db.Tx) error, err error) {
+	repo, err := p.config.Source.Git(r.Name)
+	if err != nil {
+		return nil, err
+	}
+	text, err := fileOf(ctx, repo, commit, DefinitionFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		return func(tx *db.Tx) error { return p.withoutFile(tx, r.Name) }, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading %s of %s: %w", DefinitionFile, commit, err)
+	}
+	own, err := p.ownTypes(ctx)
+	if err != nil {
+		return nil, err
+	}
+	d := readFile(r.Name, commit, text, own)
+	return func(tx *db.Tx) error { return p.withFile(tx, d) }, nil
+}
+
+// readFile is what a repository's file says.
+func readFile(repository, commit string, text []byte, own []structure.Type) Definition {
+	d := Definition{Origin: FromFile, Repository: repository, Commit: commit}
+	s, err := structure.Parse(DefinitionFile, text, repository, own...)
+	if err == nil {
+		err = ownFile(repository, &s)
+	}
+	if err != nil {
+		why := mistake(err)
+		d.Structure = Default(repository)
+		d.Problem, d.Where, d.Hint = clip(why.Text, 500), why.Where, clip(why.Do, 200)
+		return d
+	}
+	d.Structure = s
+	return d
+}
+
+// ownFile refuses what a repository's file must not say: it names its own pipeline, and reads its own repository.
+func ownFile(repository string, s *structure.Pipeline) error {
+	at := diag.Place{File: DefinitionFile}
+	if s.Name != repository {
+		return fault.Invalid.Wrap(diag.Errorf(at, "the pipeline of repository %s cannot be called %s", repository, s.Name).WithHint("leave the name out; others are made with 'aws codepipeline create-pipeline'"))
+	}
+	for i := range s.Stages[0].Actions {
+		a := &s.Stages[0].Actions[i]
+		if a.Configuration == nil {
+			a.Configuration = map[string]string{}
+		}
+		if a.Type.Owner == "Custom" {
+			return fault.Invalid.Wrap(diag.Errorf(at, "the file of a repository reads that repository alone, not %s", a.Type))
+		}
+		if sourceRepository(*a) == "" {
+			a.Configuration["RepositoryName"] = repository
+		}
+		if sourceRepository(*a) != repository {
+			return fault.Invalid.Wrap(diag.Errorf(at, "source %s reads repository %s: the file of a repository reads that repository alone", a.Name, sourceRepository(*a)).WithHint("make a pipeline of both with 'aws codepipeline create-pipeline'"))
+		}
+	}
+	return nil
+}
+
+func (p *Pipelines) withFile(tx *db.Tx, d Definition) error {
+	was, err := defined(tx, d.Structure.Name)
+	switch {
+	case err == nil && was.Origin == FromFile && was.Problem == d.Problem && structure.Same(was.Structure, d.Structure):
+		return nil
+	case err != nil && !errors.Is(err, fault.NotFound):
+		return err
+	}
+	d.Created, d.Updated = p.config.Now().UTC(), p.config.Now().UTC()
+	if err == nil {
+		d.Created, d.Tags = was.Created, was.Tags
+	}
+	if d.Structure.Version, err = nextVersion(tx, d.Structure.Name); err != nil {
+		return err
+	}
+	return p.keepDefinition(tx, d)
+}
+
+func nextVersion(tx *db.Tx, name string) (int, error) {
+	n, err := db.One(tx, db.Value[int64], "SELECT COALESCE(MAX(version), 0) + 1 FROM pipeline_versions WHERE name = ?", name)
+	return int(n), err
+}
+
+// withoutFile lets a repository go back to what every repository has.
+func (p *Pipelines) withoutFile(tx *db.Tx, name string) error {
+	_, err := tx.Exec("DELETE FROM pipeline_definitions WHERE name = ? AND origin = ?", name, string(FromFile))
+	return err
+}
+
+// stages are a structure's stages as a run has them.
+func stages(s structure.Pipeline) (all []Stage) {
+	for _, of := range s.Stages {
+		stage := Stage{Name: of.Name, Status: Waiting, OnFail: of.Failure}
+		if of.Entry != nil {
+			stage.Entry = condition(of.Entry.Conditions)
+		}
+		if of.Success != nil {
+			stage.Success = condition(of.Success.Conditions)
+		}
+		if of.Failure != nil {
+			stage.Failure = condition(of.Failure.Conditions)
+		}
+		for _, a := range of.Actions {
+			stage.Actions = append(stage.Actions, action(a))
+		}
+		all = append(all, stage)
+	}
+	return all
+}
+
+func action(a structure.Action) Action {
+	made := Action{
+		Name: a.Name, Runner: runnerOf(a.Type), Type: a.Type, Order: a.Order(), Asked: a.Configuration, Commands: a.Commands, Env: a.Environment, Outputs: a.Outputs,
+		Exports: a.OutputVariables, Namespace: a.Namespace, Role: a.RoleARN, Region: a.Region, Minutes: a.Minutes, Status: Waiting,
+	}
+	for _, in := range a.Inputs {
+		made.Inputs = append(made.Inputs, in.Name)
+	}
+	return made
+}
+
+func condition(all []structure.Condition) *Condition {
+	for _, c := range all { // there is one
+		made := &Condition{Result: c.Result}
+		for _, r := range c.Rules {
+			rule := Rule{Name: r.Name, Type: r.Type, Asked: r.Configuration, Commands: r.Commands, Minutes: r.Minutes, Status: Waiting}
+			for _, in := range r.Inputs {
+				rule.Inputs = append(rule.Inputs, in.Name)
+			}
+			made.Rules = append(made.Rules, rule)
+		}
+		return made
+	}
+	return nil
+}
+
+// What does an action, in a word.
+const (
+	runSource   = "source"
+	runScan     = "scan"
+	runBuild    = "build"
+	runGate     = "gate"
+	runCommand  = "command"
+	runApprove  = "approve"
+	runInspect  = "inspect"
+	runWebhook  = "webhook"
+	runPipeline = "pipeline"
+	runGuard    = "guard"
+	runSBOM     = "sbom"
+	runNotify   = "notify"
+	runCustom   = "custom"
+)
+
+// runnerOf is what does actions of a type.
+func runnerOf(t structure.TypeID) string {
+	if t.Owner == "Custom" {
+		return runCustom
+	}
+	switch t.Category + "/" + t.Provider {
+	case "Build/CodeBuild", "Test/CodeBuild", "Rule/CodeBuild":
+		return runBuild
+	case "Compute/Commands", "Rule/Commands":
+		return runCommand
+	case "Approval/Manual":
+		return runApprove
+	case "Invoke/InspectorScan":
+		return runInspect
+	case "Invoke/Lambda", "Rule/LambdaInvoke", "Invoke/HaechiWebhook":
+		return runWebhook
+	case "Invoke/CodePipeline":
+		return runPipeline
+	case "Test/HaechiScan":
+		return runScan
+	case "Test/HaechiGuard":
+		return runGuard
+	case "Test/HaechiGate":
+		return runGate
+	case "Build/HaechiSBOM":
+		return runSBOM
+	case "Invoke/HaechiNotify":
+		return runNotify
+	}
+	return runSource
+}
+
+// ReadDefinition is what the file of a repository says at one commit: for showing what a branch proposes. fault.NotFound: it has none.
+func (p *Pipelines) ReadDefinition(ctx context.Context, repository, commit string) (d Definition, err error) {
+	repo, err := p.config.Source.Git(repository)
+	if err != nil {
+		return d, err
+	}
+	text, err := fileOf(ctx, repo, commit, DefinitionFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		return d, fault.NotFound.Errorf("%s has no %s at %s", repository, DefinitionFile, commit)
+	}
+	if err != nil {
+		return d, err
+	}
+	own, err := p.ownTypes(ctx)
+	if err != nil {
+		return d, err
+	}
+	return readFile(repository, commit, text, own), nil
+}
