@@ -35,6 +35,7 @@ var neighbours = map[string]string{
 	"tool/build → tool/report":             "a buildspec names the formats of reports that are read here",
 	"tool/build → tool/sandbox":            "a build runs within the walls",
 	"tool/build → tool/testreport":         "what tests say is part of what became of a build",
+	"tool/rootfs → tool/scan/image":        "an image is unpacked by who reads images",
 	"tool/scan/deps → tool/sbom":           "a bill of materials that lies in a tree lists components as a lock file does",
 	"tool/scan/history → tool/scan/secret": "what commits hold is looked at by the engine that looks at files",
 	"tool/scan/live → tool/scan/secret":    "who is asked follows from the rule that found it",

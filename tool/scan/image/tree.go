@@ -270,6 +270,43 @@ func (w view) Stat(name string) (fs.FileInfo, error) {
 	return info{path.Base(name), v}, nil
 }
 
+// Lstat tells of a file or of the link itself.
+func (w view) Lstat(name string) (fs.FileInfo, error) {
+	_, v, err := w.itself("lstat", name)
+	if err != nil {
+		return nil, err
+	}
+	return info{path.Base(name), v}, nil
+}
+
+// ReadLink is where a link leads, as the image has it: it may say anything.
+func (w view) ReadLink(name string) (string, error) {
+	_, v, err := w.itself("readlink", name)
+	if err != nil {
+		return "", err
+	}
+	if v.kind != isLink {
+		return "", &fs.PathError{Op: "readlink", Path: name, Err: fs.ErrInvalid}
+	}
+	return v.target, nil
+}
+
+// itself is what lies under a name of which only the folders may be links.
+func (w view) itself(op, name string) (*node, *version, error) {
+	if !fs.ValidPath(name) {
+		return nil, nil, &fs.PathError{Op: op, Path: name, Err: fs.ErrInvalid}
+	}
+	_, _, dir, err := w.resolve(path.Dir(name))
+	if err != nil {
+		return nil, nil, &fs.PathError{Op: op, Path: name, Err: err}
+	}
+	n, v := w.tree.find(path.Join(dir, path.Base(name)), w.layer)
+	if v == nil {
+		return nil, nil, &fs.PathError{Op: op, Path: name, Err: fs.ErrNotExist}
+	}
+	return n, v, nil
+}
+
 // ReadDir lists a folder.
 func (w view) ReadDir(name string) ([]fs.DirEntry, error) {
 	n, v, at, err := w.opened("readdir", name)
@@ -302,6 +339,13 @@ func (w view) entries(n *node, at string) []fs.DirEntry {
 	return all
 }
 
+// Content is what FileInfo.Sys gives: files of an image that are one with
+// several names have the same, and no others but those that hold nothing.
+type Content struct {
+	at           io.ReaderAt
+	offset, size int64
+}
+
 // info is what is said of a version.
 type info struct {
 	name string
@@ -313,7 +357,7 @@ func (i info) Size() int64        { return i.v.size }
 func (i info) Mode() fs.FileMode  { return i.v.mode }
 func (i info) ModTime() time.Time { return time.Unix(i.v.time, 0) }
 func (i info) IsDir() bool        { return i.v.kind == isDir }
-func (i info) Sys() any           { return nil }
+func (i info) Sys() any           { return Content{i.v.at, i.v.offset, i.v.size} }
 
 type openFile struct {
 	info
