@@ -236,7 +236,7 @@ func (r *running) farewell() error {
 		if err != nil {
 			return err
 		}
-		if ok && !r.secret(value) {
+		if ok && !secretsIn([]byte(value), r.plan.Secrets) {
 			r.result.Exported = append(r.result.Exported, Variable{name, value})
 		} else if ok {
 			if err := r.shell.say(name + " is not exported: it holds a secret\n"); err != nil {
@@ -316,13 +316,6 @@ func (r *running) changed() {
 }
 
 func (r *running) printf(format string, a ...any) { fmt.Fprintf(r.log, format, a...) }
-
-// secret tells whether a text holds the value of a secret.
-func (r *running) secret(text string) bool {
-	return slices.ContainsFunc(r.plan.Secrets, func(s Variable) bool {
-		return len(s.Value) >= shortestSecret && strings.Contains(text, s.Value)
-	})
-}
 
 // shortestSecret is how long a value is that is looked for: shorter ones are everywhere.
 const shortestSecret = 8
