@@ -115,6 +115,9 @@ func (r *running) phases(ctx context.Context, env []string) error {
 	}
 	talk := r.talk(ctx)
 	ran := r.shell.stop()
+	if err := r.forget(filepath.Base(r.shell.state)); err != nil {
+		return err
+	}
 	if context.Cause(ctx) != nil || fault.Of(ran) == fault.Limit {
 		return errors.Join(ran, context.Cause(ctx)) // that is why nobody answered
 	}
@@ -126,6 +129,16 @@ func (r *running) phases(ctx context.Context, env []string) error {
 		return nil
 	}
 	return errors.Join(talk, ran)
+}
+
+// forget takes away what the shell has kept of its variables, secrets among them.
+func (r *running) forget(name string) error {
+	root, err := os.OpenRoot(r.plan.Dir)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	return root.RemoveAll(name)
 }
 
 // talk goes through the phases with the shell.
