@@ -22,20 +22,16 @@ import (
 	"github.com/haechi-dev/haechi/word/fault"
 )
 
-// Prefix is where Handler answers.
-const Prefix = "/hooks/forge/"
+// Prefix is where Handler answers, and Action what a delivery is called in the audit trail.
+const (
+	Prefix = "/hooks/forge/"
+	Action = "haechi:TakeDelivery"
+)
 
 // Mirror knows the secrets of repositories, and keeps what forges tell.
 type Mirror interface {
 	Secret(ctx context.Context, repository string) (mirror.Kind, seal.Secret, error)
 	Take(ctx context.Context, repository string, d mirror.Delivery) (fresh bool, err error)
-}
-
-// Taken is told of every delivery before it is answered, and its error is an answer.
-type Taken struct {
-	Repository, Event, ID string
-	Status                int // that is answered
-	Code                  string
 }
 
 // Config says who keeps what comes.

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -35,7 +36,8 @@ func Parse(kind mirror.Kind, h http.Header, text jsontext.Value) (d mirror.Deliv
 	default:
 		err = fault.Unsupported.Errorf("%q is no forge that is known here", kind)
 	}
-	if err == nil && d.Event == "" {
+	d.Event, d.ID = strings.ToValidUTF8(d.Event, "\uFFFD"), strings.ToValidUTF8(d.ID, "\uFFFD")
+	if err == nil && (d.Event == "" || len(d.Event) > 100) {
 		err = fault.Invalid.Errorf("no header says which event it is")
 	}
 	if d.ID == "" { // it may come twice then, and is the same

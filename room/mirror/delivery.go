@@ -83,6 +83,9 @@ func (m *Mirror) Take(ctx context.Context, repository string, d Delivery) (fresh
 		if err != nil {
 			return err
 		}
+		if d.Project != "" && !strings.EqualFold(d.Project, k.Project) {
+			return fault.Invalid.Errorf("this is of %.100q, and %s follows %s: a webhook there names another repository here", d.Project, repository, k.Project)
+		}
 		d.State = Ignored
 		if d.asks(k.Connection) {
 			d.State = Waiting
