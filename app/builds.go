@@ -190,8 +190,6 @@ func (s builder) Ended(e event.Event) (r pipeline.Result, ok bool, err error) {
 	return r, true, nil
 }
 
-var _ pipeline.Starter = builder{} // until it is handed in
-
 // names are what scanners are called.
 func names[T interface{ Name() string }](all []T) (list []string) {
 	for _, one := range all {

@@ -15,25 +15,44 @@ import (
 // advance moves a run on, begins what is due, and publishes what became of it: all
 // in tx, and as often as one likes. Where that lets another run go on, it goes on too.
 func (p *Pipelines) advance(tx *db.Tx, id string) error {
-	queue := []string{id}
+	e, err := find(tx, id)
+	if err != nil {
+		return err
+	}
+	return p.moveOn(tx, e)
+}
+
+// moveOn is advance for a run that was read in tx, and of which something may have changed since.
+func (p *Pipelines) moveOn(tx *db.Tx, e Execution) error {
+	queue, err := p.step(tx, e)
+	if err != nil {
+		return fmt.Errorf("run %s: %w", e.ID, err)
+	}
 	for steps := 0; len(queue) > 0; steps++ {
 		if steps > 10_000 {
-			return fmt.Errorf("run %s: there is no end to what it moves on", id)
+			return fmt.Errorf("run %s: there is no end to what it moves on", e.ID)
 		}
-		more, err := p.advanceOne(tx, queue[0])
+		other, err := find(tx, queue[0])
 		if err != nil {
-			return fmt.Errorf("run %s: %w", queue[0], err)
+			return err
 		}
-		queue = append(queue[1:], more...)
+		queue = queue[1:]
+		if other.Status.Ended() {
+			continue
+		}
+		more, err := p.step(tx, other)
+		if err != nil {
+			return fmt.Errorf("run %s: %w", other.ID, err)
+		}
+		queue = append(queue, more...)
 	}
 	return nil
 }
 
-// advanceOne moves one run on, and names those that may go on now.
-func (p *Pipelines) advanceOne(tx *db.Tx, id string) (others []string, err error) {
-	e, err := find(tx, id)
-	if err != nil || e.Status.Ended() {
-		return nil, err
+// step moves one run on, and names those that may go on now.
+func (p *Pipelines) step(tx *db.Tx, e Execution) (others []string, err error) {
+	if e.Status.Ended() {
+		return nil, nil
 	}
 	was, now := e.Status, p.config.Now().UTC()
 	lane, err := p.lane(tx, e)
@@ -69,13 +88,13 @@ func (p *Pipelines) advanceOne(tx *db.Tx, id string) (others []string, err error
 		return nil, err
 	}
 	tx.AfterCommit(p.wake)
-	if err := p.tellParts(tx, e); err != nil {
-		return nil, err
-	}
-	if was != e.Status {
+	if was != e.Status { // first: it says the most, and people are told of one failure once
 		if err := p.tell(tx, e); err != nil {
 			return nil, err
 		}
+	}
+	if err := p.tellParts(tx, e); err != nil {
+		return nil, err
 	}
 	if e.Status.Ended() {
 		back, err := p.ended(tx, e)
@@ -398,10 +417,7 @@ func (p *Pipelines) ended(tx *db.Tx, e Execution) ([]string, error) {
 	} else {
 		parent.breakAction(s, a, "JobFailed", text, p.config.Now().UTC())
 	}
-	if err := p.save(tx, &parent); err != nil {
-		return nil, err
-	}
-	return []string{parent.ID}, nil
+	return nil, p.moveOn(tx, parent)
 }
 
 // save keeps a run of which parts have changed, and tells of these.

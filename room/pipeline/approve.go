@@ -57,10 +57,7 @@ func (p *Pipelines) Approve(ctx context.Context, answer Answer) (e Execution, er
 		if err := e.vote(s, a, answer, p); err != nil {
 			return err
 		}
-		if err := p.save(tx, &e); err != nil {
-			return err
-		}
-		if err := p.advance(tx, e.ID); err != nil {
+		if err := p.moveOn(tx, e); err != nil {
 			return err
 		}
 		e, err = find(tx, e.ID)

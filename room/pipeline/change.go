@@ -65,13 +65,7 @@ func (p *Pipelines) stop(tx *db.Tx, id string, abandon bool, reason, who string)
 			e.settle(s, a, Abandoned, now)
 		}
 	}
-	if err := keep(tx, e); err != nil {
-		return err
-	}
-	if err := p.tellParts(tx, e); err != nil {
-		return err
-	}
-	return p.advance(tx, id)
+	return p.moveOn(tx, e)
 }
 
 func by(who string) string {
@@ -219,10 +213,7 @@ func (p *Pipelines) Override(ctx context.Context, id, stage, when, who string) e
 				return err
 			}
 		}
-		if err := p.save(tx, &e); err != nil {
-			return err
-		}
-		return p.advance(tx, id)
+		return p.moveOn(tx, e)
 	})
 }
 

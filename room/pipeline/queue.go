@@ -88,13 +88,9 @@ func (p *Pipelines) end(tx *db.Tx, run, id string, o outcome) error {
 		return err
 	}
 	now := p.config.Now().UTC()
-	if s, r := e.rule(id); r != nil && r.Status == InProgress {
+	if _, r := e.rule(id); r != nil && r.Status == InProgress {
 		r.answer(o.status == Succeeded, o.summary, o.code == "ConfigurationError", now)
-		if err := keep(tx, e); err != nil {
-			return err
-		}
-		_ = s
-		return p.advance(tx, run)
+		return p.moveOn(tx, e)
 	}
 	s, a := e.find(id)
 	if a == nil || a.Status != InProgress {
@@ -135,10 +131,7 @@ func (p *Pipelines) end(tx *db.Tx, run, id string, o outcome) error {
 	if err := p.config.Queue.End(tx, a.stream(&e)); err != nil {
 		return err
 	}
-	if err := p.save(tx, &e); err != nil {
-		return err
-	}
-	return p.advance(tx, run)
+	return p.moveOn(tx, e)
 }
 
 func outputName(s *Stage, a *Action) string { return s.Name + "/" + a.Name }
