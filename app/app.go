@@ -35,6 +35,7 @@ import (
 	"github.com/haechi-dev/haechi/room/comply"
 	"github.com/haechi-dev/haechi/room/detect"
 	"github.com/haechi-dev/haechi/room/inspect"
+	"github.com/haechi-dev/haechi/room/mirror"
 	"github.com/haechi-dev/haechi/room/pipeline"
 	"github.com/haechi-dev/haechi/room/route"
 	"github.com/haechi-dev/haechi/tool/gate"
@@ -60,6 +61,7 @@ type App struct {
 	Detect    *detect.Detect
 	Comply    *comply.Comply
 	Pipeline  *pipeline.Pipelines
+	Mirror    *mirror.Mirror
 	Builds    *build.Builds
 	Blobs     *blob.Folder // what builds made, by digest
 	Inspect   *inspect.Inspector
@@ -167,7 +169,7 @@ func (a *App) ground(ctx context.Context, env Env) (err error) {
 func Schemas() []db.Schema {
 	return []db.Schema{
 		Schema(), bus.Schema(), work.Schema(), access.Schema(), audit.Schema(), snapshot.Schema(), hub.Schema(), inventory.Schema(), source.Schema(), vault.Schema(), build.Schema(),
-		route.Schema(), detect.Schema(), comply.Schema(), pipeline.Schema(), inspect.Schema(),
+		route.Schema(), detect.Schema(), comply.Schema(), pipeline.Schema(), mirror.Schema(), inspect.Schema(),
 	}
 }
 

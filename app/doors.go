@@ -13,6 +13,7 @@ import (
 
 	"github.com/haechi-dev/haechi/base/outbound"
 	"github.com/haechi-dev/haechi/door/console"
+	"github.com/haechi-dev/haechi/door/forge"
 	"github.com/haechi-dev/haechi/door/gitdoor"
 	"github.com/haechi-dev/haechi/door/hooks"
 	"github.com/haechi-dev/haechi/door/intake"
@@ -79,6 +80,7 @@ func (a *App) open(ctx context.Context) error {
 	mux.Handle(intake.Prefix, a.watch(intake.Handler(intake.Config{Journal: a.Journal, Access: watched, Items: a.Inventory, Now: a.now, Log: a.log})))
 	mux.Handle(hooks.Prefix, a.watch(hooks.Handler(hooks.Config{Hub: a.Hub, Access: watched, Rules: func() []iac.Rule { return a.guards.Load().Rules() }, Policy: func() gate.Policy { return *a.policy.Load() },
 		Maker: a.maker(), Fetch: hookDialer.Client(10 * time.Second), Now: a.now, SourceIP: a.sourceIP, Log: a.log})))
+	mux.Handle(forge.Prefix, a.watch(forge.Handler(forge.Config{Mirror: a.Mirror, Log: a.log})))
 	mux.Handle("/", a.pages)
 	a.handler = a.secured(a.dispatch(spoken, a.watch(a.reports), mux))
 	return nil

@@ -28,14 +28,14 @@ import (
 
 // build builds the keepers and the rooms, those first that others need.
 func (a *App) build(ctx context.Context) error {
-	for _, step := range []func(context.Context) error{a.buildKeepers, a.buildRoute, a.buildDetect, a.buildComply, a.buildPipeline} {
+	for _, step := range []func(context.Context) error{a.buildKeepers, a.buildRoute, a.buildDetect, a.buildComply, a.buildPipeline, a.buildMirror} {
 		if err := step(ctx); err != nil {
 			return err
 		}
 	}
 	a.rooms = append(a.rooms, []room{
 		{"bus", a.Bus.Run}, {"work", a.Work.Run}, {"access", a.Access.Run}, {"audit", a.Audit.Run}, {"hub", a.Hub.Run}, {"source", a.Source.Run}, {"vault", a.Vault.Run},
-		{"route", a.Route.Run}, {"detect", a.Detect.Run}, {"comply", a.Comply.Run}, {"pipeline", a.Pipeline.Run}, {"build", a.Builds.Run}, {"inspect", a.Inspect.Run}, {"files", a.followFiles},
+		{"route", a.Route.Run}, {"detect", a.Detect.Run}, {"comply", a.Comply.Run}, {"pipeline", a.Pipeline.Run}, {"build", a.Builds.Run}, {"mirror", a.Mirror.Run}, {"inspect", a.Inspect.Run}, {"files", a.followFiles},
 	}...)
 	return nil
 }
@@ -149,10 +149,9 @@ func (a *App) buildPipeline(ctx context.Context) error {
 		return err
 	}
 	a.Pipeline = pipeline.New(pipeline.Config{
-		DB: a.DB, Bus: a.Bus, Queue: a.Work, Node: a.node, Source: a.Source, Hub: a.Hub, Scanners: scanners, Runner: walls,
+		DB: a.DB, Bus: a.Bus, Queue: a.Work, Node: a.node, Source: a.Source, Hub: a.Hub, Scanners: scanners,
 		Starter: builder{a.Builds}, Webhooks: a.Route, Blobs: a.Blobs,
-		Work: filepath.Join(a.Config.Data, "work"), Reports: left{a}, Components: sources{a.Inspect}, Account: a.Config.Account, Region: a.Config.Region, Log: a.log, Now: a.now,
-		Identity: &pipeline.Identity{Token: a.vouch, Endpoint: a.issuer},
+		Components: sources{a.Inspect}, Account: a.Config.Account, Region: a.Config.Region, Log: a.log, Now: a.now,
 		Mask:     func(line []byte) []byte { return []byte(mask.Text(string(line))) }, Kept: a.Config.Retention.Logs, Policy: func() gate.Policy { return *a.policy.Load() },
 	})
 	return nil

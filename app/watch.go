@@ -13,6 +13,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/haechi-dev/haechi/base/seal"
+	"github.com/haechi-dev/haechi/door/forge"
 	"github.com/haechi-dev/haechi/door/gitdoor"
 	"github.com/haechi-dev/haechi/door/hooks"
 	"github.com/haechi-dev/haechi/door/intake"
@@ -221,6 +222,8 @@ func doorAction(r *http.Request) string {
 			return "codecommit:GitPush"
 		}
 		return "codecommit:GitPull"
+	case strings.HasPrefix(r.URL.Path, forge.Prefix):
+		return forge.Action
 	case strings.HasPrefix(r.URL.Path, hooks.Prefix):
 		return hooks.Action
 	case r.URL.Path == intake.Prefix+"items":
@@ -238,7 +241,7 @@ func doorParameters(r *http.Request) jsontext.Value {
 		Path   string              `json:"path"`
 		Query  map[string][]string `json:"query,omitzero"`
 	}{r.Method, r.URL.Path, nil}
-	if kind, ok := strings.CutPrefix(r.URL.Path, hooks.Prefix); ok { // what follows the kind is a token
+	if kind, ok := strings.CutPrefix(r.URL.Path, hooks.Prefix); ok && !strings.HasPrefix(r.URL.Path, forge.Prefix) { // what follows the kind is a token
 		kind, token, _ := strings.Cut(kind, "/")
 		said.Path = hooks.Prefix + kind
 		if token != "" {
