@@ -175,7 +175,11 @@ func (l *launch) run(ctx context.Context) (int, error) {
 	cmd.Args = []string{childName}
 	cmd.Env = []string{} // not even ours
 	cmd.Dir = "/"
-	cmd.Stdout, cmd.Stderr = output, output
+	said, err := newFlow()
+	if err != nil {
+		return -1, err
+	}
+	cmd.Stdout, cmd.Stderr = said.w, said.w
 	cmd.WaitDelay = 5 * time.Second
 	cmd.SysProcAttr = attributes(l.plan, l.user)
 
@@ -189,15 +193,20 @@ func (l *launch) run(ctx context.Context) (int, error) {
 	complaints := pipes.fromChild(cmd)
 	input := pipes.stdin(cmd, l.step.Stdin)
 	if pipes.err != nil {
+		said.r.Close()
+		said.w.Close()
 		return -1, pipes.err
 	}
-	if err := cmd.Start(); err != nil {
+	err = cmd.Start()
+	said.w.Close()
+	go said.take(output)
+	if err != nil {
 		return -1, refused(err)
 	}
 	pipes.started()
 	collected := collect(reports, reported)
-	var said bytes.Buffer
-	complained := collect(complaints, &meter{to: &said, left: 64 << 10})
+	var complaint bytes.Buffer
+	complained := collect(complaints, &meter{to: &complaint, left: 64 << 10})
 	if err := l.group.add(cmd.Process.Pid); err != nil {
 		stop(err)
 	}
@@ -214,18 +223,20 @@ func (l *launch) run(ctx context.Context) (int, error) {
 
 	waitErr := cmd.Wait()
 	// Nobody is left to write: what there is to read is there.
-	for _, c := range []chan struct{}{collected, complained} {
+	for _, c := range []chan struct{}{said.done, collected, complained} {
 		select {
 		case <-c:
 		case <-time.After(cmd.WaitDelay):
 		}
 	}
+	close(said.stop)
+	<-said.done
 	cause := context.Cause(ctx)
 	stop(nil)
 	control.Close()
 	served()
 	others.Wait()
-	return verdict(cause, waitErr, writeErr, said.Bytes())
+	return verdict(cause, waitErr, writeErr, complaint.Bytes())
 }
 
 // serve takes the listener that the child opens within the step's network, and
