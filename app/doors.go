@@ -88,7 +88,7 @@ func (a *App) open(ctx context.Context) error {
 
 // services are AWS's, and our own, as far as they are answered.
 func (a *App) services() []wire.Service {
-	return []wire.Service{sts.Service(a.Access), iam.Service(a.Access), accessanalyzer.Service(), securityhub.Service(a.Hub), inspector2.Service(a.inspector()), ecr.Service(a.inspector()), events.Service(a.Route), secretsmanager.Service(secretsmanager.Config{Vault: a.Vault, Gate: a.Access}), haechi.Service(a, a.Pipeline, a.Access, a.Hub, a.Audit, a.life)}
+	return []wire.Service{sts.Service(a.Access), iam.Service(a.Access), accessanalyzer.Service(), securityhub.Service(a.Hub), inspector2.Service(a.inspector()), ecr.Service(a.inspector()), events.Service(a.Route), secretsmanager.Service(secretsmanager.Config{Vault: a.Vault, Gate: a.Access}), haechi.Service(a, a.Pipeline, a.Access, a.Hub, a.Audit, a.life, a.Mirror)}
 }
 
 func (a *App) inspector() inspector2.Config {

@@ -20,3 +20,8 @@ func (a *App) buildMirror(context.Context) error {
 	})
 	return nil
 }
+
+// ForgeARN is the ARN of what ties a repository to a forge.
+func (a *App) ForgeARN(repository string) string {
+	return "arn:aws:haechi:" + a.Config.Region + ":" + a.Config.Account + ":forge/" + repository
+}

@@ -1,4 +1,4 @@
-// Package haechi answers what no AWS service has an operation for: configuration as files, runs with their logs, tokens, problems that several tools name.
+// Package haechi answers what no AWS service has an operation for: configuration as files, runs with their logs, tokens, problems that several tools name, ties to other forges.
 package haechi
 
 import (
@@ -35,11 +35,13 @@ type Settings interface {
 	ApplyFiles(ctx context.Context, files []File, secrets route.Secrets, dry bool) ([]route.Change, error)
 	// PipelineARN is the ARN of a pipeline of this installation.
 	PipelineARN(name string) string
+	// ForgeARN is the ARN of what ties a repository to a forge.
+	ForgeARN(repository string) string
 }
 
-// Service answers haechi, for the settings, the runs, the users, the problems, the records and the secrets there are.
-func Service(settings Settings, runs *pipeline.Pipelines, people People, problems Problems, records Records, secrets Secrets) wire.Service {
-	s := &service{settings, runs, people, problems, records, secrets}
+// Service answers haechi, for the settings, the runs, the users, the problems, the records, the secrets and the forges there are.
+func Service(settings Settings, runs *pipeline.Pipelines, people People, problems Problems, records Records, secrets Secrets, forges Forges) wire.Service {
+	s := &service{settings, runs, people, problems, records, secrets, forges}
 	return wire.Service{
 		Model: wire.MustModel(table),
 		Operations: map[string]wire.Operation{
@@ -57,6 +59,11 @@ func Service(settings Settings, runs *pipeline.Pipelines, people People, problem
 			"ExportSecrets":  wire.Op(asksFindings[exportInput]("GetFindings"), s.exportSecrets),
 			"ImportSecrets":  wire.Op(asksFindings[takeInput]("BatchUpdateFindings"), s.takeSecrets),
 			"ValidateSecret": wire.Op(askValidate, s.validateSecret),
+			"PutForge":       wire.Op(func(c *wire.Call, in *putForgeInput) []iam.Request { return s.askForge(c, in.Repository) }, s.putForge),
+			"ListForges":     wire.Op(wire.AskAll, s.listForges),
+			"GetForge":       wire.Op(func(c *wire.Call, in *forgeInput) []iam.Request { return s.askForge(c, in.Repository) }, s.getForge),
+			"DeleteForge":    wire.Op(func(c *wire.Call, in *forgeInput) []iam.Request { return s.askForge(c, in.Repository) }, s.deleteForge),
+			"FollowForge":    wire.Op(func(c *wire.Call, in *forgeInput) []iam.Request { return s.askForge(c, in.Repository) }, s.followForge),
 			"UntieFinding":   wire.Op(asksFindings[untieInput]("BatchUpdateFindings"), s.untie),
 		},
 		Faults: wire.Faults{
@@ -77,6 +84,7 @@ type service struct {
 	problems Problems
 	records  Records
 	secrets  Secrets
+	forges   Forges
 }
 
 type applyInput struct {

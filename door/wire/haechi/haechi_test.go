@@ -21,7 +21,7 @@ import (
 var update = flag.Bool("update", false, "write ops.txt anew")
 
 func TestOps(t *testing.T) {
-	wiretest.Ops(t, haechi.Service(nil, nil, nil, nil, nil, nil), "ops.txt", *update)
+	wiretest.Ops(t, haechi.Service(nil, nil, nil, nil, nil, nil, nil), "ops.txt", *update)
 }
 
 func serve(t *testing.T, o wiretest.Options, operation string) func(input string) (status int, body string) {
@@ -42,7 +42,7 @@ func serve(t *testing.T, o wiretest.Options, operation string) func(input string
 			t.Fatal(err)
 		}
 	}
-	service := haechi.Service(routes{r}, nil, people, nil, nil, nil)
+	service := haechi.Service(routes{r}, nil, people, nil, nil, nil, nil)
 	s := wiretest.Serve(t, o, service)
 	return func(input string) (int, string) {
 		t.Helper()
@@ -148,6 +148,10 @@ func (r routes) ApplyFiles(ctx context.Context, files []haechi.File, secrets rou
 		return r.Plan(ctx, want, secrets)
 	}
 	return r.Apply(ctx, want, secrets)
+}
+
+func (r routes) ForgeARN(repository string) string {
+	return "arn:aws:haechi:us-east-1:" + wiretest.Account + ":forge/" + repository
 }
 
 func (r routes) PipelineARN(name string) string {
