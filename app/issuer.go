@@ -1,26 +1,14 @@
 package app
 
 import (
-	"context"
 	"net/http"
-	"time"
 
 	"github.com/go-json-experiment/json"
-	"github.com/haechi-dev/haechi/base/seal"
-	"github.com/haechi-dev/haechi/keeper/access"
-	"github.com/haechi-dev/haechi/room/pipeline"
 )
 
 // issuer is the address under which tokens are signed here: how people reach
 // the server, which whoever trusts the tokens has to reach, too.
 func (a *App) issuer() string { return a.page("") }
-
-// vouch tells a build who it is, for as long as a build may last.
-func (a *App) vouch(ctx context.Context, e pipeline.Execution) (seal.Secret, error) {
-	return a.Access.Vouch(ctx, e.Principal(), access.OwnAudience, time.Hour, map[string]string{
-		"repository": e.Repository, "ref": "refs/heads/" + e.Branch, "commit": e.Commit, "run": e.ID,
-	})
-}
 
 // discovery is what OpenID Connect wants of whoever signs tokens: where its keys are.
 func (a *App) discovery(w http.ResponseWriter, _ *http.Request) {

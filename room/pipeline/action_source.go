@@ -5,10 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"os"
-	"path"
 	"slices"
 	"strings"
 
@@ -229,62 +226,4 @@ func clip(s string, most int) string {
 		return s
 	}
 	return strings.ToValidUTF8(s[:most], "") + "…"
-}
-
-// mostSource is how many bytes a commit's files may have to be built.
-const mostSource = 4 << 30
-
-// extract writes a commit's files into an empty folder. Nothing is written
-// outside of it, whatever the files are called and the links among them point at.
-func extract(ctx context.Context, files fs.FS, dir string) error {
-	root, err := os.OpenRoot(dir)
-	if err != nil {
-		return err
-	}
-	defer root.Close()
-	left := int64(mostSource)
-	return fs.WalkDir(files, ".", func(name string, d fs.DirEntry, err error) error {
-		switch {
-		case err != nil:
-			return err
-		case ctx.Err() != nil:
-			return ctx.Err()
-		case name == ".":
-			return nil
-		case d.IsDir():
-			return root.Mkdir(name, 0o755)
-		}
-		info, err := d.Info()
-		if err != nil {
-			return err
-		}
-		if left -= info.Size(); left < 0 {
-			return fault.Limit.Errorf("the files of the commit have more than %d bytes", mostSource)
-		}
-		return extractFile(root, files, name, info)
-	})
-}
-
-func extractFile(root *os.Root, files fs.FS, name string, info fs.FileInfo) error {
-	from, err := files.Open(name)
-	if err != nil {
-		return err
-	}
-	defer from.Close()
-	if info.Mode().Type() == fs.ModeSymlink {
-		target, err := io.ReadAll(io.LimitReader(from, 4096))
-		if err != nil {
-			return err
-		}
-		if err := root.Symlink(string(target), path.Clean(name)); err != nil {
-			return fmt.Errorf("link %s: %w", name, err)
-		}
-		return nil
-	}
-	to, err := root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, info.Mode().Perm())
-	if err != nil {
-		return err
-	}
-	_, err = io.Copy(to, from)
-	return errors.Join(err, to.Close())
 }

@@ -141,11 +141,8 @@ func (p *Pipelines) beginAction(tx *db.Tx, e *Execution, s *Stage, a *Action, no
 	case runPipeline:
 		return p.beginPipeline(tx, e, s, a, now)
 	case runBuild, runCommand:
-		if p.config.Starter == nil && a.Runner == runBuild {
-			break
-		}
 		if p.config.Starter == nil {
-			e.breakAction(s, a, "ConfigurationError", "commands do not run on this server", now)
+			e.breakAction(s, a, "ConfigurationError", "nothing is built on this server", now)
 			return nil
 		}
 		request, err := e.request(s, a)

@@ -27,6 +27,8 @@ func workUntilKilled(dir, database string) {
 	if err != nil {
 		panic(err)
 	}
+	h.shop.took = 150 * time.Millisecond
+	go func() { panic(h.shop.run(context.Background())) }()
 	panic(h.room.Run(context.Background()))
 }
 

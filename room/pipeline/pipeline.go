@@ -24,19 +24,10 @@ import (
 	"github.com/haechi-dev/haechi/river/bus"
 	"github.com/haechi-dev/haechi/river/work"
 	"github.com/haechi-dev/haechi/tool/gate"
-	"github.com/haechi-dev/haechi/tool/sandbox"
 	"github.com/haechi-dev/haechi/tool/scan"
 	"github.com/haechi-dev/haechi/word/component"
 	"github.com/haechi-dev/haechi/word/finding"
 )
-
-// Runner runs one step of a build; tool/sandbox is the first. All that the step
-// started has ended when Run returns.
-type Runner interface {
-	Run(ctx context.Context, s sandbox.Step, out io.Writer) (exit int, err error)
-	// Level is how well steps are walled in, or why none can be run.
-	Level(ctx context.Context) (sandbox.Level, error)
-}
 
 // Findings is what a pipeline needs of the hub.
 type Findings interface {
@@ -74,24 +65,17 @@ type Config struct {
 	Source   *source.Source
 	Hub      Findings
 	Scanners []scan.Scanner
-	Runner   Runner
-	Work     string // a folder for builds, emptied at every start
 	Account  string // 12 digits
 	Region   string
 
 	Log        *slog.Logger
 	Now        func() time.Time
-	Starter    Starter                  // builds; nil builds in this room
+	Starter    Starter                  // builds; nil builds nothing
 	Webhooks   Webhooks                 // calls what people have named; nil refuses it
 	Blobs      Blobs                    // keeps artifacts; nil keeps none
 	Policy     func() gate.Policy       // where a repository's protected base branch has none; nil is the default policy
 	Components Components               // keeps what trees are made of; nil keeps nothing
-	Reports    Reports                  // takes the reports that builds leave; nil refuses them
-	Identity   *Identity                // tells builds who they are; nil: they are nobody
 	Mask       func(line []byte) []byte // takes secrets out of what is logged; nil changes nothing
-	Tools      []sandbox.Tool           // what builds may read besides the system's programs
-	Env        []string                 // what builds find in their environment besides
-	Limits     sandbox.Limits           // of a build
 	Node       string                   // this node's name
 	Workers    int                      // jobs at once; 2
 	Attempts   int                      // how often a job is tried when it is our fault; 3
@@ -153,9 +137,6 @@ CREATE TABLE pipeline_types (id TEXT PRIMARY KEY, body BLOB NOT NULL)`}}
 
 // Run starts what pushes ask for and works on it until ctx ends.
 func (p *Pipelines) Run(ctx context.Context) error {
-	if err := p.tidyWork(); err != nil {
-		return err
-	}
 	if err := p.wakeAll(ctx); err != nil && ctx.Err() == nil {
 		return err
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"log/slog"
 	"path/filepath"
@@ -27,7 +26,6 @@ import (
 	"github.com/haechi-dev/haechi/river/work"
 	"github.com/haechi-dev/haechi/room/pipeline"
 	"github.com/haechi-dev/haechi/tool/gate"
-	"github.com/haechi-dev/haechi/tool/sandbox"
 	"github.com/haechi-dev/haechi/tool/scan"
 	"github.com/haechi-dev/haechi/word/diag"
 	"github.com/haechi-dev/haechi/word/event"
@@ -83,6 +81,7 @@ type house struct {
 	hub    *hub.Hub
 	source *source.Source
 	room   *pipeline.Pipelines
+	shop   *workshop
 	clone  *gittest.Clone
 	repo   *git.Repo
 	n      int
@@ -103,10 +102,10 @@ func furnish(ctx context.Context, d *db.DB, dir string, lease time.Duration, cha
 	if err := queue.Recover(ctx); err != nil {
 		return nil, err
 	}
+	h.shop = &workshop{d, h.bus, queue, 10 * time.Millisecond}
 	c := pipeline.Config{
-		DB: d, Bus: h.bus, Queue: queue, Source: h.source, Hub: h.hub, Scanners: []scan.Scanner{packages{}}, Runner: sandbox.New(sandbox.Config{}),
-		Work: filepath.Join(dir, "work"), Account: account, Region: region, Log: slog.New(slog.DiscardHandler),
-		Limits: sandbox.Limits{Time: 30 * time.Second},
+		DB: d, Bus: h.bus, Queue: queue, Source: h.source, Hub: h.hub, Scanners: []scan.Scanner{packages{}},
+		Account: account, Region: region, Log: slog.New(slog.DiscardHandler), Starter: h.shop,
 	}
 	if change != nil {
 		change(&c)
@@ -140,6 +139,7 @@ func (h *house) run() (stop func()) {
 			h.t.Errorf("the room ended: %v", err)
 		}
 	})
+	wait.Go(func() { _ = h.shop.run(ctx) })
 	stop = sync.OnceFunc(func() { cancel(); wait.Wait() })
 	h.t.Cleanup(stop)
 	return stop
@@ -265,6 +265,36 @@ func (h *house) told(id string) (states []string, last pipeline.Detail) {
 	return states, last
 }
 
+// parts are what the events of a run's stages and actions have told so far.
+func (h *house) parts(id string) (all []string) {
+	h.t.Helper()
+	end := event.Event{ID: bus.ID(), Type: "end", Source: "test", Account: account, Region: region}
+	if err := h.db.Write(h.t.Context(), func(tx *db.Tx) error { return h.bus.Publish(tx, end) }); err != nil {
+		h.t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(h.t.Context())
+	err := h.bus.Follow(ctx, bus.ID(), func(_ context.Context, e event.Event) error {
+		if e.ID == end.ID {
+			cancel()
+		}
+		if e.Type != pipeline.StageChanged && e.Type != pipeline.ActionChanged {
+			return nil
+		}
+		var d pipeline.PartDetail
+		if err := json.Unmarshal(e.Detail, &d); err != nil {
+			return err
+		}
+		if d.ID == id {
+			all = append(all, strings.TrimSuffix(d.Stage+"/"+d.Action, "/")+" "+d.State)
+		}
+		return nil
+	})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return all
+}
+
 func wants(t *testing.T, text string, parts ...string) {
 	t.Helper()
 	for _, p := range parts {
@@ -274,28 +304,18 @@ func wants(t *testing.T, text string, parts ...string) {
 	}
 }
 
-const goodBuild = `version: 0.2
-env:
-  variables: {GREETING: hello}
-phases:
-  install:
-    commands: [export WHO=world]
-  build:
-    commands:
-      - echo "$GREETING $WHO from $CODEBUILD_RESOLVED_SOURCE_VERSION"
-      - test "$(cat src/app.txt)" = app
-      - echo 'the key is ` + "tok" + `_12345678'
-`
+// buildspec is a file that there is something to build for; what a build does, workshop says.
+const buildspec = "version: 0.2\nphases: {build: {commands: [make]}}\n"
 
-// A clean push is scanned, built, let through, and told of.
+// A clean push is scanned, built, let through, and told of: by its actions, its stages and itself.
 func TestCleanPush(t *testing.T) {
 	mask := func(line []byte) []byte {
 		return []byte(strings.ReplaceAll(string(line), "tok"+"_12345678", "********"))
 	}
 	each(t, func(c *pipeline.Config) { c.Mask = mask }, func(t *testing.T, h *house) {
-		e := h.push("main", "one", map[string]string{"buildspec.yml": goodBuild, "src/app.txt": "app", "packages.txt": "left-pad\n"})
+		e := h.push("main", "one tok"+"_12345678", map[string]string{"buildspec.yml": buildspec, "src/app.txt": "app", "packages.txt": "left-pad\n"})
 		text := h.log(e.ID)
-		if e.Status != pipeline.Succeeded || e.Number != 1 || e.Subject != "one" || e.Author != "Ada <ada@example.com>" || e.Who != "ada" || e.Level != "namespaces" {
+		if e.Status != pipeline.Succeeded || e.Number != 1 || e.Author != "Ada <ada@example.com>" || e.Who != "ada" || e.Level != "walls" || !e.Gated || !e.Protected {
 			t.Errorf("%+v\n%s", e, text)
 		}
 		for _, s := range e.Stages {
@@ -303,20 +323,34 @@ func TestCleanPush(t *testing.T) {
 				t.Errorf("stage %s is %s", s.Name, s.Status)
 			}
 		}
-		if phases := e.Stages[2].Actions[0].Phases; len(phases) != 2 || phases[1].Name != "build" || phases[1].Status != pipeline.Succeeded {
-			t.Errorf("phases %+v", phases)
+		if v := e.Values["SourceVariables"]; v["CommitId"] != e.Commit || v["BranchName"] != "main" || e.Values["BuildVariables"]["VERSION"] != e.Commit[:7] {
+			t.Errorf("variables %v", e.Values)
 		}
-		wants(t, text, "hello world from "+e.Commit, "the key is ********", "=== Scan ===", "isolation: namespaces", "passed: 0 new findings")
+		wants(t, text, "=== Source ===\nshop at "+e.Commit, "one ********", "=== Scan ===", "=== Build ===\nbegun: Build/AWS/CodeBuild/1", "=== Gate ===", "passed: 0 new findings")
 		if strings.Contains(text, "tok"+"_12345678") {
 			t.Errorf("a secret is in the log:\n%s", text)
 		}
 		if states, _ := h.told(e.ID); !slices.Equal(states, []string{"STARTED", "SUCCEEDED"}) {
 			t.Errorf("events %v", states)
 		}
+		want := []string{"Source STARTED", "Source/Source STARTED", "Source/Source SUCCEEDED", "Source SUCCEEDED", "Scan STARTED", "Scan/Scan STARTED", "Scan/Scan SUCCEEDED", "Scan SUCCEEDED",
+			"Build STARTED", "Build/Build STARTED", "Build/Build SUCCEEDED", "Build SUCCEEDED", "Gate STARTED", "Gate/Gate STARTED", "Gate/Gate SUCCEEDED", "Gate SUCCEEDED"}
+		if got := h.parts(e.ID); !slices.Equal(got, want) {
+			t.Errorf("events of its parts %v", got)
+		}
 		// From an offset on there is the rest, and nothing more when the run has ended.
 		rest, next, done, err := h.room.Log(t.Context(), e.ID, int64(len(text)-10))
 		if string(rest) != text[len(text)-10:] || next != int64(len(text)) || !done || err != nil {
 			t.Errorf("%q, %d, %v, %v", rest, next, done, err)
+		}
+		for from := range len(text) { // in the middle of anything
+			rest, _, _, err := h.room.Log(t.Context(), e.ID, int64(from))
+			if !strings.HasPrefix(text[from:], string(rest)) || err != nil {
+				t.Fatalf("from %d: %q, %v", from, rest, err)
+			}
+			if from > 60 {
+				break
+			}
 		}
 	})
 }
@@ -443,7 +477,7 @@ func TestIncompleteScan(t *testing.T) {
 // What people accepted in the hub stops no run; the run is tried again and passes.
 func TestRetryAfterSuppression(t *testing.T) {
 	each(t, nil, func(t *testing.T, h *house) {
-		e := h.push("main", "one", map[string]string{"packages.txt": "bad HIGH\n", "buildspec.yml": "version: 0.2\nphases: {build: {commands: [echo built]}}\n"})
+		e := h.push("main", "one", map[string]string{"packages.txt": "bad HIGH\n", "buildspec.yml": buildspec})
 		if e.Status != pipeline.Failed {
 			t.Fatalf("it is %s", e.Status)
 		}
@@ -460,7 +494,7 @@ func TestRetryAfterSuppression(t *testing.T) {
 			t.Errorf("it is %s at attempt %d: %+v", e.Status, e.Attempt, e.Reasons)
 		}
 		wants(t, h.log(e.ID), "suppressed by people: packages.txt:1")
-		if n := strings.Count(h.log(e.ID), "\nbuilt\n"); n != 1 {
+		if n := strings.Count(h.log(e.ID), "begun: "); n != 1 {
 			t.Errorf("it was built %d times", n)
 		}
 		if _, err := h.room.Retry(t.Context(), e.ID); !errors.Is(err, fault.Conflict) {
@@ -472,28 +506,41 @@ func TestRetryAfterSuppression(t *testing.T) {
 	})
 }
 
-// A build that fails, and a file that cannot be read, say so with their place.
+// A build that fails says why, and what cannot be begun fails, too.
 func TestFailedBuild(t *testing.T) {
 	each(t, nil, func(t *testing.T, h *house) {
-		e := h.push("main", "one", map[string]string{"buildspec.yml": "version: 0.2\nphases: {build: {commands: [echo out, exit 3]}}\n"})
-		if e.Status != pipeline.Failed || len(e.Reasons) != 1 || e.Reasons[0].Where != "phase build" {
+		h.define("fail")
+		e := h.push("main", "one", map[string]string{"a": "1"})
+		if e.Status != pipeline.Failed || len(e.Reasons) != 1 || e.Reasons[0].Where != "phase build" || e.Reasons[0].Action != "Build" {
 			t.Errorf("it is %s: %+v", e.Status, e.Reasons)
 		}
-		wants(t, h.log(e.ID), "command 2 of build ended with status 3")
-		e = h.push("main", "two", map[string]string{"buildspec.yml": "version: 0.2\nphases: {biuld: {commands: [echo out]}}\n"})
-		if e.Status != pipeline.Failed || len(e.Reasons) != 1 || e.Reasons[0].Where != "buildspec.yml:2:10" || e.Reasons[0].Do != `did you mean "build"?` {
+		h.define("refuse")
+		e = h.push("main", "two", map[string]string{"a": "2"})
+		if e.Status != pipeline.Failed || len(e.Reasons) != 1 || e.Reasons[0].Text != "there is no project refuse" {
 			t.Errorf("it is %s: %+v", e.Status, e.Reasons)
 		}
 	})
+}
+
+// define gives shop the pipeline Source, Build, of one of the workshop's projects.
+func (h *house) define(project string) {
+	h.t.Helper()
+	s := pipeline.Default("shop")
+	s.Stages = append(s.Stages[:1], s.Stages[2])
+	s.Stages[1].Actions[0].Configuration = map[string]string{"ProjectName": project}
+	if _, err := h.room.Update(h.t.Context(), s); err != nil {
+		h.t.Fatal(err)
+	}
 }
 
 // A run that is stopped ends at once, with what it had started, and the next one begins.
 func TestStop(t *testing.T) {
 	each(t, nil, func(t *testing.T, h *house) {
 		var first pipeline.Execution
-		done := make(chan struct{})
+		done, begin := make(chan struct{}), make(chan struct{})
 		go func() {
 			defer close(done)
+			<-begin
 			h.until("the build's start", func() bool {
 				all, _ := h.room.Executions(t.Context(), pipeline.Query{})
 				if len(all) == 0 {
@@ -507,7 +554,9 @@ func TestStop(t *testing.T) {
 				t.Error(err)
 			}
 		}()
-		e := h.push("main", "one", map[string]string{"buildspec.yml": "version: 0.2\nphases: {build: {commands: [echo begun, sleep 300]}}\n"})
+		h.define("sleep")
+		close(begin)
+		e := h.push("main", "one", map[string]string{"a": "1"})
 		<-done
 		if e.Status != pipeline.Stopped || e.Ended.Sub(e.Started) > 200*time.Second {
 			t.Errorf("it is %s after %v", e.Status, e.Ended.Sub(e.Started))
@@ -589,30 +638,6 @@ func TestDeletedBranch(t *testing.T) {
 			t.Errorf("%d runs, %v", len(all), err)
 		}
 	})
-}
-
-// A server that cannot wall steps in runs none, and the run says why.
-func TestNoWalls(t *testing.T) {
-	each(t, func(c *pipeline.Config) { c.Runner = noWalls{} }, func(t *testing.T, h *house) {
-		e := h.push("main", "one", map[string]string{"buildspec.yml": "version: 0.2\nphases: {build: {commands: [echo built]}}\n"})
-		if e.Status != pipeline.Failed || len(e.Reasons) != 1 || !strings.Contains(e.Reasons[0].Text, "level bare only") {
-			t.Errorf("it is %s: %+v", e.Status, e.Reasons)
-		}
-		if strings.Contains(h.log(e.ID), "built") {
-			t.Error("it was built")
-		}
-	})
-}
-
-// noWalls is a machine whose kernel forbids walls.
-type noWalls struct{}
-
-func (noWalls) Level(context.Context) (sandbox.Level, error) {
-	return sandbox.Bare, fault.Unsupported.Errorf("this machine isolates steps at level bare only")
-}
-
-func (noWalls) Run(context.Context, sandbox.Step, io.Writer) (int, error) {
-	panic("a step is run without walls")
 }
 
 // A scanner that breaks stops the run, and nothing else.

@@ -11,6 +11,7 @@ import (
 	"github.com/haechi-dev/haechi/base/db"
 	"github.com/haechi-dev/haechi/lang/structure"
 	"github.com/haechi-dev/haechi/river/work"
+	"github.com/haechi-dev/haechi/word/diag"
 	"github.com/haechi-dev/haechi/word/event"
 	"github.com/haechi-dev/haechi/word/fault"
 )
@@ -176,14 +177,10 @@ func (p *Pipelines) serve(ctx context.Context) error {
 
 // doers are what this room does itself, by what it is called.
 func (p *Pipelines) doers() map[string]func(context.Context, *task) (outcome, error) {
-	all := map[string]func(context.Context, *task) (outcome, error){
+	return map[string]func(context.Context, *task) (outcome, error){
 		runSource: p.doSource, runScan: p.doScan, runGate: p.doGate, runInspect: p.doInspect, runWebhook: p.doWebhook,
 		runNotify: p.doNotify, runSBOM: p.doSBOM, runGuard: p.doGuard,
 	}
-	if p.config.Starter == nil {
-		all[runBuild] = p.doBuild
-	}
-	return all
 }
 
 // kinds are the jobs that this room does, as the queue calls them.
@@ -276,6 +273,19 @@ func blame(err error) Reason {
 	r := Reason{Text: clip(text, 500)}
 	if !fault.Permanent(err) {
 		r.Do = "this is the server's fault, not the commit's: see its log, and try the run again"
+	}
+	return r
+}
+
+// mistake is a reason for a file that somebody has to mend.
+func mistake(err error) Reason {
+	r := Reason{Text: err.Error(), Do: "mend the file"}
+	var at *diag.Error
+	if errors.As(err, &at) {
+		r.Text, r.Where = at.Message, at.Place.String()
+		if at.Hint != "" {
+			r.Do = at.Hint
+		}
 	}
 	return r
 }
