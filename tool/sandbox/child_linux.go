@@ -30,7 +30,8 @@ func Child() {
 // step, buries the dead and ends with the step, and all the rest with it.
 func first() {
 	runtime.LockOSThread() // so that no thread is born of one whose user has changed
-	p := receive(controlFD)
+	control := bufio.NewReader(os.NewFile(uintptr(dup(controlFD)), "control"))
+	p := receive(control)
 	_ = unix.CloseRange(controlFD, ^uint(0), unix.CLOSE_RANGE_CLOEXEC) // ours, and what the server left open
 	if p.Level == Bare {
 		// The kernel ends nothing for us here: what loses its parent becomes our child.
@@ -38,10 +39,19 @@ func first() {
 	} else if err := enclose(p); err != nil {
 		fail(err)
 	}
+	// Meanwhile the parent has put us into our control groups, which may take as long.
+	if _, err := control.ReadByte(); err != nil {
+		os.Exit(137)
+	}
+	if p.Level != Bare {
+		if err := unix.Unshare(unix.CLONE_NEWCGROUP); err != nil && err != unix.EINVAL { // the kernel may have none
+			fail(wall("control group", "making them our own", err))
+		}
+	}
 	gone := make(chan struct{})
 	go func() {
 		// The parent holds the other end and writes no more: this returns when it is gone.
-		_, _ = os.NewFile(uintptr(dup(controlFD)), "control").Read(make([]byte, 1))
+		_, _ = control.ReadByte()
 		close(gone)
 	}()
 	step, err := startStep(p)
@@ -66,9 +76,6 @@ func first() {
 
 // enclose builds the walls around this process.
 func enclose(p plan) error {
-	if err := unix.Unshare(unix.CLONE_NEWCGROUP); err != nil && err != unix.EINVAL { // the kernel may have no control groups
-		return wall("control group", "making them our own", err)
-	}
 	if err := apart(func() error { return build(p) }); err != nil {
 		return err
 	}
@@ -228,9 +235,9 @@ func foreign(command string) error {
 	return nil
 }
 
-func receive(fd int) plan {
+func receive(control *bufio.Reader) plan {
 	var p plan
-	line, err := bufio.NewReader(os.NewFile(uintptr(dup(fd)), "plan")).ReadBytes('\n')
+	line, err := control.ReadBytes('\n')
 	if err == nil {
 		err = json.Unmarshal(line, &p)
 	}

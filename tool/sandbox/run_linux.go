@@ -207,10 +207,12 @@ func (l *launch) run(ctx context.Context) (int, error) {
 	collected := collect(reports, reported)
 	var complaint bytes.Buffer
 	complained := collect(complaints, &meter{to: &complaint, left: 64 << 10})
-	if err := l.group.add(cmd.Process.Pid); err != nil {
-		stop(err)
-	}
 	_, writeErr := control.Write(append(text, '\n'))
+	if err := l.group.add(cmd.Process.Pid); err != nil { // while the child builds its walls
+		stop(err)
+	} else if writeErr == nil {
+		_, writeErr = control.Write([]byte{'\n'}) // now it may start the step
+	}
 	var others sync.WaitGroup
 	others.Go(func() { watchDisk(ctx, stop, l.plan.Work, limits) })
 	served := l.serve(control)
