@@ -142,7 +142,7 @@ func (r *running) hash(texts []string) (string, error) {
 		if _, err := io.Copy(one, f); err != nil {
 			return err
 		}
-		fmt.Fprintf(all, "%x %s\n", one.Sum(nil), at)
+		fmt.Fprintf(all, "%x  %s\n", one.Sum(nil), strings.TrimPrefix(at, "src/")) // as sha256sum writes it
 		return nil
 	})
 	return hex.EncodeToString(all.Sum(nil)), err

@@ -56,7 +56,7 @@ func (f Facts) variables(work string) map[string]string {
 		m["CODEBUILD_START_TIME"] = strconv.FormatInt(f.Started.UnixMilli(), 10)
 	}
 	if f.Shards > 0 {
-		m["CODEBUILD_CURRENT_SHARD"], m["CODEBUILD_TOTAL_SHARDS"] = strconv.Itoa(f.Shard), strconv.Itoa(f.Shards)
+		m["HAECHI_SHARD"], m["HAECHI_SHARDS"] = strconv.Itoa(f.Shard), strconv.Itoa(f.Shards)
 	}
 	for id, s := range f.Secondary {
 		m["CODEBUILD_SRC_DIR_"+id], m["CODEBUILD_SOURCE_REPO_URL_"+id], m["CODEBUILD_SOURCE_VERSION_"+id] = work+"/src_"+id, s.URL, s.Version

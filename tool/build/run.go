@@ -89,6 +89,9 @@ func (r *running) run(ctx context.Context) error {
 	if err := os.MkdirAll(filepath.Join(r.plan.Dir, "home"), 0o755); err != nil {
 		return err
 	}
+	if err := r.help(); err != nil {
+		return err
+	}
 	env, err := r.environment()
 	if err != nil {
 		return err

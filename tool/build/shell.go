@@ -26,6 +26,8 @@ const first = `exec 9<&0 </dev/null
 cd "$3" || exit 125
 for haechi_l in /bin /usr/bin /usr/local/bin; do [ ! -x "$haechi_l/$1" ] || break; done
 set -- "$haechi_l/$1" "$2" "$3" "$4" "$5"
+PATH="$PATH:${3%/src}/bin"
+export PATH
 while :; do
 "$1" -c "$2" "$1" "$3" "$4" "$5"
 printf 'gone %s\0' "$?" >&3
