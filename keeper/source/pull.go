@@ -595,3 +595,15 @@ func shortRef(ref string) string {
 	}
 	return ref
 }
+
+// PullRepository is the repository of a pull request.
+func (s *Source) PullRepository(ctx context.Context, number int64) (name string, err error) {
+	err = s.db.Read(ctx, func(tx *db.Tx) error {
+		name, err = db.One(tx, db.Value[string], "SELECT repository FROM source_pulls WHERE number = ?", number)
+		return err
+	})
+	if errors.Is(err, fault.NotFound) {
+		err = fault.NotFound.Errorf("there is no pull request %d", number)
+	}
+	return name, err
+}

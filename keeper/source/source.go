@@ -118,19 +118,8 @@ type Repository struct {
 
 	Folder   string            `json:"folder,omitzero"` // where it lies, if not by its name
 	Tags     map[string]string `json:"tags,omitzero"`
-	Triggers []Trigger         `json:"triggers,omitzero"`
 
 	Upstream string `json:"upstream,omitzero"` // the address on another forge that it mirrors: pushes go there, and not here
-}
-
-// Trigger is whom CodeCommit would tell of moves. It is kept for clients that want it back: what is told
-// here, and to whom, routes say.
-type Trigger struct {
-	Name        string   `json:"name"`
-	Destination string   `json:"destinationArn"`
-	CustomData  string   `json:"customData,omitzero"`
-	Branches    []string `json:"branches,omitzero"`
-	Events      []string `json:"events"`
 }
 
 // names are CodeCommit's, less what a file system or a URL would trip over.
