@@ -44,8 +44,8 @@ func says(v jsontext.Value) bool {
 
 func isTrue(b *bool) bool { return b != nil && *b }
 
-// check says what of a project cannot be, and fills in what it leaves open.
-func (p *Project) check() error {
+// Check says what of a project cannot be, and fills in what it leaves open.
+func (p *Project) Check() error {
 	r := &refused{}
 	r.unless(projectName.MatchString(p.Name) || p.Implicit, "a project's name has 2 to 150 letters, digits, - and _, not %.160q", p.Name)
 	p.Source.check(r, "source")
@@ -106,6 +106,7 @@ func (s *Source) check(r *refused, at string) {
 	}
 	r.unless(s.Submodules == nil || !s.Submodules.Fetch, "%s.gitSubmodulesConfig: submodules are not fetched here", at)
 	r.unless(!says(s.Auth), "%s.auth: repositories of this server need none", at)
+	r.unless(!isTrue(s.ReportStatus), "%s.reportBuildStatus: forges are told by pipelines (docs/forges.md)", at)
 	r.unless(!isTrue(s.InsecureSSL), "%s.insecureSsl: there is nothing here that it would be for", at)
 	r.unless(!strings.HasPrefix(s.Buildspec, "arn:"), "%s.buildspec: give the text itself, or a path in the source", at)
 	r.unless(len(s.Buildspec) <= maxBuildspec, "%s.buildspec is longer than %d bytes", at, maxBuildspec)

@@ -109,7 +109,7 @@ func (b *Builds) CreateProject(ctx context.Context, p Project) (Project, error) 
 // complete checks a project and gives it what follows from its name.
 func (b *Builds) complete(p *Project) error {
 	p.ARN = b.ARN("project/" + p.Name)
-	if err := p.check(); err != nil {
+	if err := p.Check(); err != nil {
 		return err
 	}
 	if p.Environment.Fleet != nil && p.Environment.Fleet.ARN == "" {

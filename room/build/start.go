@@ -30,6 +30,7 @@ type Start struct {
 	Cache              *Cache
 	Image              string
 	ComputeType        string
+	EnvironmentType    string
 	Timeout            int
 	QueuedTimeout      int
 	SourceType         string
@@ -143,6 +144,9 @@ func (s *Start) override(p *Project) error {
 	if s.ComputeType != "" {
 		p.Environment.ComputeType = s.ComputeType
 	}
+	if s.EnvironmentType != "" {
+		p.Environment.Type = s.EnvironmentType
+	}
 	if s.Timeout != 0 {
 		p.Timeout = s.Timeout
 	}
@@ -158,7 +162,7 @@ func (s *Start) override(p *Project) error {
 	if s.Fleet != nil {
 		p.Environment.Fleet = s.Fleet
 	}
-	return p.check()
+	return p.Check()
 }
 
 // merged are the variables of a, with those of b in the place of those of the same name.

@@ -46,7 +46,7 @@ func (b *Builds) Begin(tx *db.Tx, a Action) (id string, err error) {
 	if err != nil {
 		return "", err
 	}
-	if err := p.check(); err != nil {
+	if err := p.Check(); err != nil {
 		return "", err
 	}
 	made := b.fromProject(p)
