@@ -30,6 +30,8 @@ func TestMain(m *testing.M) {
 //	post PATH FILE    posts a file to the server, with the bearer token in the file token
 //	exits N ARGS…     runs a command, whose exit code must be N
 //	until TEXT ARGS…  runs a command until its output holds a text, for ten seconds
+//	forge FOLDER      starts a forge over a folder of bare repositories: $FORGE, $FORGE_TOKEN
+//	deliver REPOSITORY EVENT ID FILE  posts what GitHub would, signed with the secret in the file secret
 //	image FILE NAME [-torn] FOLDER…  builds a container image, each folder a layer; the last is torn
 //	unhex FILE        writes FILE from the hexadecimal digits in FILE.hex: what looks like a secret stands in none of our files
 func TestScript(t *testing.T) {
@@ -41,7 +43,7 @@ func TestScript(t *testing.T) {
 			e.Values[serverKey{}] = new(*running)
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"server": startServer, "stop": stopServer, "post": post, "until": until, "exits": exits, "unhex": unhex, "image": buildImage, "zap": startZAP},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"server": startServer, "stop": stopServer, "post": post, "until": until, "exits": exits, "unhex": unhex, "image": buildImage, "zap": startZAP, "forge": startForge, "deliver": deliver},
 	})
 }
 
