@@ -24,6 +24,7 @@ func configVerb() verb {
   haechi config show                       what 'haechi serve' would be told, from flags, variables and haechi.yaml
   haechi config check house/               are these files right? (needs no server)
   haechi config check .haechi/gate.yaml    is this gate policy right?
+  haechi config check buildspec.yml        is this buildspec right?
   haechi config apply -dry-run house/      what would change on the server
   haechi config apply house/               make it so
 
@@ -135,6 +136,9 @@ func showChanges(c call, out applyAnswer, dry bool, shape string) error {
 
 // check tells whether files are right, with nothing but the files.
 func check(c call, name string) error {
+	if ours, err := checkBuildspec(c, name); ours || err != nil {
+		return err
+	}
 	want, _, err := readFiles(name)
 	if err != nil {
 		return err
