@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -193,31 +194,44 @@ func (w writer) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// A failed build is entered again: with its files and its variables, and without its secrets.
-func TestEnter(t *testing.T) {
-	const secret = "abcdefgh-secret"
-	r, log, p := run(t, "env: {shell: bash, variables: {A: b}}\nphases: {build: {commands: ['echo made >made.txt', 'echo \"//host/:_authToken=$TOKEN\" >~/.npmrc', 'exit 3']}}", nil, func(p *build.Plan) {
-		p.Secrets = []build.Variable{{Name: "TOKEN", Value: secret}}
+// Nothing of a build's variables is left in its folder, and a folder deeper than files can be open is removed.
+func TestLeft(t *testing.T) {
+	r, log, p := run(t, `phases: {build: {commands: ['exit 3']}}`, nil, func(p *build.Plan) {
+		p.Secrets = []build.Variable{{Name: "TOKEN", Value: "abcdefgh-secret"}}
 	})
 	if r.Status != build.Failed {
 		t.Fatal(r.Status, log)
 	}
-	removed, err := build.Scrub(p.Dir, p.Secrets)
-	if err != nil || len(removed) != 1 || removed[0] != "home/.npmrc" {
-		t.Errorf("%v %v", removed, err)
+	left, err := os.ReadDir(p.Dir)
+	if names := fmt.Sprint(left); err != nil || len(left) != 3 {
+		t.Errorf("%s %v", names, err)
 	}
-	var out bytes.Buffer
-	exit, err := build.New(build.Config{Runner: sandbox.New(sandbox.Config{})}).Enter(t.Context(), p, strings.NewReader("pwd\ncat made.txt\necho \"$A|$TOKEN|$CODEBUILD_SRC_DIR\"\nls -A ~\nexit 7\n"), &out)
-	if err != nil || exit != 7 {
-		t.Errorf("%d %v\n%s", exit, err, out.String())
+	deep, err := os.OpenRoot(p.Dir)
+	if err != nil {
+		t.Fatal(err)
 	}
-	for _, want := range []string{"/work/src\n", "made\n", "b||/work/src\n"} {
-		if !strings.Contains(out.String(), want) {
-			t.Errorf("%q is not in\n%s", want, out.String())
+	for range 40 { // 40 times 100 folders, one in the other
+		if err := deep.MkdirAll(strings.Repeat("d/", 100), 0o755); err != nil {
+			t.Fatal(err)
 		}
+		next, err := deep.OpenRoot(strings.Repeat("d/", 99) + "d")
+		if err != nil {
+			t.Fatal(err)
+		}
+		deep.Close()
+		deep = next
 	}
-	if strings.Contains(out.String(), secret) || strings.Contains(out.String(), ".npmrc") {
-		t.Errorf("a secret is left:\n%s", out.String())
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	few := limit
+	few.Cur = 500
+	if err := errors.Join(deep.Mkdir("closed", 0), deep.Close(), syscall.Setrlimit(syscall.RLIMIT_NOFILE, &few), build.Remove(p.Dir), syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit)); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(p.Dir); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("it is there: %v", err)
 	}
 }
 

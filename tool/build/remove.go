@@ -85,46 +85,6 @@ func entriesOf(root *os.Root, name string) ([]fs.DirEntry, error) {
 	}
 }
 
-// Scrub removes the files of a build's folder that hold the value of a secret, as
-// it is written, before the folder is kept. It gives their names.
-func Scrub(dir string, secrets []Variable) (removed []string, err error) {
-	root, err := os.OpenRoot(dir)
-	if err != nil || len(secrets) == 0 {
-		return nil, err
-	}
-	defer root.Close()
-	return removed, walk(root, ".", func(name string, entry fs.DirEntry) error {
-		holds, err := holds(root, name, entry, secrets)
-		if err != nil || !holds {
-			return err
-		}
-		removed = append(removed, name)
-		return root.Remove(name)
-	})
-}
-
-func holds(root *os.Root, name string, entry fs.DirEntry, secrets []Variable) (bool, error) {
-	switch entry.Type() {
-	case fs.ModeSymlink:
-		target, err := root.Readlink(name)
-		_, err2 := (&finder{to: io.Discard, values: secrets}).Write([]byte(target))
-		return errors.Is(err2, errSecret), err
-	case 0:
-	default:
-		return false, nil
-	}
-	f, err := root.Open(name)
-	if err != nil {
-		return true, nil // nobody can look into it: it goes
-	}
-	defer f.Close()
-	_, err = io.Copy(&finder{to: io.Discard, values: secrets}, f)
-	if errors.Is(err, errSecret) {
-		return true, nil
-	}
-	return false, err
-}
-
 // secretsIn tells whether a text holds the value of a secret.
 func secretsIn(text []byte, secrets []Variable) bool {
 	for _, s := range secrets {
