@@ -32,7 +32,9 @@ func first() {
 	runtime.LockOSThread() // so that no thread is born of one whose user has changed
 	control := bufio.NewReader(os.NewFile(uintptr(dup(controlFD)), "control"))
 	p := receive(control)
-	_ = unix.CloseRange(controlFD, ^uint(0), unix.CLOSE_RANGE_CLOEXEC) // ours, and what the server left open
+	if !p.without("descriptors") {
+		_ = unix.CloseRange(controlFD, ^uint(0), unix.CLOSE_RANGE_CLOEXEC) // ours, and what the server left open
+	}
 	if p.Level == Bare {
 		// The kernel ends nothing for us here: what loses its parent becomes our child.
 		_ = unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
@@ -42,11 +44,6 @@ func first() {
 	// Meanwhile the parent has put us into our control groups, which may take as long.
 	if _, err := control.ReadByte(); err != nil {
 		os.Exit(137)
-	}
-	if p.Level != Bare {
-		if err := unix.Unshare(unix.CLONE_NEWCGROUP); err != nil && err != unix.EINVAL { // the kernel may have none
-			fail(wall("control group", "making them our own", err))
-		}
 	}
 	gone := make(chan struct{})
 	go func() {
@@ -178,11 +175,16 @@ func startStep(p plan) (pid int, err error) {
 		return 0, err
 	}
 	err = apart(func() error {
+		if p.Level != Bare && !p.without("cgroup") {
+			if err := unix.Unshare(unix.CLONE_NEWCGROUP); err != nil && err != unix.EINVAL { // the kernel may have none
+				return wall("control group", "making them our own", err)
+			}
+		}
 		if err := renounce(p); err != nil {
 			return err
 		}
 		command := lookup(p.Argv[0], p.Env)
-		if err := foreign(command); err != nil {
+		if err := foreign(command); err != nil && !p.without("foreign") {
 			return &missing{err}
 		}
 		pid, err = syscall.ForkExec(command, p.Argv, &syscall.ProcAttr{

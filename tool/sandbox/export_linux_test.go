@@ -9,3 +9,33 @@ import (
 func RunBare(ctx context.Context, step Step, out io.Writer) (int, error) {
 	return New(Config{Least: Bare}).run(ctx, step, Bare, out)
 }
+
+// RunWithout runs a step with these walls left out, to see that they are what holds.
+func RunWithout(ctx context.Context, step Step, out io.Writer, walls ...string) (int, error) {
+	s := New(Config{})
+	s.without = walls
+	return s.run(ctx, step, Namespaces, out)
+}
+
+// LandlockABI is the version of the kernel's landlock.
+func LandlockABI() int { return landlockABI() }
+
+// WithoutGroups runs a step as where there are no control groups.
+func WithoutGroups(ctx context.Context, step Step, out io.Writer) (int, error) {
+	s := New(Config{})
+	s.groups.once.Do(func() {})
+	return s.run(ctx, step, Namespaces, out)
+}
+
+// GroupVersion is that of the control groups that steps are put in here, 0 for none.
+func GroupVersion() int {
+	var g groups
+	g.find()
+	return g.version
+}
+
+// FindGroups is findGroups.
+func FindGroups(own, mounts string) (int, map[string]string) { return findGroups(own, mounts) }
+
+// Hole is where the machine is seen without the wall of mounts.
+const Hole = hole

@@ -48,7 +48,7 @@ func renounce(p plan) error {
 	if err != nil {
 		return wall("landlock", "gathering what may be touched", err)
 	}
-	if p.Level != Bare {
+	if p.Level != Bare && !p.without("capabilities") {
 		if err := dropBounding(); err != nil {
 			return err
 		}

@@ -116,8 +116,8 @@ func (s *Sandbox) run(ctx context.Context, step Step, level Level, out io.Writer
 	defer cancel()
 	l := launch{plan: p, user: user, group: group, step: step, out: out}
 	exit, err := l.run(ctx)
-	if err == nil && exit != 0 && group.exhausted() {
-		exit, err = -1, fault.Limit.Errorf("the step's processes took more than %d bytes of memory together", limits.Total)
+	if (exit != 0 || err != nil) && ctx.Err() == nil && group.exhausted() {
+		exit, err = -1, tooMuchMemory(limits)
 	}
 	return exit, errors.Join(err, group.remove())
 }
@@ -214,7 +214,11 @@ func (l *launch) run(ctx context.Context) (int, error) {
 		_, writeErr = control.Write([]byte{'\n'}) // now it may start the step
 	}
 	var others sync.WaitGroup
-	others.Go(func() { watchDisk(ctx, stop, l.plan.Work, limits) })
+	var full error
+	others.Go(func() { full = watchDisk(ctx, stop, l.plan.Work, limits) })
+	if l.group.memory != "" {
+		others.Go(func() { watchGroup(ctx, stop, l.group, limits) })
+	}
 	served := l.serve(control)
 	if input != nil {
 		go func() { // it may wait for a person when the step has ended: nobody waits for it
@@ -238,6 +242,9 @@ func (l *launch) run(ctx context.Context) (int, error) {
 	control.Close()
 	served()
 	others.Wait()
+	if cause == nil {
+		cause = full
+	}
 	return verdict(cause, waitErr, writeErr, complaint.Bytes())
 }
 
@@ -352,6 +359,9 @@ func attributes(p plan, user int) *syscall.SysProcAttr {
 	// Without a user 0 inside, exec would take all rights away: these are kept
 	// until the walls stand, and dropped for good before the step.
 	a.AmbientCaps = []uintptr{unix.CAP_SYS_ADMIN, unix.CAP_SETPCAP, unix.CAP_NET_ADMIN, unix.CAP_SETUID, unix.CAP_SETGID}
+	if p.without("capabilities") {
+		a.AmbientCaps = append(a.AmbientCaps, unix.CAP_SYS_CHROOT, unix.CAP_NET_RAW)
+	}
 	return a
 }
 

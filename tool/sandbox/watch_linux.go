@@ -29,7 +29,7 @@ func watchMemory(limit uint64) {
 	for {
 		began := time.Now()
 		if used := usedMemory(); used > limit {
-			complain(complaint{Limit: true, Text: fmt.Sprintf("the step's processes took more than %d bytes of memory together", limit)})
+			complain(complaint{Limit: true, Text: tooMuchMemory(Limits{Total: limit}).Error()})
 		}
 		time.Sleep(max(30*time.Millisecond, 9*time.Since(began)))
 	}
@@ -79,49 +79,87 @@ func statusBytes(status, key string) uint64 {
 // reserveDisk is what a step must leave of the machine's disk, whatever its own limit.
 const reserveDisk = 256 << 20
 
-// watchDisk ends a step that fills its work folder. What the file system as a
-// whole has gained tells when it is time to count; so large trees that nobody
-// adds to cost nothing.
-func watchDisk(ctx context.Context, stop context.CancelCauseFunc, work string, l Limits) {
+// watchDisk ends a step that fills its work folder, and says at its end whether
+// it did. What the file system as a whole has gained tells when it is time to
+// count; so large trees that nobody adds to cost nothing.
+func watchDisk(ctx context.Context, stop context.CancelCauseFunc, work string, l Limits) error {
 	ticker := time.NewTicker(100 * time.Millisecond)
 	defer ticker.Stop()
-	var base unix.Statfs_t // when it was counted last
-	var last usage
-	next := time.Now() // when it is counted even if nothing seems to have grown
-	for counted := false; ; {
-		var fs unix.Statfs_t
-		if unix.Statfs(work, &fs) != nil {
-			return // the folder is gone, or no place to count in
+	d := disk{work: work, limits: l}
+	for {
+		if err := d.look(ctx); err != nil {
+			stop(err)
+			return err
 		}
-		free := fs.Bavail * uint64(fs.Bsize)
-		grown := (int64(base.Bfree) - int64(fs.Bfree)) * fs.Bsize
-		added := int64(base.Ffree) - int64(fs.Ffree)
-		left := int64(l.Disk) - int64(last.bytes)
-		many := min(int64(l.Entries)-int64(last.entries), 10_000) // deep trees hide from a count that comes late
-		if !counted || grown > left || added > many || time.Now().After(next) {
-			began := time.Now()
-			last = measure(ctx, work, l)
-			base, counted = fs, true
-			next = time.Now().Add(max(15*time.Second, 20*time.Since(began)))
+		select {
+		case <-ctx.Done():
+			return d.look(context.WithoutCancel(ctx)) // nobody writes any more
+		case <-ticker.C:
 		}
-		switch {
-		case ctx.Err() != nil:
-			return
-		case last.deep:
-			stop(fault.Limit.Errorf("the step's folder is more than %d folders deep", deepest))
-		case last.bytes > l.Disk:
-			stop(fault.Limit.Errorf("the step's folder holds more than %d bytes", l.Disk))
-		case last.entries > l.Entries:
-			stop(fault.Limit.Errorf("the step's folder holds more than %d files and folders", l.Entries))
-		case free < reserveDisk && grown > 0:
-			stop(fault.Limit.Errorf("the step was ended because the machine's disk is nearly full: %d bytes are left", free))
+	}
+}
+
+// disk is what is known of a work folder.
+type disk struct {
+	work    string
+	limits  Limits
+	base    unix.Statfs_t // of the file system, when it was counted last
+	last    usage         // then
+	counted bool
+	next    time.Time // when it is counted even if nothing seems to have grown
+}
+
+func (d *disk) look(ctx context.Context) error {
+	var now unix.Statfs_t
+	if unix.Statfs(d.work, &now) != nil {
+		return nil // the folder is gone, or no place to count in
+	}
+	grown := (int64(d.base.Bfree) - int64(now.Bfree)) * now.Bsize
+	added := int64(d.base.Ffree) - int64(now.Ffree)
+	left := int64(d.limits.Disk) - int64(d.last.bytes)
+	many := min(int64(d.limits.Entries)-int64(d.last.entries), 10_000) // deep trees hide from a count that comes late
+	if !d.counted || grown > left || added > many || time.Now().After(d.next) {
+		began := time.Now()
+		u := measure(ctx, d.work, d.limits)
+		if ctx.Err() != nil {
+			return nil // it has ended meanwhile: there is another look
 		}
+		d.base, d.last, d.counted = now, u, true
+		d.next = time.Now().Add(max(15*time.Second, 20*time.Since(began)))
+	}
+	free := now.Bavail * uint64(now.Bsize)
+	switch {
+	case d.last.deep:
+		return fault.Limit.Errorf("the step's folder is more than %d folders deep", deepest)
+	case d.last.bytes > d.limits.Disk:
+		return fault.Limit.Errorf("the step's folder holds more than %d bytes", d.limits.Disk)
+	case d.last.entries > d.limits.Entries:
+		return fault.Limit.Errorf("the step's folder holds more than %d files and folders", d.limits.Entries)
+	case free < reserveDisk && grown > 0:
+		return fault.Limit.Errorf("the step was ended because the machine's disk is nearly full: %d bytes are left", free)
+	}
+	return nil
+}
+
+// watchGroup ends a step as soon as the kernel has ended one of its processes
+// because the memory was used up: what goes on without it is not what was asked for.
+func watchGroup(ctx context.Context, stop context.CancelCauseFunc, g *group, l Limits) {
+	ticker := time.NewTicker(200 * time.Millisecond)
+	defer ticker.Stop()
+	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
 		}
+		if g.exhausted() {
+			stop(tooMuchMemory(l))
+		}
 	}
+}
+
+func tooMuchMemory(l Limits) error {
+	return fault.Limit.Errorf("the step's processes took more than %d bytes of memory together", l.Total)
 }
 
 // deepest is how deep folders may lie in each other: nobody's do, and what is

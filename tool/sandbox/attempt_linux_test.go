@@ -1,0 +1,518 @@
+package sandbox_test
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/haechi-dev/haechi/tool/sandbox"
+)
+
+// What an attempt ends with.
+const (
+	managed    = 0  // to do what it should not
+	kept       = 7  // from doing it
+	impossible = 42 // on this kernel, walls or not
+	strayed    = 43 // the step was this very program, by /proc/self/exe
+)
+
+// errImpossible says that no wall is needed here.
+var errImpossible = errors.New("this kernel does not do that at all")
+
+// attempting is what TestMain does when this program is a step of its own tests.
+func attempting() {
+	if os.Args[0] == "/proc/self/exe" {
+		os.Exit(strayed)
+	}
+	if len(os.Args) < 3 || os.Args[1] != "attempt" {
+		return
+	}
+	runtime.LockOSThread()
+	err := attempted()[os.Args[2]](os.Args[3:])
+	fmt.Println(err)
+	switch {
+	case err == nil:
+		os.Exit(managed)
+	case errors.Is(err, errImpossible), errors.Is(err, unix.ENOSYS) && os.Args[2] != "io_uring":
+		os.Exit(impossible)
+	}
+	os.Exit(kept)
+}
+
+// attempted is what a hostile step tries, by name.
+func attempted() map[string]func(args []string) error {
+	call := func(e unix.Errno) error {
+		if e != 0 {
+			return e
+		}
+		return nil
+	}
+	return map[string]func(args []string) error{
+		"mount":           func([]string) error { return unix.Mount("tmpfs", "/tmp", "tmpfs", 0, "") },
+		"new mount calls": func([]string) error { _, err := unix.Fsopen("tmpfs", 0); return err },
+		"chroot":          func([]string) error { return unix.Chroot("/work") },
+		"pivot":           func([]string) error { return unix.Unmount("/usr", unix.MNT_DETACH) },
+		"user namespace": func([]string) error {
+			c := exec.Command("/bin/true")
+			c.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWUSER}
+			return c.Run()
+		},
+		"ptrace": func([]string) error {
+			_, _, e := unix.RawSyscall(unix.SYS_PTRACE, unix.PTRACE_TRACEME, 0, 0)
+			return call(e)
+		},
+		"memory of others": func([]string) error {
+			b := make([]byte, 1)
+			local := []unix.Iovec{{Base: &b[0], Len: 1}}
+			_, err := unix.ProcessVMReadv(os.Getpid(), local, []unix.RemoteIovec{{Base: uintptr(unsafe.Pointer(&b[0])), Len: 1}}, 0)
+			return err
+		},
+		"keys": func([]string) error {
+			_, err := unix.KeyctlGetKeyringID(unix.KEY_SPEC_SESSION_KEYRING, true)
+			return err
+		},
+		"io_uring": func([]string) error {
+			var params [120]byte
+			fd, _, e := unix.Syscall(unix.SYS_IO_URING_SETUP, 1, uintptr(unsafe.Pointer(&params)), 0)
+			switch e {
+			case 0:
+				unix.Close(int(fd))
+			case unix.ENOMEM: // it may lock no memory: the call itself was let through
+				return nil
+			}
+			return call(e)
+		},
+		"raw socket":      func([]string) error { return socket(unix.AF_INET, unix.SOCK_RAW, unix.IPPROTO_TCP) },
+		"packets":         func([]string) error { return socket(unix.AF_PACKET, unix.SOCK_RAW, 0) },
+		"news of devices": func([]string) error { return socket(unix.AF_NETLINK, unix.SOCK_DGRAM, unix.NETLINK_KOBJECT_UEVENT) },
+		"bpf": func([]string) error {
+			var attr [72]byte
+			binary.NativeEndian.PutUint32(attr[:], 2) // a map of type array, of 1 entry
+			binary.NativeEndian.PutUint32(attr[4:], 4)
+			binary.NativeEndian.PutUint32(attr[8:], 4)
+			binary.NativeEndian.PutUint32(attr[12:], 1)
+			fd, _, e := unix.Syscall(unix.SYS_BPF, 0, uintptr(unsafe.Pointer(&attr)), uintptr(len(attr)))
+			if e == 0 {
+				unix.Close(int(fd))
+			}
+			return call(e)
+		},
+		"make device": func([]string) error { return unix.Mknod("/work/made", unix.S_IFBLK|0o600, int(unix.Mkdev(8, 0))) },
+		"device": func([]string) error { // that lies there already
+			f, err := os.OpenFile("/work/device", os.O_RDWR, 0)
+			if err == nil {
+				f.Close()
+			}
+			return err
+		},
+		"terminal": typeForOthers,
+		"other calls": func([]string) error {
+			if runtime.GOARCH != "amd64" {
+				return errImpossible
+			}
+			_, _, e := unix.RawSyscall(unix.SYS_GETPID|0x40000000, 0, 0, 0)
+			return call(e)
+		},
+		"read": func(args []string) error { _, err := os.ReadFile(args[0]); return err },
+		"write": func(args []string) error {
+			f, err := os.OpenFile(args[0], os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+			if err != nil {
+				return err
+			}
+			_, err = f.WriteString("1\n")
+			return errors.Join(err, f.Close())
+		},
+		"link":   func(args []string) error { return os.Link(args[0], "/work/linked") },
+		"remove": func(args []string) error { return os.Remove(args[0]) },
+		"host name": func(args []string) error {
+			if name, err := os.Hostname(); name != args[0] {
+				return fmt.Errorf("it is %s, %v", name, err)
+			}
+			return nil
+		},
+		"connect": func(args []string) error {
+			c, err := net.Dial(args[0], args[1])
+			if err == nil {
+				c.Close()
+			}
+			return err
+		},
+		"shared memory": func(args []string) error {
+			key, _ := strconv.Atoi(args[0])
+			_, err := unix.SysvShmGet(key, 1, 0)
+			return err
+		},
+		"signal": func(args []string) error {
+			pid, _ := strconv.Atoi(args[0])
+			return unix.Kill(pid, 0)
+		},
+		"process": func(args []string) error { // that of the server
+			text, err := os.ReadFile("/proc/" + args[0] + "/cmdline")
+			if err == nil && !strings.Contains(string(text), "sandbox.test") {
+				err = errors.New("it is another's")
+			}
+			return err
+		},
+		"descriptors": func([]string) error {
+			open, err := os.ReadDir("/proc/self/fd")
+			for _, e := range open {
+				if to, _ := os.Readlink("/proc/self/fd/" + e.Name()); strings.HasSuffix(to, "/state.db") {
+					return nil
+				}
+			}
+			return errors.Join(err, errors.New("none leads there"))
+		},
+		"first one": func([]string) error {
+			_, err := os.ReadFile("/proc/1/environ")
+			if _, e := os.Readlink("/proc/1/exe"); e != nil && err != nil {
+				return err
+			}
+			return nil
+		},
+		"first one's program": func([]string) error {
+			f, err := os.OpenFile("/proc/1/exe", os.O_RDWR, 0)
+			if err == nil {
+				f.Close()
+			}
+			return err
+		},
+		"kill the first one": func([]string) error {
+			_ = unix.Kill(1, unix.SIGKILL)
+			_ = unix.Kill(1, unix.SIGSTOP)
+			return errors.New("still here")
+		},
+		"groups": func([]string) error {
+			text, err := os.ReadFile("/proc/self/cgroup")
+			if err == nil && !strings.Contains(string(text), "haechi-") {
+				err = errors.New("its group is the root to it")
+			}
+			return err
+		},
+		"set-user programs": func([]string) error {
+			var fs unix.Statfs_t
+			if err := unix.Statfs("/usr", &fs); err != nil || fs.Flags&unix.ST_NOSUID != 0 {
+				return errors.Join(err, errors.New("the mount forbids them"))
+			}
+			return nil
+		},
+		"capabilities": func([]string) error {
+			text, err := os.ReadFile("/proc/self/status")
+			for _, set := range []string{"CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"} {
+				if !strings.Contains(string(text), set+":\t0000000000000000") {
+					return err
+				}
+			}
+			return errors.Join(err, errors.New("there are none"))
+		},
+	}
+}
+
+func socket(family, kind, protocol int) error {
+	fd, err := unix.Socket(family, kind, protocol)
+	if err == nil {
+		unix.Close(fd)
+	}
+	return err
+}
+
+// typeForOthers makes a terminal of its own the controlling one, and types into it.
+func typeForOthers([]string) error {
+	if text, err := os.ReadFile("/proc/sys/dev/tty/legacy_tiocsti"); err == nil && string(text) == "0\n" {
+		return errImpossible
+	}
+	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
+	if err != nil {
+		return errImpossible
+	}
+	if err := unix.IoctlSetPointerInt(int(master.Fd()), unix.TIOCSPTLCK, 0); err != nil {
+		return errImpossible
+	}
+	n, err := unix.IoctlGetInt(int(master.Fd()), unix.TIOCGPTN)
+	if err != nil {
+		return errImpossible
+	}
+	slave, err := os.OpenFile("/dev/pts/"+strconv.Itoa(n), os.O_RDWR|syscall.O_NOCTTY, 0)
+	if err != nil {
+		return errImpossible
+	}
+	c := byte('x')
+	if _, err := unix.Setsid(); err != nil && err != unix.EPERM { // EPERM: it leads its session already
+		return err
+	}
+	if err := unix.IoctlSetInt(int(slave.Fd()), unix.TIOCSCTTY, 0); err != nil {
+		return errImpossible
+	}
+	_, _, e := unix.Syscall(unix.SYS_IOCTL, slave.Fd(), unix.TIOCSTI, uintptr(unsafe.Pointer(&c)))
+	if e != 0 {
+		return e
+	}
+	return nil
+}
+
+// attempt runs one attempt as a step, with walls left out, and tells how it ended.
+func attempt(t *testing.T, work string, walls []string, tools []sandbox.Tool, name string, args ...string) (exit int, said string) {
+	t.Helper()
+	step := sandbox.Step{Argv: append([]string{"/opt/attempt", "attempt", name}, args...), Work: work, Tools: tools}
+	var out bytes.Buffer
+	exit, err := sandbox.RunWithout(t.Context(), step, &out, walls...)
+	if err != nil {
+		t.Fatalf("%s without %v: %v\n%s", name, walls, err, out.String())
+	}
+	return exit, strings.TrimSpace(out.String())
+}
+
+// ground is what the attempts aim at.
+type ground struct {
+	secret   string // a file of the server's, that anybody may read
+	tool     string // a folder that steps may read, and anybody might write
+	port     string
+	abstract string
+	shm      int
+	work     string
+	program  string // a copy of this one: steps do not run the server's own
+}
+
+func newGround(t *testing.T) *ground {
+	t.Helper()
+	g := &ground{tool: open(t), work: open(t), secret: filepath.Join(open(t), "state.db"), program: filepath.Join(open(t), "attempt")}
+	text, err := os.ReadFile("/proc/self/exe")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(g.program, text, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{g.secret, filepath.Join(g.tool, "x")} {
+		if err := os.WriteFile(name, []byte("secret"), 0o666); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(name, 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	fd, err := syscall.Open(g.secret, syscall.O_RDONLY, 0) // open for whatever this starts
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { syscall.Close(fd) })
+	for network, address := range map[string]string{"tcp": "127.0.0.1:0", "unix": "@haechi-test-" + strconv.Itoa(os.Getpid())} {
+		l, err := net.Listen(network, address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { l.Close() })
+		if network == "tcp" {
+			g.port = l.Addr().String()
+		} else {
+			g.abstract = address
+		}
+	}
+	g.shm = 0x48610000 + os.Getpid()%0xffff
+	id, err := unix.SysvShmGet(g.shm, 1, unix.IPC_CREAT|0o666)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _, _ = unix.SysvShmCtl(id, unix.IPC_RMID, nil) })
+	if os.Getuid() == 0 {
+		device := filepath.Join(g.work, "device")
+		if err := unix.Mknod(device, unix.S_IFCHR|0o666, int(unix.Mkdev(1, 3))); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(device, 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return g
+}
+
+// open is a folder that everybody may read and write, and reach.
+func open(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	for d := dir; d != "/"; d = filepath.Dir(d) {
+		_ = os.Chmod(d, 0o755)
+	}
+	if err := os.Chmod(dir, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// Each attempt fails, also when any one of the walls in front of it is left
+// out, and succeeds when they all are: so each of them holds, and is needed.
+func TestEscapes(t *testing.T) {
+	root := os.Getuid() == 0
+	server, err := os.Hostname()
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := newGround(t)
+	pid := strconv.Itoa(os.Getpid())
+	machine := func(file string) string { return sandbox.Hole + file }
+	for _, c := range []struct {
+		what  string
+		args  []string
+		walls []string // those in front of it; none where only the kernel itself stands there
+		only  bool     // it cannot be tried on this machine, or as this user
+	}{
+		{"mount", nil, []string{"seccomp", "capabilities", "landlock"}, true},
+		{"new mount calls", nil, []string{"seccomp", "capabilities"}, true},
+		{"pivot", nil, []string{"seccomp", "capabilities"}, false},
+		{"chroot", nil, []string{"seccomp", "capabilities"}, true},
+		{"user namespace", nil, []string{"seccomp"}, true},
+		{"ptrace", nil, []string{"seccomp"}, true},
+		{"memory of others", nil, []string{"seccomp"}, true},
+		{"keys", nil, []string{"seccomp"}, true},
+		{"io_uring", nil, []string{"seccomp"}, true},
+		{"raw socket", nil, []string{"seccomp", "capabilities"}, true},
+		{"packets", nil, []string{"seccomp", "capabilities"}, true},
+		{"news of devices", nil, []string{"seccomp"}, true},
+		{"terminal", nil, []string{"seccomp"}, true},
+		{"other calls", nil, []string{"seccomp"}, true},
+		{"bpf", nil, nil, true},
+		{"make device", nil, nil, true},
+		{"device", nil, []string{"nodev"}, root},
+		{"read", []string{machine(g.secret)}, []string{"mounts", "landlock"}, true},
+		{"write", []string{machine(g.secret)}, []string{"mounts", "landlock", "read-only"}, true},
+		{"read", []string{g.secret}, nil, true},
+		{"read", []string{"/etc/shadow"}, nil, true},
+		{"write", []string{"/opt/tool/x"}, []string{"read-only", "landlock"}, true},
+		{"remove", []string{"/opt/tool/x"}, []string{"read-only", "landlock"}, true},
+		{"write", []string{"/usr/haechi-was-here"}, nil, true},
+		{"write", []string{"/haechi-was-here"}, nil, true},
+		{"link", []string{"/opt/tool/x"}, nil, true},
+		{"link", []string{"/usr/bin/env"}, nil, true},
+		{"write", []string{"/proc/sys/net/ipv4/ip_forward"}, []string{"capabilities", "landlock"}, true},
+		{"write", []string{"/proc/sys/kernel/core_pattern"}, nil, true},
+		{"write", []string{"/proc/sysrq-trigger"}, nil, true},
+		{"host name", []string{server}, []string{"uts"}, server != "build"},
+		{"connect", []string{"tcp", g.port}, []string{"network"}, true},
+		{"connect", []string{"unix", g.abstract}, []string{"network", "landlock"}, sandbox.LandlockABI() >= 6},
+		{"shared memory", []string{strconv.Itoa(g.shm)}, []string{"ipc"}, true},
+		{"process", []string{pid}, []string{"pid"}, true},
+		{"signal", []string{pid}, []string{"pid", "landlock"}, !root && sandbox.LandlockABI() >= 6},
+		{"descriptors", nil, []string{"descriptors"}, true},
+		{"first one", nil, nil, true},
+		{"first one's program", nil, nil, true},
+		{"kill the first one", nil, nil, true},
+		{"groups", nil, []string{"cgroup"}, sandbox.GroupVersion() != 0},
+		{"capabilities", nil, []string{"capabilities"}, true},
+		{"set-user programs", nil, nil, true},
+	} {
+		name := strings.TrimSpace(c.what + " " + strings.Join(c.args, " "))
+		if !c.only && len(c.walls) > 0 {
+			c.walls = nil
+		}
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			tools := []sandbox.Tool{{From: g.tool, To: "/opt/tool"}, {From: g.program, To: "/opt/attempt"}}
+			try := func(walls ...string) int {
+				work := g.work
+				if c.what != "device" {
+					work = open(t)
+				}
+				exit, said := attempt(t, work, walls, tools, c.what, c.args...)
+				t.Logf("without %v: %d, %s", walls, exit, said)
+				return exit
+			}
+			if exit := try(); exit == managed || exit == strayed {
+				t.Error("it succeeds")
+			}
+			if len(c.walls) == 0 {
+				return
+			}
+			for i := range c.walls {
+				if len(c.walls) == 1 {
+					break
+				}
+				if exit := try(c.walls[i]); exit == managed {
+					t.Errorf("without %s it succeeds: the others do not hold", c.walls[i])
+				}
+			}
+			switch exit := try(c.walls...); exit {
+			case managed:
+			case impossible:
+				t.Logf("%s: this kernel does not do that at all", name)
+			default:
+				t.Errorf("without %v it fails too: this is no proof that they hold (%d)", c.walls, exit)
+			}
+		})
+	}
+}
+
+// A program that an image brings as its shell may be a script run by
+// /proc/self/exe, which would be the server's own program: that is never run.
+func TestOwnProgram(t *testing.T) {
+	work := open(t)
+	if err := os.WriteFile(filepath.Join(work, "sh"), []byte("#!/proc/self/exe\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(filepath.Join(work, "sh"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		walls []string
+		want  int
+	}{{nil, 127}, {[]string{"landlock"}, 127}, {[]string{"foreign"}, 127}, {[]string{"foreign", "landlock"}, strayed}} {
+		exit, err := sandbox.RunWithout(t.Context(), sandbox.Step{Argv: []string{"/work/sh"}, Work: work}, io.Discard, c.walls...)
+		if err != nil || exit != c.want {
+			t.Errorf("without %v: %d, %v; want %d", c.walls, exit, err, c.want)
+		}
+	}
+}
+
+// tiny is a program of another architecture, 32 bits of x86, that ends with status 0.
+func tiny() []byte {
+	code := []byte{0xb8, 1, 0, 0, 0, 0x31, 0xdb, 0xcd, 0x80} // exit(0) by int 0x80
+	const at = 0x08048000
+	b := []byte{0x7f, 'E', 'L', 'F', 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0}
+	for _, v := range []uint16{2, 3} {
+		b = binary.LittleEndian.AppendUint16(b, v)
+	}
+	for _, v := range []uint32{1, at + 84, 52, 0, 0} {
+		b = binary.LittleEndian.AppendUint32(b, v)
+	}
+	for _, v := range []uint16{52, 32, 1, 0, 0, 0} {
+		b = binary.LittleEndian.AppendUint16(b, v)
+	}
+	size := uint32(84 + len(code))
+	for _, v := range []uint32{1, 0, at, at, size, size, 5, 0x1000} {
+		b = binary.LittleEndian.AppendUint32(b, v)
+	}
+	return append(b, code...)
+}
+
+// The numbers of another architecture's system calls mean other calls: none is let through.
+func TestOtherArchitecture(t *testing.T) {
+	if runtime.GOARCH != "amd64" {
+		t.Skip("amd64 alone runs programs of another architecture")
+	}
+	work := open(t)
+	file := filepath.Join(work, "tiny")
+	if err := os.WriteFile(file, tiny(), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(file, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if exit, err := sandbox.RunWithout(t.Context(), sandbox.Step{Argv: []string{"/work/tiny"}, Work: work}, io.Discard, "seccomp"); err != nil || exit != 0 {
+		t.Skipf("this kernel runs no 32-bit programs: %d, %v", exit, err)
+	}
+	if exit, err := sandbox.RunWithout(t.Context(), sandbox.Step{Argv: []string{"/work/tiny"}, Work: work}, io.Discard); err != nil || exit == 0 {
+		t.Errorf("it runs: %d, %v", exit, err)
+	}
+}
