@@ -163,14 +163,20 @@ func mask(secret string) string {
 // hash, the rule, the path and what stands around it count instead.
 func (s *Scanner) fingerprint(path string, text []byte, lines lineIndex, h hit) (fingerprint, hash string) {
 	if entropy(h.secret)*float64(len(h.secret)) >= enoughBits && alphabetBits(h.secret) >= enoughBits {
-		m := hmac.New(sha256.New, append([]byte("haechi/secret/"), s.salt...))
-		m.Write([]byte(h.secret))
-		hash = hex.EncodeToString(m.Sum(nil)[:16])
+		hash = s.Hash(h.secret)
 		return finding.Fingerprint("secret", hash), hash
 	}
 	start, end := lines.around(h.start, h.end)
 	context := string(text[max(start, h.start-200):h.start]) + "*" + string(text[h.end:min(end, h.end+200)])
 	return finding.Fingerprint(h.rule.ID, path, "near", strings.Join(strings.Fields(context), " ")), ""
+}
+
+// Hash is what a finding of a secret says of it in FieldSecret, where it says anything: so that who has
+// a secret can tell whether it is the one that was found.
+func (s *Scanner) Hash(secret string) string {
+	m := hmac.New(sha256.New, append([]byte("haechi/secret/"), s.salt...))
+	m.Write([]byte(secret))
+	return hex.EncodeToString(m.Sum(nil)[:16])
 }
 
 // alphabetBits is what as many characters of the same kinds could say.
