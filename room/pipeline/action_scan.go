@@ -165,8 +165,8 @@ func (p *Pipelines) scan(ctx context.Context, e Execution, a Artifact) (scan.Res
 	if a.Digest != "" {
 		options.Target += "/" + a.Name
 	}
-	result, err := scan.Tree(ctx, files, options)
-	for i := range result.Runs { // whose name nobody can say nobody has looked at
+	result, err := scan.Tree(ctx, files.FS, options) // the tree itself: scanners ask of which commit it is
+	for i := range result.Runs {                     // whose name nobody can say nobody has looked at
 		s := &result.Runs[i].Scan
 		s.Digest = a.Digest
 		s.Skipped = append(s.Skipped, files.skipped...)
