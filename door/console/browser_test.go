@@ -263,8 +263,9 @@ func (h *house) million(lines int) (path string) {
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	stream := strings.TrimPrefix(pipeline.Path(run.ID), "/runs/")
-	log := h.queue.Log(h.t.Context(), lease, "pipeline/"+stream, nil)
+	last := run.Stages[len(run.Stages)-1].Actions[0]
+	stream := "pipeline/" + run.ID + "/" + last.ID
+	log := h.queue.Log(h.t.Context(), lease, stream, nil)
 	var text []byte
 	for i := range lines {
 		switch {
@@ -285,7 +286,7 @@ func (h *house) million(lines int) (path string) {
 	if err := log.Close(); err != nil {
 		h.t.Fatal(err)
 	}
-	if err := h.db.Write(h.t.Context(), func(tx *db.Tx) error { return h.queue.End(tx, "pipeline/"+stream) }); err != nil {
+	if err := h.db.Write(h.t.Context(), func(tx *db.Tx) error { return h.queue.End(tx, stream) }); err != nil {
 		h.t.Fatal(err)
 	}
 	return pipeline.Path(run.ID)

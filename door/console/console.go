@@ -20,6 +20,7 @@ import (
 	"github.com/haechi-dev/haechi/keeper/access"
 	"github.com/haechi-dev/haechi/keeper/hub"
 	"github.com/haechi-dev/haechi/keeper/inventory"
+	"github.com/haechi-dev/haechi/keeper/source"
 	"github.com/haechi-dev/haechi/lang/iam"
 	"github.com/haechi-dev/haechi/river/bus"
 	"github.com/haechi-dev/haechi/room/comply"
@@ -45,6 +46,7 @@ type Config struct {
 	Assets *inventory.Inventory // with Comply
 	Comply *comply.Comply
 	Routes *route.Router
+	Source *source.Source
 
 	Account, Region string
 	Version         string
@@ -62,6 +64,7 @@ type Config struct {
 	Inspect         *inspect.Inspector         // what everything is made of; nil: no pages for it
 	Secrets         Secrets                    // the life of secrets; nil: no page for it
 	SourceIP        func(*http.Request) string // where a request came from; nil: the connection's address
+	Reviewer        Reviewer                   // who somebody is to pull requests; nil: their ARN and name alone
 }
 
 // Known is a user by name.
@@ -194,6 +197,9 @@ func (o *Console) pages() []page {
 	}
 	if o.config.Inspect != nil {
 		all = append(all, o.components(), o.component(), o.made(), o.advisory(), o.difference(), o.licences())
+	}
+	if o.config.Source != nil {
+		all = append(all, o.repositories(), o.repository(), o.files(), o.blame(), o.commits(), o.commit(), o.compare(), o.pulls(), o.newPull(), o.pull())
 	}
 	if o.config.Runs != nil {
 		all = append(all, o.runs(), o.run())

@@ -11,6 +11,7 @@ import (
 	"github.com/haechi-dev/haechi/keeper/audit"
 	"github.com/haechi-dev/haechi/keeper/inventory"
 	"github.com/haechi-dev/haechi/keeper/snapshot"
+	"github.com/haechi-dev/haechi/keeper/source"
 	"github.com/haechi-dev/haechi/lang/iam"
 	"github.com/haechi-dev/haechi/room/comply"
 	"github.com/haechi-dev/haechi/room/pipeline"
@@ -24,6 +25,7 @@ type filled struct {
 	public         inventory.Key
 	slack, hook    string // ARNs of receivers
 	before         string // when the public bucket was not public yet
+	pull           source.Pull
 }
 
 // fill gives a house a life: findings, runs, resources, routes and what was delivered.
@@ -53,6 +55,7 @@ func fill(h *house) (f filled) {
 	h.see("logs-"+strings.Repeat("long-", 10)+"bucket", time.Now().Add(-3*time.Hour), false)
 	f.passed = h.ran(h.push("main", "feat: 장바구니 추가", map[string]string{"buildspec.yml": "version: 0.2\nphases: {build: {commands: [make]}}\n", "packages.txt": "fine\n"}), ended)
 	f.failed = h.ran(h.push("main", "fix: "+hostile, map[string]string{"packages.txt": "lodash CRITICAL\nminimist HIGH\nleft-pad LOW\n", ".haechi/gate.yaml": "version: 1\n"}), ended)
+	f.pull = h.pulled()
 	h.until("compliance", func() bool {
 		results, err := h.comply.Asset(h.t.Context(), f.public)
 		for _, r := range results {
@@ -94,4 +97,32 @@ func (h *house) listeners() (slack, hook string) {
 	hook = put(route.Receiver{Kind: "webhook", Name: "ticket-system", Settings: map[string]string{"url": gone.URL}, Secrets: map[string]seal.Secret{"secret": "whsec_" + seal.Secret(strings.Repeat("c2Vj", 10))}}, "failed-runs",
 		`{"source": ["aws.codepipeline"], "detail": {"state": ["FAILED"]}}`)
 	return slack, hook
+}
+
+// pulled is a pull request with all that there is on one: odd files, comments, an approval that counts.
+func (h *house) pulled() source.Pull {
+	h.t.Helper()
+	must := func(err error) {
+		h.t.Helper()
+		if err != nil {
+			h.t.Fatal(err)
+		}
+	}
+	h.push("feature/cart", "feat: 카트 "+hostile, map[string]string{
+		"README.md": "# 상점\n\n" + hostile + "\n", "src/<b>bold<b> \u202e.txt": "a\nb \u202e c\n" + hostile + "\n", "blob.bin": "\x00\x01", "long.txt": strings.Repeat("a-very-long-word", 200) + "\n",
+	})
+	h.push("main", "docs", map[string]string{"README.md": "# shop\n"}) // on top of it
+	author := source.Person{ARN: "arn:aws:iam::" + account + ":user/kim", Name: "kim"}
+	h.push("feature/more", "more "+strings.Repeat("and more ", 30), map[string]string{"README.md": "# shop\n" + hostile + "\n", "main.go": "package main\n\nfunc main() {}\n"})
+	p, err := h.source.CreatePull(h.t.Context(), source.NewPull{Repository: "shop", Title: "더 " + hostile, Description: "이유 " + hostile, Source: "feature/more", Target: "main", Author: author})
+	must(err)
+	c, err := h.source.Say(h.t.Context(), source.Comment{Repository: "shop", Pull: p.Number, Before: p.Revision.Base, After: p.Revision.Head, Place: source.Place{Path: "main.go", Line: 3}, Author: author.ARN, Text: hostile})
+	must(err)
+	_, err = h.source.Say(h.t.Context(), source.Comment{Repository: "shop", Pull: p.Number, Reply: c.ID, Author: author.ARN, Text: "answer"})
+	must(err)
+	_, err = h.source.Say(h.t.Context(), source.Comment{Repository: "shop", Pull: p.Number, Before: p.Revision.Base, After: p.Revision.Head, Author: author.ARN, Text: "about all"})
+	must(err)
+	must(h.source.Approve(h.t.Context(), p.Number, p.Revision.ID, source.Person{ARN: "arn:aws:iam::" + account + ":user/lee", Name: "lee"}, true))
+	must(h.source.Approve(h.t.Context(), p.Number, p.Revision.ID, source.Person{ARN: "arn:aws:iam::" + account + ":user/bot", Name: "bot", Robot: true}, true))
+	return p
 }

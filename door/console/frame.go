@@ -70,6 +70,7 @@ func functions(lang string) template.FuncMap {
 		"who":   who,
 		"short": func(n int, text string) string { return shorten(text, n) },
 		"dict":  dict,
+		"list":  func(all ...any) []any { return all },
 	}
 }
 

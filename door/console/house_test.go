@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"github.com/go-json-experiment/json"
 	"io"
 	"io/fs"
 	"log/slog"
@@ -20,6 +21,7 @@ import (
 	"time"
 
 	"github.com/haechi-dev/haechi/base/advisory"
+	"github.com/haechi-dev/haechi/base/blob"
 	"github.com/haechi-dev/haechi/base/db"
 	"github.com/haechi-dev/haechi/base/db/dbtest"
 	"github.com/haechi-dev/haechi/base/git"
@@ -36,14 +38,17 @@ import (
 	"github.com/haechi-dev/haechi/keeper/source"
 	"github.com/haechi-dev/haechi/river/bus"
 	"github.com/haechi-dev/haechi/river/work"
+	"github.com/haechi-dev/haechi/room/build"
 	"github.com/haechi-dev/haechi/room/comply"
 	"github.com/haechi-dev/haechi/room/inspect"
 	"github.com/haechi-dev/haechi/room/pipeline"
 	"github.com/haechi-dev/haechi/room/route"
+	tool "github.com/haechi-dev/haechi/tool/build"
 	"github.com/haechi-dev/haechi/tool/sandbox"
 	"github.com/haechi-dev/haechi/tool/scan"
 	"github.com/haechi-dev/haechi/tool/scan/deps"
 	"github.com/haechi-dev/haechi/word/diag"
+	"github.com/haechi-dev/haechi/word/event"
 	"github.com/haechi-dev/haechi/word/fault"
 	"github.com/haechi-dev/haechi/word/finding"
 )
@@ -71,6 +76,7 @@ type house struct {
 	runs    *pipeline.Pipelines
 	source  *source.Source
 	queue   *work.Work
+	builds  *build.Builds
 	inspect *inspect.Inspector
 	clone   *gittest.Clone
 	build   *builder
@@ -97,7 +103,7 @@ func home(t testing.TB) *house {
 }
 
 func schemas() []db.Schema {
-	return []db.Schema{bus.Schema(), work.Schema(), access.Schema(), audit.Schema(), snapshot.Schema(), hub.Schema(), inventory.Schema(), source.Schema(), route.Schema(), comply.Schema(), pipeline.Schema(), inspect.Schema()}
+	return []db.Schema{bus.Schema(), work.Schema(), access.Schema(), audit.Schema(), snapshot.Schema(), hub.Schema(), inventory.Schema(), source.Schema(), route.Schema(), comply.Schema(), pipeline.Schema(), build.Schema(), inspect.Schema()}
 }
 
 func furnish(t testing.TB, d *db.DB) *house {
@@ -132,9 +138,15 @@ func furnish(t testing.TB, d *db.DB) *house {
 	})
 	h.source = source.New(source.Config{DB: d, Bus: h.bus, Dir: filepath.Join(dir, "repos"), Account: account, Region: region})
 	h.queue = work.New(work.Config{DB: d, Log: quiet, Poll: 20 * time.Millisecond})
+	blobs, err := blob.Open(filepath.Join(dir, "blobs"))
+	must(err)
+	h.builds = build.New(build.Config{
+		DB: d, Bus: h.bus, Work: h.queue, Source: h.source, Blobs: blobs, Folder: filepath.Join(dir, "builds"), Account: account, Region: region, Log: quiet, Poll: 20 * time.Millisecond,
+		Machine: build.Machine{Builder: tool.New(tool.Config{Runner: h.build}), Level: h.build.Level},
+	})
 	h.runs = pipeline.New(pipeline.Config{
-		DB: d, Bus: h.bus, Queue: h.queue, Source: h.source, Hub: h.hub, Scanners: []scan.Scanner{packages{}}, Runner: h.build,
-		Work: filepath.Join(dir, "work"), Account: account, Region: region, Log: quiet,
+		DB: d, Bus: h.bus, Queue: h.queue, Source: h.source, Hub: h.hub, Scanners: []scan.Scanner{packages{}}, Starter: starter{h.builds}, Blobs: blobs,
+		Account: account, Region: region, Log: quiet,
 	})
 	index := bugs(t)
 	h.inspect = inspect.New(inspect.Config{DB: d, Hub: h.hub, Maker: finding.Maker{Account: account, Region: region}, Log: slog.New(slog.NewTextHandler(t.Output(), nil)), Newest: func() (*deps.Scanner, *advisory.Index) { return deps.New(index), index }})
@@ -142,7 +154,7 @@ func furnish(t testing.TB, d *db.DB) *house {
 	must(err)
 	taken := reports.Handler(reports.Config{Hub: h.hub, Access: h.access, Maker: finding.Maker{Account: account, Region: region}, Salt: []byte("salt"), Folder: dir, Log: quiet})
 	h.console, err = console.New(console.Config{
-		Access: h.access, People: h.access, DB: d, Hub: h.hub, Bus: h.bus, Log: quiet, Runs: h.runs, Inspect: h.inspect, Assets: h.assets, Comply: h.comply, Routes: h.routes,
+		Access: h.access, People: h.access, DB: d, Hub: h.hub, Bus: h.bus, Log: slog.New(slog.NewTextHandler(t.Output(), nil)), Runs: h.runs, Source: h.source, Inspect: h.inspect, Assets: h.assets, Comply: h.comply, Routes: h.routes,
 		Account: account, Region: region, Version: "v0.0.0-test", Kept: h.kept, Loop: h.loop, Reports: taken, Policies: ownPolicies(t), Trail: h.trail, Records: h.trail, Accounts: accounts{snapshot.New(d, time.Now), h.access}, Known: h.access.Principal,
 	})
 	must(err)
@@ -163,7 +175,7 @@ func (h *house) loop(context.Context) ([]console.Station, error) {
 func (h *house) work() {
 	ctx, cancel := context.WithCancel(context.Background())
 	var wait sync.WaitGroup
-	for _, run := range []func(context.Context) error{h.comply.Run, h.routes.Run, h.runs.Run} {
+	for _, run := range []func(context.Context) error{h.comply.Run, h.routes.Run, h.runs.Run, h.builds.Run} {
 		wait.Go(func() {
 			if err := run(ctx); err != nil && ctx.Err() == nil {
 				h.t.Errorf("a room ended: %v", err)
@@ -326,6 +338,40 @@ func (b *builder) Run(ctx context.Context, s sandbox.Step, out io.Writer) (int, 
 		}
 		asked = ""
 	}
+}
+
+// starter begins builds for pipelines, as the roof does.
+type starter struct{ builds *build.Builds }
+
+func (s starter) Start(tx *db.Tx, r pipeline.ActionRequest) (string, error) {
+	return s.builds.Begin(tx, build.Action{
+		ID: r.ID, Pipeline: r.Pipeline, Configuration: r.Configuration, Commands: r.Commands, Repository: r.Repository, Branch: r.Branch, Commit: r.Commit,
+		Protected: r.Protected, Who: r.Who, Stream: r.Stream,
+	})
+}
+
+func (s starter) Stop(tx *db.Tx, external, reason string) error {
+	return s.builds.Halt(tx, external, reason)
+}
+
+func (s starter) Events() []string { return []string{build.Changed} }
+
+func (s starter) Ended(e event.Event) (r pipeline.Result, ok bool, err error) {
+	var said struct {
+		Status build.Status `json:"build-status"`
+		Ours   *build.Told  `json:"haechi"`
+	}
+	if e.Source != build.EventSource {
+		return r, false, nil
+	}
+	if err := json.Unmarshal(e.Detail, &said); err != nil || said.Ours == nil || said.Ours.Action == "" || !said.Status.Ended() {
+		return r, false, err
+	}
+	r = pipeline.Result{External: said.Ours.ID, Action: said.Ours.Action, Level: said.Ours.Level, Summary: "built", Status: pipeline.Succeeded}
+	if said.Status != build.Succeeded {
+		r.Status, r.Summary = pipeline.Failed, "the build is "+string(said.Status)
+	}
+	return r, true, nil
 }
 
 // packages is a scanner of files called packages.txt: a line "NAME SEVERITY" is a package with that weakness.

@@ -18,6 +18,7 @@ import (
 	"github.com/haechi-dev/haechi/keeper/audit"
 	"github.com/haechi-dev/haechi/keeper/hub"
 	"github.com/haechi-dev/haechi/keeper/inventory"
+	"github.com/haechi-dev/haechi/keeper/source"
 	"github.com/haechi-dev/haechi/river/bus"
 	"github.com/haechi-dev/haechi/room/comply"
 	"github.com/haechi-dev/haechi/room/inspect"
@@ -147,6 +148,7 @@ func codes(t *testing.T) (all []string) {
 		all = append(all, string(s))
 	}
 	all = append(all, "Source", "Scan", "Build", "Gate") // the pipeline that every repository has
+	all = append(all, reviewCodes()...)
 	for _, s := range []comply.Status{comply.Compliant, comply.NonCompliant, comply.NotApplicable, comply.InsufficientData} {
 		all = append(all, string(s))
 	}
@@ -178,6 +180,21 @@ func codes(t *testing.T) (all []string) {
 		all = append(all, kind[1])
 	}
 	return append(all, insights(t)...)
+}
+
+// reviewCodes are what pull requests and differences say in words of their own.
+func reviewCodes() (all []string) {
+	for _, s := range []source.State{source.Open, source.Closed, source.Merged} {
+		all = append(all, string(s))
+	}
+	for _, option := range []source.Option{source.FastForward, source.Squash, source.ThreeWay} {
+		all = append(all, string(option))
+	}
+	all = append(all, source.HappenedCreated, source.HappenedStatus, source.HappenedSource, source.HappenedTarget, source.HappenedMerged, source.HappenedRuleMade, source.HappenedRule, source.HappenedRuleGone, "APPROVE", "REVOKE", "OVERRIDE")
+	all = append(all, "added", "deleted", "modified", "renamed", "typechanged") // git.Diff.Status
+	all = append(all, "folder", "submodule", "symbolic link", "executable")
+	all = append(all, "bidi", "invisible", "lfs", "link", "definition", "binary") // source.Notice.Kind
+	return append(all, "author", "committer", "co-author", "pushed")              // source.Maker.As
 }
 
 // insights are the names of those that come with the hub.
@@ -264,7 +281,7 @@ type noSecrets struct{ Secrets }
 
 // Every page has a template, and every template of a page has its page.
 func TestTemplates(t *testing.T) {
-	all := (&Console{config: Config{Runs: &pipeline.Pipelines{}, Assets: &inventory.Inventory{}, Comply: &comply.Comply{}, Routes: &route.Router{}, Records: &audit.Trail{}, Accounts: noAccounts{}, Reports: &reports.Door{}, Secrets: noSecrets{}, Policies: func() []iac.Rule { return nil }, Inspect: &inspect.Inspector{}}}).pages()
+	all := (&Console{config: Config{Runs: &pipeline.Pipelines{}, Source: &source.Source{}, Assets: &inventory.Inventory{}, Comply: &comply.Comply{}, Routes: &route.Router{}, Records: &audit.Trail{}, Accounts: noAccounts{}, Reports: &reports.Door{}, Secrets: noSecrets{}, Policies: func() []iac.Rule { return nil }, Inspect: &inspect.Inspector{}}}).pages()
 	var names []string
 	for _, p := range all {
 		names = append(names, p.name)

@@ -294,6 +294,12 @@
     }
   });
 
+  // What is to be typed elsewhere is copied.
+  for (const button of document.querySelectorAll("[data-copy]")) {
+    button.hidden = !navigator.clipboard;
+    button.addEventListener("click", () => navigator.clipboard.writeText(document.getElementById(button.dataset.copy).textContent));
+  }
+
   // Choosing all, and how many are chosen.
   document.addEventListener("change", (e) => {
     if (e.target.matches("input[data-all]")) {
