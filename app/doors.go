@@ -20,6 +20,9 @@ import (
 	"github.com/haechi-dev/haechi/door/reports"
 	"github.com/haechi-dev/haechi/door/wire"
 	"github.com/haechi-dev/haechi/door/wire/accessanalyzer"
+	"github.com/haechi-dev/haechi/door/wire/codebuild"
+	"github.com/haechi-dev/haechi/door/wire/codecommit"
+	"github.com/haechi-dev/haechi/door/wire/codepipeline"
 	"github.com/haechi-dev/haechi/door/wire/ecr"
 	"github.com/haechi-dev/haechi/door/wire/events"
 	"github.com/haechi-dev/haechi/door/wire/haechi"
@@ -61,7 +64,7 @@ func (a *App) open(ctx context.Context) error {
 	a.pages, err = console.New(console.Config{
 		Access: a.Access, People: a.Access, Logins: a.Access, URL: a.page, Kept: a.kept, DB: a.DB, Hub: a.Hub, Bus: a.Bus, Log: a.log, Now: a.now,
 		Account: a.Config.Account, Region: a.Config.Region, Version: a.version, Secure: a.overTLS, SourceIP: a.sourceIP,
-		Runs: a.Pipeline, Assets: a.Inventory, Inspect: a.Inspect, Comply: a.Comply, Routes: a.Route, Loop: a.loop, Reports: a.reports, Secrets: a.life, Policies: func() []iac.Rule { return a.guards.Load().Rules() }, Trail: a.Audit, Records: a.Audit, Known: a.Access.Principal,
+		Runs: a.Pipeline, Source: a.Source, Reviewer: a.person, Assets: a.Inventory, Inspect: a.Inspect, Comply: a.Comply, Routes: a.Route, Loop: a.loop, Reports: a.reports, Secrets: a.life, Policies: func() []iac.Rule { return a.guards.Load().Rules() }, Trail: a.Audit, Records: a.Audit, Known: a.Access.Principal,
 		Accounts: accounts{a, a.Access, snapshot.New(a.DB, a.now)},
 	})
 	if err != nil {
@@ -88,7 +91,11 @@ func (a *App) open(ctx context.Context) error {
 
 // services are AWS's, and our own, as far as they are answered.
 func (a *App) services() []wire.Service {
-	return []wire.Service{sts.Service(a.Access), iam.Service(a.Access), accessanalyzer.Service(), securityhub.Service(a.Hub), inspector2.Service(a.inspector()), ecr.Service(a.inspector()), events.Service(a.Route), secretsmanager.Service(secretsmanager.Config{Vault: a.Vault, Gate: a.Access}), haechi.Service(a, a.Pipeline, a.Access, a.Hub, a.Audit, a.life, a.Mirror)}
+	return []wire.Service{sts.Service(a.Access), iam.Service(a.Access), accessanalyzer.Service(), securityhub.Service(a.Hub), inspector2.Service(a.inspector()), ecr.Service(a.inspector()), events.Service(a.Route), codebuild.Service(a.Builds), codecommit.Service(a.codecommit()), codepipeline.Service(a.codepipeline()), secretsmanager.Service(secretsmanager.Config{Vault: a.Vault, Gate: a.Access}), haechi.Service(a, a.Pipeline, a.Access, a.Hub, a.Audit, a.life, a.Mirror)}
+}
+
+func (a *App) codepipeline() codepipeline.Config {
+	return codepipeline.Config{Runs: a.Pipeline, Account: a.Config.Account, Region: a.Config.Region, Person: a.person, Page: a.page}
 }
 
 func (a *App) inspector() inspector2.Config {

@@ -14,6 +14,8 @@ import (
 	"github.com/haechi-dev/haechi/base/db"
 	"github.com/haechi-dev/haechi/base/git"
 	"github.com/haechi-dev/haechi/base/seal"
+	"github.com/haechi-dev/haechi/door/gitdoor"
+	"github.com/haechi-dev/haechi/door/wire/codecommit"
 	"github.com/haechi-dev/haechi/keeper/source"
 	"github.com/haechi-dev/haechi/lang/iam"
 	"github.com/haechi-dev/haechi/tool/scan/secret"
@@ -125,6 +127,14 @@ func (a *App) signsIn(role string) bool {
 		}
 	}
 	return false
+}
+
+// codecommit is what CodeCommit's API answers from.
+func (a *App) codecommit() codecommit.Config {
+	return codecommit.Config{
+		Source: a.Source, Account: a.Config.Account, Region: a.Config.Region, Person: a.person,
+		URL: func(repository string) string { return a.page(gitdoor.Prefix + repository) },
+	}
 }
 
 // protection is push protection for the commits that the server makes for people.
