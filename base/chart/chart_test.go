@@ -78,3 +78,18 @@ func TestLife(t *testing.T) {
 		t.Error(svg)
 	}
 }
+
+// Columns have heads where they are given, in the room that is left for them, and nothing of them is markup.
+func TestGraphHeads(t *testing.T) {
+	g := chart.Graph{Title: "x", Nodes: []chart.Node{{ID: "a", Name: "a"}, {ID: "b", Name: "b", Column: 1}}}
+	plain := g.SVG()
+	g.Heads = []string{"Build & <test>", ""}
+	svg := g.SVG()
+	wellFormed(t, svg)
+	if !strings.Contains(svg, `<text class="head" x="12" y="20">Build &amp; &lt;test&gt;</text>`) || strings.Count(svg, `class="head"`) != 1 || !strings.Contains(svg, `y="38"`) {
+		t.Error(svg)
+	}
+	if strings.Contains(plain, "head") || !strings.Contains(plain, `y="12"`) {
+		t.Error(plain)
+	}
+}

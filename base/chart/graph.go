@@ -14,6 +14,7 @@ type Graph struct {
 	Words string // the same in a sentence
 	Nodes []Node
 	Edges []Edge
+	Heads []string // what stands above each column; nil is nothing
 }
 
 // Node is one box.
@@ -35,6 +36,7 @@ type Edge struct {
 
 const (
 	boxWide, boxHigh    = 168, 30
+	headHigh            = 26
 	columnGap, rowGap   = 96, 14
 	longestName         = 22
 	sortings            = 6 // of the boxes within their columns, so that few arrows cross
@@ -55,7 +57,7 @@ func (g Graph) SVG() string {
 	for _, c := range columns {
 		rows = max(rows, len(c))
 	}
-	width, height := len(columns)*(boxWide+columnGap)-columnGap+24, rows*(boxHigh+rowGap)+24
+	width, height := len(columns)*(boxWide+columnGap)-columnGap+24, rows*(boxHigh+rowGap)+24+g.above()
 	var b strings.Builder
 	fmt.Fprintf(&b, `<svg class="chart graph" viewBox="0 0 %d %d" width="%d" height="%d" role="group" aria-label="%s" xmlns="http://www.w3.org/2000/svg">`,
 		width, height, width, height, html.EscapeString(strings.TrimSpace(g.Title+". "+g.Words)))
@@ -67,6 +69,11 @@ func (g Graph) SVG() string {
 		}
 		fmt.Fprintf(&b, `<path class="%s" d="%s" marker-end="url(#tip)"><title>%s</title></path>`, html.EscapeString("edge "+e.Class), arrow(from, to), html.EscapeString(e.Says))
 	}
+	for i, head := range g.Heads[:min(len(g.Heads), len(columns))] {
+		if head != "" {
+			fmt.Fprintf(&b, `<text class="head" x="%d" y="20">%s</text>`, 12+i*(boxWide+columnGap), html.EscapeString(clipped(head, 2*longestName)))
+		}
+	}
 	for _, c := range columns {
 		for _, n := range c {
 			n.draw(&b)
@@ -76,11 +83,24 @@ func (g Graph) SVG() string {
 	return b.String()
 }
 
-func (n *box) draw(b *strings.Builder) {
-	name := n.Name
-	if r := []rune(name); len(r) > longestName {
-		name = string(r[:longestName-1]) + "…"
+// above is the room for what stands above the columns.
+func (g Graph) above() int {
+	if len(g.Heads) == 0 {
+		return 0
 	}
+	return headHigh
+}
+
+// clipped is a text of at most so many characters.
+func clipped(text string, most int) string {
+	if r := []rune(text); len(r) > most {
+		return string(r[:most-1]) + "…"
+	}
+	return text
+}
+
+func (n *box) draw(b *strings.Builder) {
+	name := clipped(n.Name, longestName)
 	shape := fmt.Sprintf(`<rect x="%.0f" y="%.0f" width="%d" height="%d" rx="6"/><text x="%.0f" y="%.0f" text-anchor="middle">%s</text><title>%s</title>`,
 		n.x, n.y, boxWide, boxHigh, n.x+boxWide/2, n.y+boxHigh/2+4.5, html.EscapeString(name), html.EscapeString(n.Says))
 	if n.Link == "" {
@@ -155,7 +175,7 @@ func (g Graph) place() (columns [][]*box, at map[string]*box) {
 	for i, c := range columns {
 		above := float64(rows-len(c)) * (boxHigh + rowGap) / 2
 		for j, b := range c {
-			b.x, b.y = float64(12+i*(boxWide+columnGap)), 12+above+float64(j*(boxHigh+rowGap))
+			b.x, b.y = float64(12+i*(boxWide+columnGap)), float64(12+g.above())+above+float64(j*(boxHigh+rowGap))
 		}
 	}
 	return columns, at
