@@ -30,6 +30,7 @@ type Answer struct {
 	Summary       string
 	Who           string   // ARN
 	As            []string // names and addresses that they write commits under
+	Robot         bool     // it is nobody who could be asked why
 }
 
 // Approve takes an answer to an approval. One no ends it; it succeeds with as many yeses as it needs. Whoever
@@ -92,6 +93,9 @@ func (e *Execution) vote(s *Stage, a *Action, answer Answer, p *Pipelines) error
 	ask, now := a.Approval, p.config.Now().UTC()
 	if len(answer.Summary) > 512 {
 		return fault.Limit.Errorf("a summary has at most 512 bytes")
+	}
+	if answer.Robot && answer.Yes && ask.Separate {
+		return fault.Denied.Errorf("a robot approves nothing")
 	}
 	if why := e.hand(answer); answer.Yes && ask.Separate && why != "" {
 		return fault.Denied.Errorf("%s: somebody else has to approve it", why)

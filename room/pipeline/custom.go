@@ -282,7 +282,7 @@ type JobSuccess struct {
 }
 
 // Succeed takes in that a job went well.
-func (p *Pipelines) Succeed(ctx context.Context, id string, r JobSuccess) error {
+func (p *Pipelines) Succeed(ctx context.Context, id, by string, r JobSuccess) error {
 	size := 0
 	for key, value := range r.Variables {
 		size += len(key) + len(value)
@@ -291,7 +291,7 @@ func (p *Pipelines) Succeed(ctx context.Context, id string, r JobSuccess) error 
 		return fault.Limit.Errorf("the output variables have %d bytes, more than 122,880", size)
 	}
 	return p.db.Write(ctx, func(tx *db.Tx) error {
-		e, _, a, err := p.held(tx, id)
+		e, _, a, err := p.held(tx, id, by)
 		if err != nil {
 			return err
 		}
@@ -317,9 +317,9 @@ func (p *Pipelines) Succeed(ctx context.Context, id string, r JobSuccess) error 
 }
 
 // Fail takes in that a job failed.
-func (p *Pipelines) Fail(ctx context.Context, id, kind, message, external string) error {
+func (p *Pipelines) Fail(ctx context.Context, id, by, kind, message, external string) error {
 	return p.db.Write(ctx, func(tx *db.Tx) error {
-		e, _, _, err := p.held(tx, id)
+		e, _, _, err := p.held(tx, id, by)
 		if err != nil {
 			return err
 		}
@@ -330,7 +330,7 @@ func (p *Pipelines) Fail(ctx context.Context, id, kind, message, external string
 }
 
 // held is the action of a job that a worker has acknowledged and not ended.
-func (p *Pipelines) held(tx *db.Tx, id string) (*Execution, *Stage, *Action, error) {
+func (p *Pipelines) held(tx *db.Tx, id, by string) (*Execution, *Stage, *Action, error) {
 	e, s, a, err := p.custom(tx, id)
 	switch {
 	case err != nil:
@@ -339,6 +339,8 @@ func (p *Pipelines) held(tx *db.Tx, id string) (*Execution, *Stage, *Action, err
 		return nil, nil, nil, fault.Conflict.Errorf("job %s is at its end: it is %s", id, a.Status)
 	case a.By == "":
 		return nil, nil, nil, fault.Conflict.Errorf("nobody has acknowledged job %s", id)
+	case a.By != by:
+		return nil, nil, nil, fault.Conflict.Errorf("job %s is another worker's", id)
 	}
 	return e, s, a, nil
 }

@@ -35,6 +35,13 @@ type Definition struct {
 	Created    time.Time          `json:"created"`
 	Updated    time.Time          `json:"updated"`
 	Tags       map[string]string  `json:"tags,omitzero"`
+	Heads      map[string]string  `json:"heads,omitzero"` // where the branches of its sources were when it was made: "REPOSITORY REF" → commit
+}
+
+// isOld tells whether a push came before the pipeline did, though its event is told only now. Events know no parts of seconds.
+func (d Definition) isOld(at time.Time, repository, ref, commit string) bool {
+	made := d.Created.Truncate(time.Second)
+	return d.Origin == FromAPI && (at.Before(made) || at.Equal(made) && d.Heads[repository+" "+ref] == commit)
 }
 
 // Default is the pipeline that every repository has: it is scanned, built if there is something to build, and gated.
@@ -194,6 +201,9 @@ func (p *Pipelines) Create(ctx context.Context, s structure.Pipeline, tags map[s
 	if d, err = p.checked(ctx, s); err != nil {
 		return d, err
 	}
+	if d.Heads, err = p.heads(ctx, s); err != nil {
+		return d, err
+	}
 	now := p.config.Now().UTC()
 	d.Created, d.Updated, d.Tags = now, now, tags
 	err = p.db.Write(ctx, func(tx *db.Tx) error {
@@ -213,6 +223,28 @@ func (p *Pipelines) Create(ctx context.Context, s structure.Pipeline, tags map[s
 		err = nil
 	}
 	return d, err
+}
+
+// heads are where the branches of a pipeline's sources are.
+func (p *Pipelines) heads(ctx context.Context, s structure.Pipeline) (map[string]string, error) {
+	all := map[string]string{}
+	for _, a := range s.Sources() {
+		if a.Type.Owner == "Custom" {
+			continue
+		}
+		repo, err := p.config.Source.Git(sourceRepository(a))
+		if err != nil {
+			return nil, err
+		}
+		refs, err := repo.Refs(ctx, "refs/")
+		if err != nil {
+			return nil, err
+		}
+		for _, r := range refs[:min(len(refs), 1000)] {
+			all[sourceRepository(a)+" "+r.Name] = r.ID
+		}
+	}
+	return all, nil
 }
 
 // checked is a pipeline that can be kept, as the API brings it.
@@ -261,7 +293,7 @@ func (p *Pipelines) Update(ctx context.Context, s structure.Pipeline) (d Definit
 			d.Structure.Haechi = was.Structure.Haechi
 		}
 		d.Structure.Version = was.Structure.Version + 1
-		d.Created, d.Updated, d.Tags = was.Created, p.config.Now().UTC(), was.Tags
+		d.Created, d.Updated, d.Tags, d.Heads = was.Created, p.config.Now().UTC(), was.Tags, was.Heads
 		return p.keepDefinition(tx, d)
 	})
 	return d, err

@@ -117,6 +117,9 @@ func (p *Pipelines) moved(ctx context.Context, e event.Event) (asked []Start, sy
 		pushed.Branch = d.ReferenceName
 	}
 	err = p.listeners(ctx, r, func(def Definition, of structure.Action) error {
+		if def.isOld(e.Time, r.Name, d.ReferenceFullName, d.CommitID) {
+			return nil
+		}
 		lets, err := def.Structure.OnPush(of, pushed)
 		if err != nil || !lets {
 			return err

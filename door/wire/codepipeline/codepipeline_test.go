@@ -1,0 +1,360 @@
+package codepipeline_test
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/go-json-experiment/json"
+
+	"github.com/haechi-dev/haechi/base/db"
+	"github.com/haechi-dev/haechi/base/git/gittest"
+	"github.com/haechi-dev/haechi/door/wire"
+	"github.com/haechi-dev/haechi/door/wire/codepipeline"
+	"github.com/haechi-dev/haechi/door/wire/wiretest"
+	"github.com/haechi-dev/haechi/keeper/hub"
+	"github.com/haechi-dev/haechi/keeper/source"
+	"github.com/haechi-dev/haechi/lang/iam"
+	"github.com/haechi-dev/haechi/river/bus"
+	"github.com/haechi-dev/haechi/river/work"
+	"github.com/haechi-dev/haechi/room/pipeline"
+)
+
+var update = flag.Bool("update", false, "write ops.txt anew")
+
+func TestOps(t *testing.T) {
+	wiretest.Ops(t, codepipeline.Service(codepipeline.Config{}), "ops.txt", *update)
+}
+
+// house is the service on a room that works, with a repository that has one commit.
+type house struct {
+	*testing.T
+	*wiretest.Server
+	model  *wire.Model
+	commit string
+	asked  *[]iam.Request
+}
+
+type gate struct{ asked *[]iam.Request }
+
+func (g gate) Allow(_ context.Context, requests ...iam.Request) error {
+	*g.asked = append(*g.asked, requests...)
+	return nil
+}
+
+func build(t *testing.T) *house {
+	t.Helper()
+	dir := t.TempDir()
+	d, err := db.Open(t.Context(), "sqlite:"+filepath.Join(dir, "state.db"), bus.Schema(), hub.Schema(), source.Schema(), work.Schema(), pipeline.Schema())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { d.Close() })
+	log := slog.New(slog.DiscardHandler)
+	river := bus.New(d, bus.Config{Poll: 20 * time.Millisecond})
+	kept, err := hub.New(t.Context(), hub.Config{DB: d, Bus: river, Account: wiretest.Account, Region: wiretest.Region})
+	if err != nil {
+		t.Fatal(err)
+	}
+	repositories := source.New(source.Config{DB: d, Bus: river, Dir: filepath.Join(dir, "repos"), Account: wiretest.Account, Region: wiretest.Region})
+	runs := pipeline.New(pipeline.Config{
+		DB: d, Bus: river, Queue: work.New(work.Config{DB: d, Poll: 20 * time.Millisecond, Log: log}), Source: repositories, Hub: kept, Account: wiretest.Account, Region: wiretest.Region, Log: log,
+	})
+	h := &house{T: t, asked: &[]iam.Request{}}
+	if _, err := repositories.Create(t.Context(), source.Repository{Name: "shop"}); err != nil {
+		t.Fatal(err)
+	}
+	repo, err := repositories.Git("shop")
+	if err != nil {
+		t.Fatal(err)
+	}
+	clone := gittest.New(t)
+	h.commit = clone.Commit("one", map[string]string{"a.txt": "1"})
+	clone.Git("push", "-q", repo.Dir(), "HEAD:refs/heads/main")
+	if err := repositories.Repair(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	var wait sync.WaitGroup
+	wait.Go(func() { _ = runs.Run(ctx) })
+	t.Cleanup(func() { cancel(); wait.Wait() })
+	s := codepipeline.Service(codepipeline.Config{Runs: runs, Account: wiretest.Account, Region: wiretest.Region})
+	h.model = s.Model
+	h.Server = wiretest.Serve(t, wiretest.Options{Gate: gate{h.asked}}, s)
+	return h
+}
+
+// call is an answer, which is held against the model.
+func (h *house) call(operation, body string) (answer map[string]any, status int, text string) {
+	h.Helper()
+	response, raw := h.Call(h, "codepipeline", "POST", "/", "CodePipeline_20150709."+operation, body)
+	if response.StatusCode == 200 {
+		wiretest.Valid(h, h.model, operation, raw)
+	}
+	if len(raw) > 0 {
+		if err := json.Unmarshal(raw, &answer); err != nil {
+			h.Fatalf("%s: %v\n%s", operation, err, raw)
+		}
+	}
+	return answer, response.StatusCode, string(raw)
+}
+
+// until calls until the answer holds a text.
+func (h *house) until(operation, body, want string) string {
+	h.Helper()
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		_, _, text := h.call(operation, body)
+		if strings.Contains(text, want) {
+			return text
+		}
+		if time.Now().After(deadline) {
+			h.Fatalf("%s never answers %s, but %s", operation, want, text)
+		}
+	}
+}
+
+const declared = `{"name":"release","roleArn":"arn:aws:iam::111122223333:role/r","artifactStore":{"type":"S3","location":"bucket"},"pipelineType":"V2","executionMode":"QUEUED","variables":[{"name":"TO","defaultValue":"test"}],"stages":[
+{"name":"Source","actions":[{"name":"Code","actionTypeId":{"category":"Source","owner":"AWS","provider":"CodeCommit","version":"1"},"runOrder":1,"configuration":{"RepositoryName":"shop","BranchName":"main"},"outputArtifacts":[{"name":"code"}],"namespace":"Code"}]},
+{"name":"Release","beforeEntry":{"conditions":[{"result":"FAIL","rules":[{"name":"main","ruleTypeId":{"category":"Rule","owner":"AWS","provider":"VariableCheck","version":"1"},"configuration":{"Variable":"#{Code.BranchName}","Value":"main","Operator":"EQ"}}]}]},
+"actions":[{"name":"Ask","actionTypeId":{"category":"Approval","owner":"AWS","provider":"Manual","version":"1"},"runOrder":1,"configuration":{"CustomData":"to #{variables.TO}?","SeparationOfDuties":"false"}}]}]}`
+
+// Every operation answers as CodePipeline does, in good and in bad cases.
+func TestOperations(t *testing.T) {
+	h := build(t)
+	steps := func(all ...[4]string) {
+		t.Helper()
+		for _, c := range all {
+			_, status, text := h.call(c[0], c[1])
+			if fmt.Sprint(status) != c[2] || !strings.Contains(text, c[3]) {
+				t.Errorf("%s %.200s: %d %s, want %s %s", c[0], c[1], status, text, c[2], c[3])
+			}
+		}
+	}
+	steps([][4]string{
+		{"ListPipelines", `{}`, "200", `"name":"shop"`},
+		{"GetPipeline", `{"name":"shop"}`, "200", `HaechiGate`},
+		{"GetPipeline", `{"name":"nothing"}`, "400", `PipelineNotFoundException`},
+		{"CreatePipeline", `{"pipeline":` + declared + `,"tags":[{"key":"team","value":"blue"}]}`, "200", `"version":1`},
+		{"CreatePipeline", `{"pipeline":` + declared + `}`, "400", `PipelineNameInUseException`},
+		{"CreatePipeline", `{"pipeline":` + strings.Replace(strings.Replace(declared, `"name":"release"`, `"name":"other"`, 1), `"CodeCommit"`, `"S3"`, 1) + `}`, "400", `InvalidActionDeclarationException`},
+		{"CreatePipeline", `{"pipeline":` + strings.Replace(strings.Replace(declared, `"name":"release"`, `"name":"other"`, 1), `"shop"`, `"nothing"`, 1) + `}`, "400", `there is no repository`},
+		{"DeletePipeline", `{"name":"shop"}`, "400", `it goes with the repository`},
+		{"ListTagsForResource", `{"resourceArn":"arn:aws:codepipeline:us-east-1:111122223333:release"}`, "200", `blue`},
+		{"TagResource", `{"resourceArn":"arn:aws:codepipeline:us-east-1:111122223333:release","tags":[{"key":"cost","value":"42"}]}`, "200", `{}`},
+		{"UntagResource", `{"resourceArn":"arn:aws:codepipeline:us-east-1:111122223333:release","tagKeys":["team"]}`, "200", `{}`},
+		{"ListTagsForResource", `{"resourceArn":"arn:aws:codepipeline:us-east-1:111122223333:release"}`, "200", `[{"key":"cost","value":"42"}]`},
+		{"ListTagsForResource", `{"resourceArn":"arn:aws:codepipeline:us-east-1:111122223333:nothing"}`, "400", `ResourceNotFoundException`},
+		{"StartPipelineExecution", `{"name":"release","variables":[{"name":"NO","value":"x"}]}`, "400", `has no variable`},
+		{"ListActionTypes", `{"actionOwnerFilter":"AWS"}`, "200", `"CodeBuild"`},
+		{"ListRuleTypes", `{}`, "200", `VariableCheck`},
+		{"GetPipelineExecution", `{"pipelineName":"release","pipelineExecutionId":"00000000-0000-0000-0000-000000000000"}`, "400", `PipelineExecutionNotFoundException`},
+		{"PutWebhook", `{"webhook":{"name":"w","targetPipeline":"release","targetAction":"Code","filters":[],"authentication":"IP","authenticationConfiguration":{}}}`, "501", ``},
+	}...)
+
+	// The run that comes with a pipeline waits for a word.
+	h.until("GetPipelineState", `{"name":"release"}`, `"token":`)
+	first := h.only()
+	if text := h.until("GetPipelineState", `{"name":"release"}`, `"token":`); !strings.Contains(text, `"beforeEntryConditionState":{"latestExecution":{"status":"Succeeded"`) {
+		t.Errorf("the state says nothing of the condition: %s", text)
+	}
+	token := h.token()
+	steps([][4]string{
+		{"ListActionExecutions", `{"pipelineName":"release","filter":{"pipelineExecutionId":"` + first + `"}}`, "200", `"CustomData":"to test?"`},
+		{"ListRuleExecutions", `{"pipelineName":"release"}`, "200", `"ruleName":"main"`},
+		{"PutApprovalResult", `{"pipelineName":"release","stageName":"Release","actionName":"Ask","token":"00000000-0000-0000-0000-000000000000","result":{"summary":"","status":"Approved"}}`, "400", `InvalidApprovalTokenException`},
+		{"PutApprovalResult", `{"pipelineName":"release","stageName":"Nothing","actionName":"Ask","token":"` + token + `","result":{"summary":"","status":"Approved"}}`, "400", `StageNotFoundException`},
+		{"PutApprovalResult", `{"pipelineName":"release","stageName":"Release","actionName":"Ask","token":"` + token + `","result":{"summary":"not today","status":"Rejected"}}`, "200", `approvedAt`},
+		{"GetPipelineExecution", `{"pipelineName":"release","pipelineExecutionId":"` + first + `"}`, "200", `not today`},
+		{"RetryStageExecution", `{"pipelineName":"release","stageName":"Source","pipelineExecutionId":"` + first + `","retryMode":"FAILED_ACTIONS"}`, "400", `StageNotRetryableException`},
+		{"RetryStageExecution", `{"pipelineName":"release","stageName":"Release","pipelineExecutionId":"` + first + `","retryMode":"FAILED_ACTIONS"}`, "200", first},
+		{"GetPipelineState", `{"name":"release"}`, "200", `"manualStageRetryAttempt":1`},
+		{"PutApprovalResult", `{"pipelineName":"release","stageName":"Release","actionName":"Ask","token":"` + token + `","result":{"summary":"","status":"Approved"}}`, "400", `InvalidApprovalTokenException`},
+	}...)
+	steps([4]string{"PutApprovalResult", `{"pipelineName":"release","stageName":"Release","actionName":"Ask","token":"` + h.token() + `","result":{"summary":"now","status":"Approved"}}`, "200", `approvedAt`})
+	h.until("GetPipelineExecution", `{"pipelineName":"release","pipelineExecutionId":"`+first+`"}`, `"status":"Succeeded"`)
+	h.changes(steps, first)
+	h.jobs(steps)
+	steps([][4]string{
+		{"DeletePipeline", `{"name":"release"}`, "200", ``},
+		{"GetPipeline", `{"name":"release"}`, "400", `PipelineNotFoundException`},
+		{"DeletePipeline", `{"name":"release"}`, "200", ``},
+	}...)
+	// Each operation asks on what it is about.
+	want := map[string]string{
+		"codepipeline:PutApprovalResult": ":release/Release/Ask", "codepipeline:RetryStageExecution": ":release/Release", "codepipeline:StartPipelineExecution": ":release", "codepipeline:PollForJobs": ":actiontype:Custom/Test/Bench/1",
+	}
+	for _, r := range *h.asked {
+		if strings.HasSuffix(r.Resource, want[r.Action]) {
+			delete(want, r.Action)
+		}
+	}
+	if len(want) > 0 {
+		t.Errorf("never asked: %v", want)
+	}
+}
+
+// only is the id of the newest run of release.
+func (h *house) only() string {
+	answer, _, text := h.call("ListPipelineExecutions", `{"pipelineName":"release","maxResults":1}`)
+	list, _ := answer["pipelineExecutionSummaries"].([]any)
+	if len(list) != 1 {
+		h.Fatalf("no run: %s", text)
+	}
+	return list[0].(map[string]any)["pipelineExecutionId"].(string)
+}
+
+// token is that of the approval that is open.
+func (h *house) token() string {
+	text := h.until("GetPipelineState", `{"name":"release"}`, `"token":"`)
+	_, after, _ := strings.Cut(text, `"token":"`)
+	token, _, _ := strings.Cut(after, `"`)
+	return token
+}
+
+// changes tries what changes runs, and the pipeline.
+func (h *house) changes(steps func(...[4]string), first string) {
+	steps([][4]string{
+		{"UpdatePipeline", `{"pipeline":` + strings.Replace(declared, "to #{", "really to #{", 1) + `}`, "200", `"version":2`},
+		{"GetPipeline", `{"name":"release","version":1}`, "200", `"to #{`},
+		{"GetPipeline", `{"name":"release","version":7}`, "400", `PipelineVersionNotFoundException`},
+		{"DisableStageTransition", `{"pipelineName":"release","stageName":"Release","transitionType":"Inbound","reason":"no releases on Friday"}`, "200", ``},
+		{"DisableStageTransition", `{"pipelineName":"release","stageName":"Nothing","transitionType":"Inbound","reason":"x"}`, "400", `StageNotFoundException`},
+		{"StartPipelineExecution", `{"name":"release","clientRequestToken":"t1","variables":[{"name":"TO","value":"production"}],"sourceRevisions":[{"actionName":"Code","revisionType":"COMMIT_ID","revisionValue":"` + h.commit + `"}]}`, "200", `pipelineExecutionId`},
+	}...)
+	second := h.only()
+	steps([4]string{"StartPipelineExecution", `{"name":"release","clientRequestToken":"t1"}`, "200", second})
+	h.until("GetPipelineState", `{"name":"release"}`, `"disabledReason":"no releases on Friday"`)
+	h.until("GetPipelineState", `{"name":"release"}`, `"inboundExecution":{"pipelineExecutionId":"`+second+`"`)
+	steps([4]string{"EnableStageTransition", `{"pipelineName":"release","stageName":"Release","transitionType":"Inbound"}`, "200", ``})
+	h.token()
+	steps([][4]string{
+		{"ListPipelineExecutions", `{"pipelineName":"release","maxResults":1}`, "200", `"nextToken":"` + second},
+		{"ListPipelineExecutions", `{"pipelineName":"release","nextToken":"` + second + `"}`, "200", first},
+		{"ListPipelineExecutions", `{"pipelineName":"release","nextToken":"x"}`, "400", `InvalidNextTokenException`},
+		{"ListPipelineExecutions", `{"pipelineName":"release","filter":{"succeededInStage":{"stageName":"Release"}}}`, "200", first},
+		{"GetPipelineExecution", `{"pipelineName":"release","pipelineExecutionId":"` + second + `"}`, "200", `"resolvedValue":"production"`},
+		{"OverrideStageCondition", `{"pipelineName":"release","stageName":"Release","pipelineExecutionId":"` + second + `","conditionType":"ON_SUCCESS"}`, "400", `ConditionNotOverridableException`},
+		{"StopPipelineExecution", `{"pipelineName":"release","pipelineExecutionId":"` + second + `","abandon":true,"reason":"a mistake"}`, "200", second},
+		{"StopPipelineExecution", `{"pipelineName":"release","pipelineExecutionId":"` + second + `"}`, "400", `PipelineExecutionNotStoppableException`},
+		{"ListPipelineExecutions", `{"pipelineName":"release"}`, "200", `"reason":"a mistake`},
+		{"RollbackStage", `{"pipelineName":"release","stageName":"Source","targetPipelineExecutionId":"` + first + `"}`, "400", `UnableToRollbackStageException`},
+		{"RollbackStage", `{"pipelineName":"release","stageName":"Release","targetPipelineExecutionId":"` + first + `"}`, "200", `pipelineExecutionId`},
+		{"ListPipelineExecutions", `{"pipelineName":"release"}`, "200", `"rollbackMetadata":{"rollbackTargetPipelineExecutionId":"` + first},
+	}...)
+	third := h.only()
+	steps([][4]string{
+		{"StopPipelineExecution", `{"pipelineName":"release","pipelineExecutionId":"` + third + `","abandon":true}`, "200", third},
+		{"PutActionRevision", `{"pipelineName":"release","stageName":"Source","actionName":"Code","actionRevision":{"revisionId":"` + h.commit + `","revisionChangeId":"1","created":1767225600}}`, "200", `"newRevision":true`},
+		{"PutActionRevision", `{"pipelineName":"release","stageName":"Source","actionName":"No","actionRevision":{"revisionId":"` + h.commit + `","revisionChangeId":"1","created":1767225600}}`, "400", `ActionNotFoundException`},
+	}...)
+	h.token()
+	steps([4]string{"StopPipelineExecution", `{"pipelineName":"release","pipelineExecutionId":"` + h.only() + `","abandon":true}`, "200", h.only()})
+}
+
+// jobs tries a worker of a type of one's own.
+func (h *house) jobs(steps func(...[4]string)) {
+	const kind = `{"category":"Test","owner":"Custom","provider":"Bench","version":"1"}`
+	own := strings.Replace(declared, `{"category":"Approval","owner":"AWS","provider":"Manual","version":"1"}`, kind, 1)
+	own = strings.Replace(own, `"configuration":{"CustomData":"to #{variables.TO}?","SeparationOfDuties":"false"}`, `"configuration":{"Target":"#{variables.TO}"},"inputArtifacts":[{"name":"code"}],"namespace":"Bench"`, 1)
+	steps([][4]string{
+		{"PollForJobs", `{"actionTypeId":` + kind + `}`, "400", `ActionTypeNotFoundException`},
+		{"UpdatePipeline", `{"pipeline":` + own + `}`, "400", `InvalidActionDeclarationException`},
+		{"CreateCustomActionType", `{"category":"Test","provider":"Bench","version":"1","configurationProperties":[{"name":"Target","required":true,"key":true,"secret":false,"queryable":true}],"inputArtifactDetails":{"minimumCount":1,"maximumCount":1},"outputArtifactDetails":{"minimumCount":0,"maximumCount":0}}`, "200", `"owner":"Custom"`},
+		{"ListActionTypes", `{"actionOwnerFilter":"Custom"}`, "200", `"Bench"`},
+		{"UpdatePipeline", `{"pipeline":` + own + `}`, "200", `"version":3`},
+		{"PollForJobs", `{"actionTypeId":` + kind + `}`, "200", `"jobs":[]`},
+		{"StartPipelineExecution", `{"name":"release"}`, "200", `pipelineExecutionId`},
+		{"PollForJobs", `{"actionTypeId":` + kind + `,"queryParam":{"Target":"elsewhere"}}`, "200", `"jobs":[]`},
+	}...)
+	text := h.until("PollForJobs", `{"actionTypeId":`+kind+`,"queryParam":{"Target":"test"}}`, `"nonce":`)
+	var polled struct {
+		Jobs []struct {
+			ID    string `json:"id"`
+			Nonce string `json:"nonce"`
+		} `json:"jobs"`
+	}
+	if err := json.Unmarshal([]byte(text), &polled); err != nil {
+		h.Fatal(err)
+	}
+	id, nonce := polled.Jobs[0].ID, polled.Jobs[0].Nonce
+	if !strings.Contains(text, h.commit) || !strings.Contains(text, `"Target":"test"`) {
+		h.Errorf("the job says too little: %s", text)
+	}
+	steps([][4]string{
+		{"PutJobSuccessResult", `{"jobId":"` + id + `"}`, "400", `InvalidJobStateException`},
+		{"AcknowledgeJob", `{"jobId":"` + id + `","nonce":"another"}`, "400", `InvalidNonceException`},
+		{"AcknowledgeJob", `{"jobId":"00000000-0000-0000-0000-000000000000","nonce":"another"}`, "400", `JobNotFoundException`},
+		{"AcknowledgeJob", `{"jobId":"` + id + `","nonce":"` + nonce + `"}`, "200", `InProgress`},
+		{"GetJobDetails", `{"jobId":"` + id + `"}`, "200", `"pipelineName":"release"`},
+		{"PutJobSuccessResult", `{"jobId":"` + id + `","continuationToken":"half","executionDetails":{"summary":"half of it","percentComplete":50}}`, "200", ``},
+	}...)
+	text = h.until("PollForJobs", `{"actionTypeId":`+kind+`}`, `"continuationToken":"half"`)
+	if err := json.Unmarshal([]byte(text), &polled); err != nil {
+		h.Fatal(err)
+	}
+	steps([][4]string{
+		{"AcknowledgeJob", `{"jobId":"` + id + `","nonce":"` + nonce + `"}`, "400", `InvalidNonceException`},
+		{"AcknowledgeJob", `{"jobId":"` + id + `","nonce":"` + polled.Jobs[0].Nonce + `"}`, "200", `InProgress`},
+		{"PutJobSuccessResult", `{"jobId":"` + id + `","outputVariables":{"X":"` + strings.Repeat("x", 122_881) + `"}}`, "400", `OutputVariablesSizeExceededException`},
+		{"PutJobSuccessResult", `{"jobId":"` + id + `","outputVariables":{"Seconds":"3"},"executionDetails":{"summary":"fast","externalExecutionId":"b-1"}}`, "200", ``},
+		{"PutJobFailureResult", `{"jobId":"` + id + `","failureDetails":{"type":"JobFailed","message":"late"}}`, "400", `InvalidJobStateException`},
+		{"ListActionExecutions", `{"pipelineName":"release"}`, "200", `"outputVariables":{"Seconds":"3"}`},
+		{"DeleteCustomActionType", `{"category":"Test","provider":"Bench","version":"1"}`, "200", ``},
+	}...)
+	h.until("GetPipelineExecution", `{"pipelineName":"release","pipelineExecutionId":"`+h.only()+`"}`, `"status":"Succeeded"`)
+}
+
+// The aws commands and boto3 start, look at and approve runs, unmodified.
+func TestRealClients(t *testing.T) {
+	t.Run("aws", func(t *testing.T) {
+		for _, c := range wiretest.Clients(t) {
+			h := build(t)
+			if c.Old { // it knows no V2 yet
+				h.call("CreatePipeline", `{"pipeline":`+declared+`}`)
+			} else if _, stderr, err := c.Run(t, h.Server, "codepipeline", "create-pipeline", "--pipeline", declared); err != nil {
+				t.Fatalf("%s: %v\n%s", c.Path, err, stderr)
+			}
+			token := h.token()
+			for _, step := range []struct {
+				args string
+				want string
+			}{
+				{"get-pipeline-state --name release", token},
+				{"list-pipeline-executions --pipeline-name release", h.only()},
+				{"put-approval-result --pipeline-name release --stage-name Release --action-name Ask --result summary=fine,status=Approved --token " + token, "approvedAt"},
+				{"start-pipeline-execution --name release", "pipelineExecutionId"},
+			} {
+				out, stderr, err := c.Run(t, h.Server, append([]string{"codepipeline"}, strings.Fields(step.args)...)...)
+				if err != nil || !strings.Contains(out, step.want) {
+					t.Errorf("%s %s: %v\n%s%s", c.Path, step.args, err, out, stderr)
+				}
+			}
+		}
+	})
+	t.Run("boto3", func(t *testing.T) {
+		h := build(t)
+		h.call("CreatePipeline", `{"pipeline":`+declared+`}`)
+		h.token()
+		out, stderr, err := h.Python(t, `
+c = client('codepipeline')
+state = c.get_pipeline_state(name='release')
+ask = state['stageStates'][1]['actionStates'][0]['latestExecution']
+c.put_approval_result(pipelineName='release', stageName='Release', actionName='Ask', token=ask['token'], result={'summary': 'fine', 'status': 'Approved'})
+p = c.get_pipeline(name='release')['pipeline']
+p['stages'][1]['name'] = 'Ship'
+print(c.update_pipeline(pipeline=p)['pipeline']['version'])
+print([s['status'] for page in c.get_paginator('list_pipeline_executions').paginate(pipelineName='release') for s in page['pipelineExecutionSummaries']])
+try: c.get_pipeline(name='nothing')
+except c.exceptions.PipelineNotFoundException as e: print('gone')
+`)
+		if err != nil || out != "2\n['Succeeded']\ngone\n" {
+			t.Errorf("%v\n%s%s", err, out, stderr)
+		}
+	})
+}

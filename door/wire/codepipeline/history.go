@@ -1,0 +1,205 @@
+package codepipeline
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/haechi-dev/haechi/door/wire"
+	"github.com/haechi-dev/haechi/lang/structure"
+	"github.com/haechi-dev/haechi/room/pipeline"
+)
+
+type s3Location struct {
+	Bucket string `json:"bucket"`
+	Key    string `json:"key"`
+}
+
+type artifactDetail struct {
+	Name     string      `json:"name"`
+	Location *s3Location `json:"s3location,omitzero"`
+}
+
+type executionResult struct {
+	External string        `json:"externalExecutionId,omitzero"`
+	Summary  string        `json:"externalExecutionSummary,omitzero"`
+	Link     string        `json:"externalExecutionUrl,omitzero"`
+	Error    *errorDetails `json:"errorDetails,omitzero"`
+}
+
+type actionDetail struct {
+	Execution string    `json:"pipelineExecutionId"`
+	ID        string    `json:"actionExecutionId"`
+	Version   int       `json:"pipelineVersion"`
+	Stage     string    `json:"stageName"`
+	Action    string    `json:"actionName"`
+	Started   time.Time `json:"startTime"`
+	Updated   time.Time `json:"lastUpdateTime"`
+	By        string    `json:"updatedBy,omitzero"`
+	Status    string    `json:"status"`
+	Input     struct {
+		Type      structure.TypeID  `json:"actionTypeId"`
+		Asked     map[string]string `json:"configuration,omitzero"`
+		Config    map[string]string `json:"resolvedConfiguration,omitzero"`
+		Role      string            `json:"roleArn,omitzero"`
+		Region    string            `json:"region"`
+		Artifacts []artifactDetail  `json:"inputArtifacts"`
+		Namespace string            `json:"namespace,omitzero"`
+	} `json:"input"`
+	Output struct {
+		Artifacts []artifactDetail  `json:"outputArtifacts"`
+		Result    *executionResult  `json:"executionResult,omitzero"`
+		Variables map[string]string `json:"outputVariables,omitzero"`
+	} `json:"output"`
+}
+
+type actionsOutput struct {
+	Details   []actionDetail `json:"actionExecutionDetails"`
+	NextToken string         `json:"nextToken,omitzero"`
+}
+
+// asked are the runs that a history is asked of: one, or the newest hundred.
+func (s *service) asked(ctx context.Context, in *runInput) ([]pipeline.Execution, error) {
+	id := in.Filter.ID
+	if in.Filter.Latest.ID != "" {
+		id = in.Filter.Latest.ID
+	}
+	if id == "" {
+		if _, err := s.defined(ctx, in.Pipeline); err != nil {
+			return nil, err
+		}
+		return s.Runs.Executions(ctx, pipeline.Query{Pipeline: in.Pipeline, Limit: 100})
+	}
+	e, err := s.run(ctx, in.Pipeline, id)
+	if err != nil {
+		return nil, err
+	}
+	return []pipeline.Execution{e}, nil
+}
+
+// actionExecutions gives what was done, the newest first, each attempt by itself.
+func (s *service) actionExecutions(ctx context.Context, _ *wire.Call, in *runInput) (*actionsOutput, error) {
+	runs, err := s.asked(ctx, in)
+	if err != nil {
+		return nil, err
+	}
+	all := []actionDetail{}
+	for _, e := range runs {
+		for _, st := range e.Stages {
+			now := st.Actions
+			if in.Filter.Latest.Range != "Latest" {
+				now = slices.Concat(st.Past, st.Actions)
+			}
+			for _, a := range now {
+				if a.ID != "" {
+					all = append(all, s.actionDetail(e, st, a))
+				}
+			}
+		}
+	}
+	slices.SortStableFunc(all, func(a, b actionDetail) int { return b.Started.Compare(a.Started) })
+	part, next, err := page(all, in.NextToken, in.MaxResults, 100)
+	return &actionsOutput{part, next}, err
+}
+
+func (s *service) actionDetail(e pipeline.Execution, st pipeline.Stage, a pipeline.Action) actionDetail {
+	d := actionDetail{Execution: e.ID, ID: a.ID, Version: max(e.Version, 1), Stage: st.Name, Action: a.Name, Started: a.Started, Updated: lastChange(a), By: a.By, Status: actionStatus(a)}
+	d.Input.Type, d.Input.Asked, d.Input.Config, d.Input.Role, d.Input.Namespace = a.Type, a.Asked, a.Config, a.Role, a.Namespace
+	if d.Input.Region = a.Region; a.Region == "" {
+		d.Input.Region = s.Region
+	}
+	d.Input.Artifacts, d.Output.Artifacts = []artifactDetail{}, []artifactDetail{}
+	for _, name := range a.Inputs {
+		if m, ok := e.Artifact(name); ok {
+			d.Input.Artifacts = append(d.Input.Artifacts, detailOf(m))
+		}
+	}
+	for _, m := range e.Artifacts {
+		if m.Stage == st.Name && m.Action == a.Name && a.Status == pipeline.Succeeded {
+			d.Output.Artifacts = append(d.Output.Artifacts, detailOf(m))
+		}
+	}
+	d.Output.Variables = a.Variables
+	if a.Status.Ended() {
+		d.Output.Result = &executionResult{External: a.External, Summary: a.Summary}
+		if a.Link != "" {
+			d.Output.Result.Link = s.Page(a.Link)
+		}
+		if a.Status == pipeline.Failed {
+			d.Output.Result.Error = &errorDetails{codeOf(a), a.Summary}
+		}
+	}
+	return d
+}
+
+// detailOf is an artifact as CodePipeline shows it: where it lies. Here that is under its digest, or in its repository.
+func detailOf(m pipeline.Artifact) artifactDetail {
+	d := artifactDetail{Name: m.Name}
+	switch {
+	case m.Digest != "":
+		d.Location = &s3Location{"haechi", m.Digest}
+	case m.Commit != "":
+		d.Location = &s3Location{"haechi", clipped(m.Repository+"@"+m.Commit, 100)}
+	}
+	return d
+}
+
+type ruleDetail struct {
+	Execution string    `json:"pipelineExecutionId"`
+	ID        string    `json:"ruleExecutionId"`
+	Version   int       `json:"pipelineVersion"`
+	Stage     string    `json:"stageName"`
+	Rule      string    `json:"ruleName"`
+	Started   time.Time `json:"startTime"`
+	Updated   time.Time `json:"lastUpdateTime"`
+	Status    string    `json:"status"`
+	Input     struct {
+		Type   structure.TypeID  `json:"ruleTypeId"`
+		Asked  map[string]string `json:"configuration,omitzero"`
+		Config map[string]string `json:"resolvedConfiguration,omitzero"`
+		Region string            `json:"region"`
+	} `json:"input"`
+	Output struct {
+		Result *executionResult `json:"executionResult,omitzero"`
+	} `json:"output"`
+}
+
+type rulesOutput struct {
+	Details   []ruleDetail `json:"ruleExecutionDetails"`
+	NextToken string       `json:"nextToken,omitzero"`
+}
+
+// ruleExecutions gives which rules were asked, and what they said, the newest first.
+func (s *service) ruleExecutions(ctx context.Context, _ *wire.Call, in *runInput) (*rulesOutput, error) {
+	runs, err := s.asked(ctx, in)
+	if err != nil {
+		return nil, err
+	}
+	all := []ruleDetail{}
+	for _, e := range runs {
+		for _, st := range e.Stages {
+			for _, c := range []*pipeline.Condition{st.Entry, st.Success, st.Failure} {
+				if c == nil {
+					continue
+				}
+				for _, r := range c.Rules {
+					if r.ID == "" {
+						continue
+					}
+					d := ruleDetail{Execution: e.ID, ID: r.ID, Version: max(e.Version, 1), Stage: st.Name, Rule: r.Name, Started: r.Started, Updated: r.Ended, Status: string(r.Status)}
+					if d.Updated.IsZero() {
+						d.Updated = r.Started
+					}
+					d.Input.Type, d.Input.Asked, d.Input.Config, d.Input.Region = r.Type, r.Asked, r.Config, s.Region
+					if r.Status.Ended() {
+						d.Output.Result = &executionResult{External: r.External, Summary: r.Summary}
+					}
+					all = append(all, d)
+				}
+			}
+		}
+	}
+	slices.SortStableFunc(all, func(a, b ruleDetail) int { return b.Started.Compare(a.Started) })
+	part, next, err := page(all, in.NextToken, in.MaxResults, 100)
+	return &rulesOutput{part, next}, err
+}
