@@ -304,11 +304,16 @@ func newGround(t *testing.T) *ground {
 			t.Fatal(err)
 		}
 	}
-	fd, err := syscall.Open(g.secret, syscall.O_RDONLY, 0) // open for whatever this starts
+	f, err := os.Open(g.secret)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { syscall.Close(fd) })
+	defer f.Close()
+	fd, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD, 50) // open for whatever this starts
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { unix.Close(fd) })
 	for network, address := range map[string]string{"tcp": "127.0.0.1:0", "unix": "@haechi-test-" + strconv.Itoa(os.Getpid())} {
 		l, err := net.Listen(network, address)
 		if err != nil {

@@ -265,6 +265,7 @@ func TestUnprivileged(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("the other tests are that already")
 	}
+	t.Parallel()
 	dir := t.TempDir()
 	for d := dir; d != "/"; d = filepath.Dir(d) {
 		_ = os.Chmod(d, 0o777)

@@ -85,7 +85,7 @@ const reserveDisk = 256 << 20
 func watchDisk(ctx context.Context, stop context.CancelCauseFunc, work string, l Limits) error {
 	ticker := time.NewTicker(100 * time.Millisecond)
 	defer ticker.Stop()
-	d := disk{work: work, limits: l}
+	d := disk{work: work, limits: l, hidden: 10_000}
 	for {
 		if err := d.look(ctx); err != nil {
 			stop(err)
@@ -93,6 +93,7 @@ func watchDisk(ctx context.Context, stop context.CancelCauseFunc, work string, l
 		}
 		select {
 		case <-ctx.Done():
+			d.hidden = deepest / 2                    // so few could be too deep
 			return d.look(context.WithoutCancel(ctx)) // nobody writes any more
 		case <-ticker.C:
 		}
@@ -106,6 +107,7 @@ type disk struct {
 	base    unix.Statfs_t // of the file system, when it was counted last
 	last    usage         // then
 	counted bool
+	hidden  int64     // so many new entries are counted at once: deep trees hide from a count that comes late
 	next    time.Time // when it is counted even if nothing seems to have grown
 }
 
@@ -117,7 +119,7 @@ func (d *disk) look(ctx context.Context) error {
 	grown := (int64(d.base.Bfree) - int64(now.Bfree)) * now.Bsize
 	added := int64(d.base.Ffree) - int64(now.Ffree)
 	left := int64(d.limits.Disk) - int64(d.last.bytes)
-	many := min(int64(d.limits.Entries)-int64(d.last.entries), 10_000) // deep trees hide from a count that comes late
+	many := min(int64(d.limits.Entries)-int64(d.last.entries), d.hidden)
 	if !d.counted || grown > left || added > many || time.Now().After(d.next) {
 		began := time.Now()
 		u := measure(ctx, d.work, d.limits)
@@ -125,7 +127,7 @@ func (d *disk) look(ctx context.Context) error {
 			return nil // it has ended meanwhile: there is another look
 		}
 		d.base, d.last, d.counted = now, u, true
-		d.next = time.Now().Add(max(15*time.Second, 20*time.Since(began)))
+		d.next = time.Now().Add(max(5*time.Second, 20*time.Since(began)))
 	}
 	free := now.Bavail * uint64(now.Bsize)
 	switch {
