@@ -24,6 +24,7 @@ import (
 	"github.com/haechi-dev/haechi/keeper/source"
 	"github.com/haechi-dev/haechi/river/bus"
 	"github.com/haechi-dev/haechi/river/work"
+	"github.com/haechi-dev/haechi/tool/egress"
 	"github.com/haechi-dev/haechi/word/finding"
 )
 
@@ -76,7 +77,7 @@ type Config struct {
 	Identity *Identity
 	Mask     func(line []byte) []byte                               // takes what looks like a secret out of logs; nil changes nothing
 	Page     func(path string) string                               // the address of a page of the console; nil and "" are none
-	Egress   ProxyConfiguration                                     // what builds may fetch whose project names no fleet; zero: nothing
+	Egress   egress.Rules                                           // what builds may fetch whose project names no fleet; zero: nothing
 	Wanted   func(ctx context.Context, digest string) (bool, error) // whether somebody else needs a file; nil: nobody
 
 	Workers     int           // builds at once on this server; 2; below 0 none: runners do them

@@ -3,9 +3,7 @@ package build
 import (
 	"context"
 	"errors"
-	"net/netip"
 	"regexp"
-	"slices"
 	"strings"
 	"time"
 
@@ -13,29 +11,30 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/haechi-dev/haechi/base/db"
+	"github.com/haechi-dev/haechi/tool/egress"
 	"github.com/haechi-dev/haechi/word/fault"
 )
 
 // Fleet is what CodeBuild has for machines that are kept ready. Here it is where
 // the rules stand for what builds may fetch: all machines are the same.
 type Fleet struct {
-	ARN          string              `json:"arn"`
-	Name         string              `json:"name"`
-	ID           string              `json:"id"`
-	Created      time.Time           `json:"created"`
-	LastModified time.Time           `json:"lastModified"`
-	Status       FleetStatus         `json:"status"`
-	BaseCapacity int                 `json:"baseCapacity"`
-	Environment  string              `json:"environmentType"`
-	Compute      string              `json:"computeType"`
-	Overflow     string              `json:"overflowBehavior,omitzero"`
-	Proxy        *ProxyConfiguration `json:"proxyConfiguration,omitzero"`
-	ImageID      string              `json:"imageId,omitzero"`
-	Role         string              `json:"fleetServiceRole,omitzero"`
-	Tags         []Tag               `json:"tags,omitzero"`
-	Scaling      jsontext.Value      `json:"scalingConfiguration,omitzero"`
-	VPC          jsontext.Value      `json:"vpcConfig,omitzero"`
-	ComputeSaid  jsontext.Value      `json:"computeConfiguration,omitzero"`
+	ARN          string         `json:"arn"`
+	Name         string         `json:"name"`
+	ID           string         `json:"id"`
+	Created      time.Time      `json:"created"`
+	LastModified time.Time      `json:"lastModified"`
+	Status       FleetStatus    `json:"status"`
+	BaseCapacity int            `json:"baseCapacity"`
+	Environment  string         `json:"environmentType"`
+	Compute      string         `json:"computeType"`
+	Overflow     string         `json:"overflowBehavior,omitzero"`
+	Proxy        *egress.Rules  `json:"proxyConfiguration,omitzero"`
+	ImageID      string         `json:"imageId,omitzero"`
+	Role         string         `json:"fleetServiceRole,omitzero"`
+	Tags         []Tag          `json:"tags,omitzero"`
+	Scaling      jsontext.Value `json:"scalingConfiguration,omitzero"`
+	VPC          jsontext.Value `json:"vpcConfig,omitzero"`
+	ComputeSaid  jsontext.Value `json:"computeConfiguration,omitzero"`
 }
 
 // FleetStatus is ACTIVE.
@@ -43,46 +42,7 @@ type FleetStatus struct {
 	Code string `json:"statusCode"`
 }
 
-// ProxyConfiguration says what builds may fetch, in CodeBuild's words. The first
-// rule that is about a host decides, and the default where none is.
-type ProxyConfiguration struct {
-	Default string      `json:"defaultBehavior,omitzero" yaml:"defaultBehavior"` // ALLOW_ALL or DENY_ALL; "" is DENY_ALL
-	Rules   []ProxyRule `json:"orderedProxyRules,omitzero" yaml:"orderedProxyRules"`
-}
-
-// ProxyRule allows or denies hosts.
-type ProxyRule struct {
-	Type     string   `json:"type"`   // DOMAIN or IP
-	Effect   string   `json:"effect"` // ALLOW or DENY
-	Entities []string `json:"entities"`
-}
-
-// Check says what is wrong with the rules.
-func (p *ProxyConfiguration) Check() error {
-	r := &refused{}
-	r.unless(slices.Contains([]string{"", "ALLOW_ALL", "DENY_ALL"}, p.Default), "proxyConfiguration.defaultBehavior is ALLOW_ALL or DENY_ALL, not %.40q", p.Default)
-	r.unless(len(p.Rules) <= 100, "proxyConfiguration: at most 100 rules")
-	for _, rule := range p.Rules {
-		r.unless(rule.Effect == "ALLOW" || rule.Effect == "DENY", "proxyConfiguration: a rule's effect is ALLOW or DENY, not %.40q", rule.Effect)
-		r.unless(rule.Type == "DOMAIN" || rule.Type == "IP", "proxyConfiguration: a rule's type is DOMAIN or IP, not %.40q", rule.Type)
-		r.unless(len(rule.Entities) > 0 && len(rule.Entities) <= 100, "proxyConfiguration: a rule names 1 to 100 entities")
-		for _, e := range rule.Entities {
-			if rule.Type == "DOMAIN" {
-				r.unless(domainName.MatchString(e), "proxyConfiguration: %.100q is no domain", e)
-				continue
-			}
-			_, err := netip.ParsePrefix(e)
-			_, err2 := netip.ParseAddr(e)
-			r.unless(err == nil || err2 == nil, "proxyConfiguration: %.100q is no address or network", e)
-		}
-	}
-	return r.err
-}
-
-var (
-	domainName = regexp.MustCompile(`^(\*\.)?[A-Za-z0-9_]([A-Za-z0-9_.-]{0,251}[A-Za-z0-9])?$`)
-	fleetName  = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{1,127}$`)
-)
+var fleetName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{1,127}$`)
 
 func (f *Fleet) check() error {
 	r := &refused{}

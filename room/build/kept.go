@@ -229,12 +229,12 @@ func (b *Builds) Shell(ctx context.Context, build, command string, out io.Writer
 		if b.config.Machine.Images == nil {
 			return -1, fault.Unsupported.Errorf("the image %s is not here", f.Image)
 		}
-		root, _, done, err := b.config.Machine.Images.Root(ctx, f.Image)
+		root, err := b.config.Machine.Images.Image(ctx, f.Image)
 		if err != nil {
 			return -1, err
 		}
-		defer done()
-		step.Root = root
+		defer root.Close()
+		step.Root, step.Env = root.Path, append(root.Env, step.Env...)
 	}
 	return b.config.Steps.Run(ctx, step, out)
 }

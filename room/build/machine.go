@@ -5,33 +5,56 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/haechi-dev/haechi/base/seal"
 	tool "github.com/haechi-dev/haechi/tool/build"
+	"github.com/haechi-dev/haechi/tool/egress"
+	"github.com/haechi-dev/haechi/tool/rootfs"
 	"github.com/haechi-dev/haechi/tool/sandbox"
-	"github.com/haechi-dev/haechi/word/fault"
 )
 
 // Images unpacks container images, for steps to have as their file system.
 type Images interface {
-	// Root is a folder with the files of an image, and its digest; done says that it is not needed any more.
-	Root(ctx context.Context, image string) (dir, digest string, done func(), err error)
+	// Image is an image in use, until it is closed.
+	Image(ctx context.Context, name string) (*rootfs.Root, error)
 }
 
 // Exits makes the ways out of builds.
-type Exits interface {
-	// Open is the way out of one build. downloads tells, when the build is over, what went over it.
-	Open(t Task) (out sandbox.Egress, downloads func() []Download, err error)
+type Exits struct {
+	Dial   func(ctx context.Context, network, address string) (net.Conn, error) // an outbound.Dialer's
+	Tunnel []string                                                             // hosts whose TLS is passed on unread
+	Local  http.Handler                                                         // answers at http://haechi.internal/; nil for nobody
+	Allow  string                                                               // how a host can be allowed, for whoever is refused
+}
+
+// open is the way out of one build.
+func (e *Exits) open(t Task) (*egress.Proxy, error) {
+	return egress.New(egress.Config{Rules: t.Egress, Dial: e.Dial, Tunnel: e.Tunnel, Local: e.Local, Allow: e.Allow})
+}
+
+// downloads are what went over a way out.
+func downloads(p *egress.Proxy) (all []Download) {
+	records, more := p.Records()
+	for _, r := range records {
+		all = append(all, Download{Method: r.Method, URL: r.URL(), Digest: r.Digest, Size: r.Received, Status: r.Status, Denied: r.Refused})
+	}
+	if more > 0 {
+		all = append(all, Download{URL: fmt.Sprintf("(and %d more)", more)})
+	}
+	return all
 }
 
 // Machine does tasks: this server, or a runner elsewhere.
 type Machine struct {
 	Builder Builder
 	Images  Images         // nil: there is the machine's own toolchain only
-	Exits   Exits          // nil: there is no way out
+	Exits   *Exits         // nil: there is no way out
 	Tools   []sandbox.Tool // what builds may read besides the system's programs
 	Env     []Pair         // what builds find in their environment
 	Limits  sandbox.Limits
@@ -76,21 +99,21 @@ func (m Machine) Do(ctx context.Context, t Task, at Room, log io.Writer) (d Done
 	if t.Caches {
 		p.Cache = at.Cache
 	}
-	var root string
 	if t.Image != "" {
 		if m.Images == nil {
 			return refusal("CLIENT_ERROR", fmt.Sprintf("the image %s: this machine has its own toolchain only", t.Image), "leave the image out, or name "+OwnImage), nil
 		}
-		dir, digest, done, err := m.Images.Root(ctx, t.Image)
-		if fault.Permanent(err) && err != nil {
+		root, err := m.Images.Image(ctx, t.Image)
+		if err != nil && ctx.Err() == nil {
 			return refusal("BUILD_CONTAINER_UNABLE_TO_PULL_IMAGE", err.Error(), "see whether the image is there, and may be fetched"), nil
 		}
 		if err != nil {
 			return d, err
 		}
-		defer done()
-		root, d.Image = dir, digest
-		fmt.Fprintf(log, "image: %s %s\n", t.Image, digest)
+		defer root.Close()
+		p.Root, d.Image = root.Path, root.Digest
+		p.Env = append(pairs(root.Env), p.Env...)
+		fmt.Fprintf(log, "image: %s %s\n", t.Image, root.Digest)
 	}
 	if t.Token != "" {
 		file, done, err := WriteToken(at.Secret, seal.Secret(t.Token))
@@ -100,19 +123,43 @@ func (m Machine) Do(ctx context.Context, t Task, at Room, log io.Writer) (d Done
 		defer done()
 		p.Tools = append(p.Tools, sandbox.Tool{From: file, To: TokenFile})
 	}
-	var out sandbox.Egress
-	downloads := func() []Download { return nil }
+	var out *egress.Proxy
 	if m.Exits != nil {
-		if out, downloads, err = m.Exits.Open(t); err != nil {
+		if out, err = m.Exits.open(t); err != nil {
 			return d, err
 		}
-	} else if len(t.Egress.Rules) > 0 || t.Egress.Default == "ALLOW_ALL" {
+		defer out.Close()
+		p.Egress = out
+		if t.Token != "" && m.Exits.Local != nil && m.walled(ctx) {
+			p.Env = append(p.Env, Pair{Name: "AWS_ENDPOINT_URL_STS", Value: "http://" + egress.LocalHost})
+		}
+	} else if len(t.Egress.Ordered) > 0 || t.Egress.Default == egress.AllowAll {
 		return refusal("CLIENT_ERROR", "this machine has no way out for builds", "leave proxyConfiguration out"), nil
 	}
-	p.Root, p.Egress = root, out
 	d.Result, err = m.Builder.Run(ctx, p, log)
-	d.Downloads = downloads()
+	if out != nil {
+		d.Downloads = downloads(out)
+	}
 	return d, err
+}
+
+// walled tells whether builds have a network of their own.
+func (m Machine) walled(ctx context.Context) bool {
+	if m.Level == nil {
+		return false
+	}
+	got, err := m.Level(ctx)
+	return err == nil && got <= sandbox.Namespaces
+}
+
+// pairs are variables as an image has them.
+func pairs(env []string) (all []Pair) {
+	for _, e := range env {
+		if name, value, ok := strings.Cut(e, "="); ok && variableName.MatchString(name) {
+			all = append(all, Pair{Name: name, Value: value})
+		}
+	}
+	return all
 }
 
 // weaker says why this machine's walls are not enough for a task.

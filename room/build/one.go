@@ -149,7 +149,8 @@ type Download struct {
 	URL    string `json:"url"`
 	Digest string `json:"digest,omitzero"`
 	Size   int64  `json:"size,omitzero"`
-	Denied string `json:"denied,omitzero"`
+	Status int    `json:"status,omitzero"`
+	Denied string `json:"denied,omitzero"` // why it went nowhere
 }
 
 // Step is one part of a build and how long it took.

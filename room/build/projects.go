@@ -8,6 +8,7 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"github.com/haechi-dev/haechi/base/db"
+	"github.com/haechi-dev/haechi/tool/egress"
 	"github.com/haechi-dev/haechi/word/fault"
 )
 
@@ -176,7 +177,7 @@ func (b *Builds) DeleteProject(ctx context.Context, name string) error {
 }
 
 // egressOf are the rules for what a project's builds may fetch: its fleet's, or the server's.
-func (b *Builds) egressOf(tx *db.Tx, e Environment) (ProxyConfiguration, error) {
+func (b *Builds) egressOf(tx *db.Tx, e Environment) (egress.Rules, error) {
 	if e.Fleet == nil || e.Fleet.ARN == "" {
 		return b.config.Egress, nil
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/haechi-dev/haechi/base/seal"
 	"github.com/haechi-dev/haechi/lang/buildspec"
 	tool "github.com/haechi-dev/haechi/tool/build"
+	"github.com/haechi-dev/haechi/tool/egress"
 	"github.com/haechi-dev/haechi/word/diag"
 	"github.com/haechi-dev/haechi/word/fault"
 )
@@ -32,23 +33,23 @@ type Pair = tool.Variable
 // Task is all that whoever does a build has to know. It holds secrets, and is
 // told only to who has the lease.
 type Task struct {
-	Build     string             `json:"build"` // its id
-	Project   string             `json:"project"`
-	Number    int64              `json:"number"`
-	SpecName  string             `json:"spec-name"`
-	Spec      string             `json:"spec"` // the text
-	Facts     tool.Facts         `json:"facts"`
-	Env       []Pair             `json:"env,omitzero"`
-	Variables []Pair             `json:"variables,omitzero"`
-	Secrets   []Pair             `json:"secrets,omitzero"`
-	Token     string             `json:"token,omitzero"` // for TokenFile
-	Sources   []TaskSource       `json:"sources,omitzero"`
-	Image     string             `json:"image,omitzero"` // "" is the machine's own toolchain
-	Egress    ProxyConfiguration `json:"egress,omitzero"`
-	Seconds   int                `json:"seconds"` // that it may take
-	Memory    uint64             `json:"memory,omitzero"`
-	Least     string             `json:"least-level,omitzero"` // of isolation
-	Caches    bool               `json:"caches,omitzero"`      // whether what the buildspec names is kept
+	Build     string       `json:"build"` // its id
+	Project   string       `json:"project"`
+	Number    int64        `json:"number"`
+	SpecName  string       `json:"spec-name"`
+	Spec      string       `json:"spec"` // the text
+	Facts     tool.Facts   `json:"facts"`
+	Env       []Pair       `json:"env,omitzero"`
+	Variables []Pair       `json:"variables,omitzero"`
+	Secrets   []Pair       `json:"secrets,omitzero"`
+	Token     string       `json:"token,omitzero"` // for TokenFile
+	Sources   []TaskSource `json:"sources,omitzero"`
+	Image     string       `json:"image,omitzero"` // "" is the machine's own toolchain
+	Egress    egress.Rules `json:"egress,omitzero"`
+	Seconds   int          `json:"seconds"` // that it may take
+	Memory    uint64       `json:"memory,omitzero"`
+	Least     string       `json:"least-level,omitzero"` // of isolation
+	Caches    bool         `json:"caches,omitzero"`      // whether what the buildspec names is kept
 
 	spec *buildspec.Spec
 }
