@@ -1,7 +1,12 @@
 package app
 
 import (
+	"bytes"
 	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -12,26 +17,39 @@ import (
 	"github.com/haechi-dev/haechi/base/blob"
 	"github.com/haechi-dev/haechi/base/db"
 	"github.com/haechi-dev/haechi/base/mask"
+	"github.com/haechi-dev/haechi/base/outbound"
 	"github.com/haechi-dev/haechi/base/seal"
 	"github.com/haechi-dev/haechi/keeper/access"
 	"github.com/haechi-dev/haechi/room/build"
 	"github.com/haechi-dev/haechi/room/pipeline"
 	tool "github.com/haechi-dev/haechi/tool/build"
+	"github.com/haechi-dev/haechi/tool/egress"
 	"github.com/haechi-dev/haechi/tool/report"
+	"github.com/haechi-dev/haechi/tool/rootfs"
 	"github.com/haechi-dev/haechi/tool/sandbox"
+	"github.com/haechi-dev/haechi/tool/scan/image"
 	"github.com/haechi-dev/haechi/word/event"
 	"github.com/haechi-dev/haechi/word/fault"
 )
 
 // Builds says how projects are built on this server.
 type Builds struct {
-	Workers       int                      // builds at once; 0 is 2, below it none: runners do them
-	Read          []string                 // folders that builds may read besides the system's programs: FROM, or FROM:TO
-	Env           map[string]string        // what they find in their environment
-	Egress        build.ProxyConfiguration // what they may fetch whose project names no fleet; nothing where it is not said
-	Caches        int64                    // bytes of all caches
-	Artifact      int64                    // bytes of one artifact
-	FailedFolders int                      `yaml:"failed-folders"` // of the last builds that failed, kept for a look; below 0 none
+	Workers       int               // builds at once; 0 is 2, below it none: runners do them
+	Read          []string          // folders that builds may read besides the system's programs: FROM, or FROM:TO
+	Env           map[string]string // what they find in their environment
+	Egress        egress.Rules      // what they may fetch whose project names no fleet; nothing where it is not said
+	Tunnel        []string          // hosts whose TLS is passed on unread, for programs that trust only the authorities they bring
+	Images        BuildImages       // that builds may run in
+	Caches        int64             // bytes of all caches
+	Artifact      int64             // bytes of one artifact
+	FailedFolders int               `yaml:"failed-folders"` // of the last builds that failed, kept for a look; below 0 none
+}
+
+// BuildImages says which images builds may run in.
+type BuildImages struct {
+	Folder     string   // of OCI layouts and archives, which projects name oci:FILE
+	Registries []string // that images are pulled from
+	Bytes      int64    // of those that are kept unpacked
 }
 
 func (b *Builds) check() error {
@@ -42,13 +60,29 @@ func (b *Builds) check() error {
 			}
 		}
 	}
-	return b.Egress.Check()
+	if b.Images.Folder != "" && !filepath.IsAbs(b.Images.Folder) {
+		return fault.Invalid.Errorf("builds: images: folder is a full path, not %q", b.Images.Folder)
+	}
+	if err := b.Egress.Check(); err != nil {
+		return fmt.Errorf("builds: egress: %w", err)
+	}
+	return nil
 }
 
-// machine is this server as one that builds.
-func (a *App) machine(walls *sandbox.Sandbox) build.Machine {
-	c := &a.Config.Builds
-	m := build.Machine{Builder: tool.New(tool.Config{Runner: walls, Now: a.now}), Level: walls.Level}
+// Machine is a machine that builds: this server, or one that haechi runner runs
+// on. dir is where it keeps images; local answers at http://haechi.internal/.
+func (c *Builds) Machine(walls *sandbox.Sandbox, dialer *outbound.Dialer, dir string, local http.Handler, now func() time.Time) (m build.Machine, err error) {
+	m = build.Machine{
+		Builder: tool.New(tool.Config{Runner: walls, Now: now}), Level: walls.Level,
+		Exits: &build.Exits{Dial: dialer.DialContext, Tunnel: c.Tunnel, Local: local, Allow: "a fleet's proxyConfiguration, or builds.egress of haechi.yaml, says what builds may reach"},
+	}
+	if c.Images.Folder != "" || len(c.Images.Registries) > 0 {
+		store, err := rootfs.Open(rootfs.Config{Dir: dir, Most: c.Images.Bytes, Registry: image.Registry{Transport: dialer.Client(time.Minute).Transport}, Now: now})
+		if err != nil {
+			return m, err
+		}
+		m.Images = &build.ImageStore{Store: store, Folder: c.Images.Folder, Registries: c.Images.Registries}
+	}
 	for _, r := range c.Read {
 		from, to, ok := strings.Cut(r, ":")
 		if !ok {
@@ -60,7 +94,27 @@ func (a *App) machine(walls *sandbox.Sandbox) build.Machine {
 		m.Env = append(m.Env, build.Pair{Name: name, Value: value})
 	}
 	slices.SortFunc(m.Env, func(x, y build.Pair) int { return strings.Compare(x.Name, y.Name) })
-	return m
+	return m, nil
+}
+
+// exchange answers builds at http://haechi.internal/: they may change their token
+// for credentials there, and nothing else.
+func (a *App) exchange(w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(io.LimitReader(r.Body, 64<<10))
+	form, wrong := url.ParseQuery(string(body))
+	if err != nil || wrong != nil || r.Method != http.MethodPost || r.URL.Path != "/" || form.Get("Action") != "AssumeRoleWithWebIdentity" {
+		http.Error(w, "builds can change their token for credentials here (AssumeRoleWithWebIdentity), and nothing else", http.StatusForbidden)
+		return
+	}
+	own, err := http.NewRequestWithContext(r.Context(), http.MethodPost, "/", bytes.NewReader(body))
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	own.Host, own.RemoteAddr, own.RequestURI = "localhost", "127.0.0.1:0", "/"
+	own.Header.Set("Content-Type", "application/x-www-form-urlencoded; charset=utf-8")
+	own.Header.Set("User-Agent", r.UserAgent())
+	a.handler.ServeHTTP(w, own)
 }
 
 func (a *App) buildBuilds(walls *sandbox.Sandbox, scanners []string) error {
@@ -69,9 +123,17 @@ func (a *App) buildBuilds(walls *sandbox.Sandbox, scanners []string) error {
 		return err
 	}
 	c, keep := &a.Config.Builds, a.Config.Retention
+	dialer, err := outbound.New(outbound.Config{Allow: a.Config.Outbound.Allow})
+	if err != nil {
+		return err
+	}
+	machine, err := c.Machine(walls, dialer, filepath.Join(a.Config.Data, "images"), http.HandlerFunc(a.exchange), a.now)
+	if err != nil {
+		return err
+	}
 	a.Blobs = blobs
 	a.Builds = build.New(build.Config{
-		DB: a.DB, Bus: a.Bus, Work: a.Work, Source: a.Source, Blobs: blobs, Machine: a.machine(walls), Folder: filepath.Join(a.Config.Data, "builds"),
+		DB: a.DB, Bus: a.Bus, Work: a.Work, Source: a.Source, Blobs: blobs, Machine: machine, Folder: filepath.Join(a.Config.Data, "builds"),
 		Account: a.Config.Account, Region: a.Config.Region, Log: a.log, Now: a.now, Node: a.node, Steps: walls,
 		Reports: left{a}, Scanners: scanners, Formats: report.Formats(), Secrets: buildSecrets{a}, Page: a.page, Egress: c.Egress,
 		Identity: &build.Identity{Token: a.vouchBuild, Endpoint: a.issuer}, Mask: func(line []byte) []byte { return []byte(mask.Text(string(line))) },
