@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/haechi-dev/haechi/base/git/gittest"
 	"github.com/haechi-dev/haechi/tool/scan/image/imagetest"
 )
 
@@ -25,6 +26,7 @@ import (
 //     follows it must be what comes, where … stands for anything. exit=N behind console is
 //     the exit code of its last command, 0 if it is not said;
 //   - <!-- test: server FLAGS --> starts a server, which answers for http://127.0.0.1:8080;
+//   - <!-- test: forge OWNER/NAME --> starts a forge that has this repository, which answers for https://github.com, to $GITHUB_TOKEN;
 //   - <!-- test: image FILE NAME FOLDER… --> builds an image, each folder a layer, as docker build and docker save would;
 //   - <!-- test: FROM → TO --> types TO where the page says FROM: what a reader has of their own.
 //
@@ -131,6 +133,10 @@ func (r *reader) direct(what string) {
 		}
 		return
 	}
+	if words[0] == "forge" {
+		r.forge(words[1])
+		return
+	}
 	if words[0] != "server" {
 		r.t.Fatalf("unknown directive %q", what)
 	}
@@ -145,6 +151,23 @@ func (r *reader) direct(what string) {
 	r.server = server
 	r.env = append(r.env, "HAECHI_ENDPOINT="+address)
 	r.replace = append(r.replace, "127.0.0.1:8080", strings.TrimPrefix(address, "http://"))
+}
+
+// forge starts a forge with a repository that has a commit.
+func (r *reader) forge(name string) {
+	folder := r.t.TempDir()
+	f, err := newLocalForge(folder)
+	if err != nil {
+		r.t.Skip("no git here")
+	}
+	r.t.Cleanup(f.Close)
+	c := gittest.New(r.t)
+	c.Commit("first version", map[string]string{"README.md": "a shop\n"})
+	bare := filepath.Join(folder, name+".git")
+	c.Git("init", "-q", "--bare", "-b", "main", bare)
+	c.Git("push", "-q", bare, "main")
+	r.env = append(r.env, "GITHUB_TOKEN="+localForgeToken)
+	r.replace = append(r.replace, "https://github.com", f.URL)
 }
 
 // own is text with what the reader has of their own.
@@ -201,7 +224,7 @@ func (r *reader) command(at, command, want, exit string) {
 			r.t.Skipf("%s: no %s here: the rest of the page is not tried", at, program)
 		}
 	}
-	reads := strings.HasPrefix(command, "haechi findings") || strings.HasPrefix(command, "haechi run")
+	reads := strings.HasPrefix(command, "haechi findings") || strings.HasPrefix(command, "haechi run") || command == "haechi forge" || strings.HasPrefix(command, "haechi forge show")
 	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(100 * time.Millisecond) {
 		got, code := r.run(at, command)
 		good := matches(r.own(want), got) && code == exit

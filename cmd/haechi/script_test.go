@@ -16,10 +16,13 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/haechi-dev/haechi/tool/sandbox"
 )
 
 // The tests' own program is haechi, too: scripts run it by that name.
 func TestMain(m *testing.M) {
+	sandbox.Child() // a server that a test runs has builds, whose first process is this program, too
 	testscript.Main(m, map[string]func(){"haechi": func() { os.Exit(run()) }})
 }
 
