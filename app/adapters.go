@@ -79,7 +79,11 @@ func (s secrets) Check(_ context.Context, repository, path string, content []byt
 		return all
 	}
 	return slices.DeleteFunc(all, func(f finding.Finding) bool {
-		return f.GeneratorID == "secret/password" || f.GeneratorID == "secret/generic-secret"
+		switch f.GeneratorID {
+		case "secret/password", "secret/generic-secret", "secret/url-password", "secret/authorization-header", "secret/command-password", "secret/kubernetes-secret":
+			return true
+		}
+		return false
 	})
 }
 
