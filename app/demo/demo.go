@@ -19,6 +19,7 @@ import (
 	"github.com/haechi-dev/haechi/base/seal"
 	"github.com/haechi-dev/haechi/keeper/access"
 	"github.com/haechi-dev/haechi/keeper/hub"
+	"github.com/haechi-dev/haechi/keeper/source"
 	"github.com/haechi-dev/haechi/room/route"
 	"github.com/haechi-dev/haechi/word/fault"
 )
@@ -184,7 +185,15 @@ func (p *play) prepare(ctx context.Context) error {
 		return err
 	}
 	var err error
-	if _, p.git, err = a.Access.CreateToken(ctx, access.AdminUser, access.Git); err != nil {
+	for _, name := range []string{ann, ben} {
+		if err := a.Access.AddUser(ctx, name, access.Holder{Attached: []string{access.Developer}, Tags: map[string]string{"haechi:email": name + "@shop.example"}}); err != nil {
+			return err
+		}
+	}
+	if _, p.git, err = a.Access.CreateToken(ctx, ann, access.Git); err != nil {
+		return err
+	}
+	if _, err := a.Source.Create(ctx, source.Repository{Name: "shop", Description: "sells tea"}); err != nil {
 		return err
 	}
 	if _, p.intake, err = a.Access.CreateToken(ctx, access.AdminUser, access.Intake); err != nil {

@@ -21,7 +21,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// All three rivers run from their source to what Slack hears, within twenty seconds.
+// All three rivers run from their source to what Slack hears, within twenty seconds; the first one by way of a review, a build with its tests, and a release.
 func TestThreeRivers(t *testing.T) {
 	if _, err := exec.LookPath("git"); err != nil {
 		t.Skip("no git (apt-get install git)")
@@ -38,6 +38,11 @@ func TestThreeRivers(t *testing.T) {
 		for name, least := range map[string]demo.River{"push": {Findings: 1, Messages: 1}, "log": {Findings: 2, Messages: 1}, "resource": {Findings: 1, Messages: 2}} {
 			if got := r.Rivers[name]; got.Findings < least.Findings || got.Messages < least.Messages {
 				t.Errorf("%s: %+v, want at least %+v\n%s", name, got, least, out.String())
+			}
+		}
+		for _, told := range []string{"refused  a push to main", "proposed pull request 1 by ann", "merged   after ben approved", "tested   3 cases: succeeded", "built    shop.zip", "approved by ben"} {
+			if !strings.Contains(out.String(), told) {
+				t.Errorf("the demo does not say %q\n%s", told, out.String())
 			}
 		}
 		if got := r.Rivers["push"].Messages; got != 1 {

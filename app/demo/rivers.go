@@ -16,7 +16,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/haechi-dev/haechi/keeper/access"
 	"github.com/haechi-dev/haechi/room/pipeline"
 	"golang.org/x/tools/txtar"
 )
@@ -70,7 +69,7 @@ func (p *play) clone(ctx context.Context) (c checkout, err error) {
 	if err != nil {
 		return c, err
 	}
-	u.User = url.UserPassword(access.AdminUser, p.git.Reveal())
+	u.User = url.UserPassword(ann, p.git.Reveal())
 	for _, args := range [][]string{{"init", "-q", "-b", "main"}, {"remote", "add", "origin", u.String()}} {
 		if _, err := c.git(ctx, args...); err != nil {
 			return c, err
@@ -90,13 +89,16 @@ func (p *play) push(ctx context.Context) error {
 	if _, err := c.git(ctx, "push", "-q", "origin", "main"); err != nil {
 		return err
 	}
-	if err := p.run(ctx, "main", pipeline.Succeeded); err != nil {
+	if err := p.release(ctx); err != nil {
 		return err
 	}
 	if err := p.pushSecret(ctx, c); err != nil {
 		return err
 	}
-	return p.pushVulnerable(ctx, c)
+	if err := p.pushVulnerable(ctx, c); err != nil {
+		return err
+	}
+	return p.review(ctx, c)
 }
 
 // pushSecret brings an access key in a commit that a later one removes again.
@@ -183,35 +185,24 @@ func lockfile(version string) string {
 
 // run waits for the newest run of a branch to end as it should.
 func (p *play) run(ctx context.Context, branch string, want pipeline.Status) error {
-	ctx, cancel := context.WithTimeout(ctx, 60*time.Second)
-	defer cancel()
-	head, err := p.app.Source.Ref(ctx, "shop", "refs/heads/"+branch)
+	e, err := p.until(ctx, branch, func(e pipeline.Execution) bool { return e.Status.Ended() })
 	if err != nil {
 		return err
 	}
-	for {
-		runs, err := p.app.Pipeline.Executions(ctx, pipeline.Query{Pipeline: "shop", Branch: branch, Limit: 1})
-		if err != nil {
-			return err
-		}
-		if len(runs) == 1 && runs[0].Commit == head && runs[0].Status.Ended() {
-			r := runs[0]
-			p.say("  %-9s run %d of branch %s: %s (%.1f s)", strings.ToLower(string(r.Status)), r.Number, branch, r.Subject, r.Ended.Sub(r.Created).Seconds())
-			for _, why := range r.Reasons {
-				p.say("           %s: %s. %s", why.Where, why.Text, why.Do)
-			}
-			if r.Status != want {
-				log, _, _, _ := p.app.Pipeline.Log(ctx, r.ID, 0)
-				return fmt.Errorf("run %d ended as %s, not %s\n%s", r.Number, r.Status, want, bytes.TrimSpace(log))
-			}
-			return nil
-		}
-		select {
-		case <-time.After(50 * time.Millisecond):
-		case <-ctx.Done():
-			return fmt.Errorf("waiting for the run of %s: %w", branch, ctx.Err())
-		}
+	return p.ended(ctx, e, want)
+}
+
+// ended tells of a run that has ended.
+func (p *play) ended(ctx context.Context, e pipeline.Execution, want pipeline.Status) error {
+	p.say("  %-9s run %d of branch %s: %s (%.1f s)", strings.ToLower(string(e.Status)), e.Number, e.Branch, e.Subject, e.Ended.Sub(e.Created).Seconds())
+	for _, why := range e.Reasons {
+		p.say("           %s: %s. %s", why.Where, why.Text, why.Do)
 	}
+	if e.Status != want {
+		log, _, _, _ := p.app.Pipeline.Log(ctx, e.ID, 0)
+		return fmt.Errorf("run %d ended as %s, not %s\n%s", e.Number, e.Status, want, bytes.TrimSpace(log))
+	}
+	return nil
 }
 
 // logLine is the second river: a trail is stopped by somebody who signed in as root.
