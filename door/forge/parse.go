@@ -145,6 +145,8 @@ func githubPull(d *mirror.Delivery, text jsontext.Value) error {
 			Number  int64      `json:"number"`
 			State   string     `json:"state"`
 			Title   string     `json:"title"`
+			Merged  bool       `json:"merged"`
+			As      string     `json:"merge_commit_sha"`
 			URL     string     `json:"html_url"`
 			Updated time.Time  `json:"updated_at"`
 			User    githubUser `json:"user"`
@@ -167,6 +169,9 @@ func githubPull(d *mirror.Delivery, text jsontext.Value) error {
 	d.Pull = &mirror.Pull{
 		Number: cmp.Or(in.Number, p.Number), Open: p.State == "open", Title: short(p.Title), Head: p.Head.SHA, Source: p.Head.Ref, Target: p.Base.Ref,
 		Fork: p.Head.Repo.ID != p.Base.Repo.ID || p.Head.Repo.FullName != p.Base.Repo.FullName, Who: p.User.who(), URL: p.URL, Updated: p.Updated,
+	}
+	if p.Merged {
+		d.Pull.Merged = p.As
 	}
 	return nil
 }
@@ -215,6 +220,7 @@ func gitlabMerge(d *mirror.Delivery, text jsontext.Value) error {
 			IID     int64      `json:"iid"`
 			Title   string     `json:"title"`
 			State   string     `json:"state"`
+			Merged  string     `json:"merge_commit_sha"`
 			Action  string     `json:"action"`
 			Source  string     `json:"source_branch"`
 			Target  string     `json:"target_branch"`
@@ -240,6 +246,9 @@ func gitlabMerge(d *mirror.Delivery, text jsontext.Value) error {
 	d.Pull = &mirror.Pull{
 		Number: p.IID, Open: p.State == "opened", Title: short(p.Title), Head: p.Last.ID, Source: p.Source, Target: p.Target,
 		Fork: p.From != p.To, Who: in.User.Username, URL: p.URL, Updated: time.Time(p.Updated),
+	}
+	if p.State == "merged" {
+		d.Pull.Merged = p.Merged
 	}
 	return nil
 }

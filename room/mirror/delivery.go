@@ -44,6 +44,7 @@ const (
 type Pull struct {
 	Number  int64
 	Open    bool
+	Merged  string `json:",omitzero"` // the commit that it was merged as
 	Title   string `json:",omitzero"`
 	Head    string // commit
 	Source  string `json:",omitzero"` // branch
@@ -66,7 +67,7 @@ func (d *Delivery) check() error {
 		return fault.Invalid.Errorf("%.200q cannot be a ref that points at %.80q", d.Ref, d.Commit)
 	case d.Default != "" && !git.ValidRef("refs/heads/"+d.Default):
 		return fault.Invalid.Errorf("%.200q cannot be a branch", d.Default)
-	case d.Pull != nil && (d.Pull.Number < 1 || !git.ValidID(d.Pull.Head)):
+	case d.Pull != nil && (d.Pull.Number < 1 || !git.ValidID(d.Pull.Head) || d.Pull.Merged != "" && !git.ValidID(d.Pull.Merged)):
 		return fault.Invalid.Errorf("pull request %d with head %.80q cannot be", d.Pull.Number, d.Pull.Head)
 	}
 	return nil
@@ -157,6 +158,14 @@ func scanPull(scan db.Scan) (p Pull, err error) {
 		return p, err
 	}
 	return p, json.Unmarshal(body, &p)
+}
+
+// stands is how a pull request stands, in a word for what events were told of it.
+func (p *Pull) stands() string {
+	if p.Open {
+		return "open " + p.Head
+	}
+	return "closed"
 }
 
 // PullRequests are those that a forge has told of, the newest first, at most limit.

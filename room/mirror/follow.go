@@ -51,6 +51,10 @@ func (m *Mirror) follow(ctx context.Context, l work.Lease) error {
 		if failed != nil {
 			return m.failed(ctx, l, k, failed)
 		}
+		news, err := m.pullNews(ctx, k)
+		if err != nil {
+			return err
+		}
 		over := false
 		err = m.db.Write(ctx, func(tx *db.Tx) error {
 			now, err := find(tx, repository)
@@ -66,6 +70,9 @@ func (m *Mirror) follow(ctx context.Context, l work.Lease) error {
 				last = max(last, d.Number)
 			}
 			if _, err := tx.Exec("UPDATE mirror_deliveries SET state = ? WHERE repository = ? AND state = ? AND number <= ?", string(Done), repository, string(Waiting), last); err != nil {
+				return err
+			}
+			if err := m.tellPulls(tx, repository, news); err != nil {
 				return err
 			}
 			if over = now.wanted == k.wanted; over {
@@ -165,11 +172,11 @@ func (m *Mirror) bringAll(ctx context.Context, k *kept, repo *git.Repo, from git
 	if err != nil {
 		return err
 	}
-	p := newPlan(&k.Connection, append(ours, tags...), remote, waiting)
 	pulls, err := m.openPulls(ctx, *k)
 	if err != nil {
 		return err
 	}
+	p := newPlan(&k.Connection, append(ours, tags...), remote, waiting, pulls)
 	for _, pull := range pulls {
 		p.pull(k.Kind, pull)
 	}
@@ -202,7 +209,7 @@ const pullPrefix = "refs/heads/pr/" // what pull requests are called here
 
 // newPlan says what to do about branches and tags. Those that nobody asked for stay where
 // they are: a forge may have thousands that nobody looks at, and each that comes here is built.
-func newPlan(c *Connection, ours, remote []git.Ref, waiting []Delivery) *plan {
+func newPlan(c *Connection, ours, remote []git.Ref, waiting []Delivery, pulls []Pull) *plan {
 	p := &plan{here: map[string]string{}}
 	for _, r := range ours {
 		p.here[r.Name] = r.ID
@@ -210,6 +217,9 @@ func newPlan(c *Connection, ours, remote []git.Ref, waiting []Delivery) *plan {
 	there, asked := map[string]bool{}, map[string]bool{}
 	for _, d := range waiting {
 		asked[d.Ref] = true
+	}
+	for _, one := range pulls { // they are compared with where they go
+		asked["refs/heads/"+one.Target] = true
 	}
 	heads := false
 	for _, r := range remote {

@@ -68,7 +68,8 @@ CREATE INDEX mirror_deliveries_by_number ON mirror_deliveries (repository, numbe
 CREATE INDEX mirror_deliveries_by_age ON mirror_deliveries (at);
 CREATE TABLE mirror_pulls (repository TEXT NOT NULL, number BIGINT NOT NULL, open BIGINT NOT NULL, updated BIGINT NOT NULL, body BLOB NOT NULL, PRIMARY KEY (repository, number));
 CREATE TABLE mirror_statuses (repository TEXT NOT NULL, commit_id TEXT NOT NULL, context TEXT NOT NULL, seq BIGINT NOT NULL, tries BIGINT NOT NULL, at BIGINT NOT NULL, state TEXT NOT NULL, body BLOB NOT NULL, PRIMARY KEY (repository, commit_id, context));
-CREATE INDEX mirror_statuses_by_age ON mirror_statuses (at)`}}
+CREATE INDEX mirror_statuses_by_age ON mirror_statuses (at)`, `
+ALTER TABLE mirror_pulls ADD COLUMN told TEXT NOT NULL DEFAULT ''`}}
 }
 
 // What jobs are called.

@@ -241,6 +241,25 @@ func (h *house) moved() (all []string) {
 	return all
 }
 
+// pulls are what events told of pull requests.
+func (h *house) pulls() (all []string) {
+	h.Helper()
+	events, _, err := h.bus.Range(h.Context(), time.Time{}, time.Now().Add(time.Hour), 0, 1000)
+	if err != nil {
+		h.Fatal(err)
+	}
+	for _, e := range events {
+		var d source.PullDetail
+		if err := json.Unmarshal(e.Detail, &d); err != nil {
+			h.Fatal(err)
+		}
+		if e.Type == source.PullChanged {
+			all = append(all, d.Event+" "+d.SourceCommit)
+		}
+	}
+	return all
+}
+
 // A push on the forge moves the branch here, as a push here would, once; what nobody asked for stays there.
 func TestPush(t *testing.T) {
 	h, f := connect(t, mirror.GitHub, nil)
@@ -265,10 +284,10 @@ func TestPush(t *testing.T) {
 	if got := fmt.Sprint(h.moved()); got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
-	deliveries, err := h.Deliveries(t.Context(), "shop", 10)
-	if err != nil || len(deliveries) != 2 || deliveries[0].State != mirror.Done {
-		t.Errorf("%+v %v", deliveries, err)
-	}
+	h.until("both are done", func() bool {
+		d, err := h.Deliveries(t.Context(), "shop", 10)
+		return err == nil && len(d) == 2 && d[0].State == mirror.Done && d[1].State == mirror.Done
+	})
 	if strings.Contains(h.log.String(), token) {
 		t.Error("the token is in the log")
 	}
@@ -321,6 +340,11 @@ func TestPull(t *testing.T) {
 			}
 			h.take(pull("5", false, two, now.Add(3*time.Minute)))
 			h.until("it is closed", func() bool { return h.at("refs/heads/pr/7") == "" })
+			want := "[pullRequestCreated " + one + " pullRequestSourceBranchUpdated " + two + " pullRequestStatusChanged " + two + "]"
+			h.until("it is told", func() bool { return len(h.pulls()) == 3 })
+			if got := fmt.Sprint(h.pulls()); got != want {
+				t.Errorf("got %s, want %s", got, want)
+			}
 		})
 	}
 }
