@@ -66,7 +66,7 @@ func (p *Pipelines) doSource(ctx context.Context, t *task) (outcome, error) {
 	} else {
 		t.log.Printf("compared with %s\n", base)
 	}
-	authors, err := p.authors(ctx, repo, base, id)
+	authors, err := p.authors(ctx, repo, about, commit)
 	if err != nil {
 		return outcome{}, err
 	}
@@ -138,14 +138,27 @@ func sourceValues(e *Execution, a *Action, name, branch string, c git.Commit) ma
 // mostAuthors is how many commits are asked for who wrote them.
 const mostAuthors = 500
 
-// authors are the names and addresses of who wrote or made what a run brings.
-func (p *Pipelines) authors(ctx context.Context, repo *git.Repo, base, commit string) (names []string, err error) {
+// authors are the names and addresses of who wrote or made what a run brings: all commits since the
+// last run of its pipeline that succeeded, and its own in any case.
+func (p *Pipelines) authors(ctx context.Context, repo *git.Repo, e Execution, own git.Commit) (names []string, err error) {
 	var without []string
-	if base != "" {
-		without = []string{base}
+	err = p.db.Read(ctx, func(tx *db.Tx) error {
+		runs, err := db.All(tx, scanRun, "SELECT body FROM pipeline_runs WHERE pipeline = ? AND branch = ? AND status = ? AND number < ? ORDER BY number DESC LIMIT 1", e.Pipeline, e.Branch, string(Succeeded), e.Number)
+		for _, r := range runs {
+			if r.Repository == e.Repository {
+				without = append(without, r.Commit)
+			}
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
 	}
-	commits, err := repo.Log(ctx, commit, "", 0, mostAuthors, without...)
-	for _, c := range commits {
+	commits, err := repo.Log(ctx, own.ID, "", 0, mostAuthors, without...)
+	if err != nil && len(without) > 0 { // what it had then may be gone
+		commits, err = repo.Log(ctx, own.ID, "", 0, mostAuthors)
+	}
+	for _, c := range append(commits, own) {
 		for _, who := range []git.Person{c.Author, c.Committer} {
 			for _, name := range []string{clip(who.Email, 200), clip(who.Name, 200)} {
 				if name != "" && !slices.Contains(names, name) {

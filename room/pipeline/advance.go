@@ -61,15 +61,10 @@ func (p *Pipelines) step(tx *db.Tx, e Execution) (others []string, err error) {
 	}
 	if e.Status == Waiting {
 		if !lane.begins(&e) {
-			return nil, nil
+			return p.overtake(tx, &e, lane, now)
 		}
 		e.Status, e.Started = InProgress, now
 	}
-	over, err := p.overtake(tx, &e, lane, now)
-	if err != nil {
-		return nil, err
-	}
-	others = append(others, over...)
 	todo := e.next(world{now: now, id: bus.ID, enter: func(stage int) (bool, string) { return lane.enter(&e, stage) }})
 	for len(todo) > 0 {
 		began, err := p.carryOut(tx, &e, todo, now)
@@ -80,6 +75,11 @@ func (p *Pipelines) step(tx *db.Tx, e Execution) (others []string, err error) {
 		// What could not be begun has failed by now; what that leads to follows.
 		todo = e.next(world{now: now, id: bus.ID, enter: func(stage int) (bool, string) { return lane.enter(&e, stage) }})
 	}
+	over, err := p.overtake(tx, &e, lane, now)
+	if err != nil {
+		return nil, err
+	}
+	others = append(others, over...)
 	moved := was != e.Status || len(e.news) > 0
 	if moved {
 		e.Changed = now
@@ -356,26 +356,35 @@ func (l lane) enter(e *Execution, stage int) (bool, string) {
 	return true, ""
 }
 
-// overtake ends the runs that wait where a newer one has come to wait, or goes on: in mode SUPERSEDED the newest wins.
+// overtake ends older runs that wait where a newer one waits, or has gone on from: in mode SUPERSEDED the newest wins,
+// and none is ever behind an older one.
 func (p *Pipelines) overtake(tx *db.Tx, e *Execution, l lane, now time.Time) (others []string, err error) {
-	if e.Mode != structure.Superseded || e.Kind == Rollback {
+	if e.Mode != structure.Superseded || e.Kind == Rollback || e.Status == Stopping || e.Status.Ended() && e.Status != Succeeded {
 		return nil, nil
 	}
-	at := e.held()
+	at := e.reached()
 	for i := range l.others {
 		o := &l.others[i]
-		if o.Mode != structure.Superseded || o.Kind == Rollback || o.Number > e.Number {
+		waits := o.Status == Waiting || o.held() >= 0
+		if o.Mode != structure.Superseded || o.Kind == Rollback || o.Number > e.Number || !waits || o.reached() > at {
 			continue
 		}
-		if o.Status == Waiting && at <= 0 || at >= 0 && o.held() >= 0 && o.Stages[o.held()].Name == e.Stages[at].Name {
-			more, err := p.supersede(tx, o, e, now)
-			if err != nil {
-				return nil, err
-			}
-			others = append(others, more...)
+		more, err := p.supersede(tx, o, e, now)
+		if err != nil {
+			return nil, err
 		}
+		others = append(others, more...)
 	}
 	return others, nil
+}
+
+// reached is the stage that a run is in or waits before.
+func (e *Execution) reached() int {
+	i := slices.IndexFunc(e.Stages, func(s Stage) bool { return s.Status != Succeeded && s.Status != Skipped })
+	if i < 0 {
+		return len(e.Stages)
+	}
+	return i
 }
 
 // supersede ends a run that a newer one has overtaken.
