@@ -85,7 +85,7 @@ func (r *running) run(ctx context.Context) error {
 	for _, w := range r.spec.Warnings {
 		r.printf("%s\n", w)
 	}
-	r.printf("isolation: %s\n", level)
+	r.printf("isolation: %s\n", r.walls(ctx, level))
 	if err := os.MkdirAll(filepath.Join(r.plan.Dir, "home"), 0o755); err != nil {
 		return err
 	}
@@ -106,6 +106,18 @@ func (r *running) run(ctx context.Context) error {
 		return err
 	}
 	return r.collect(ctx)
+}
+
+// walls names what the build is walled in with, as far as the runner tells.
+func (r *running) walls(ctx context.Context, level sandbox.Level) string {
+	if w, ok := r.runner.(interface {
+		Walls(context.Context) (string, error)
+	}); ok {
+		if text, err := w.Walls(ctx); err == nil {
+			return text
+		}
+	}
+	return level.String()
 }
 
 // phases runs the commands, all in one sandbox.
