@@ -135,19 +135,26 @@ func (p *Proxy) Env(addr string) []string {
 }
 
 // Files are the certificates that a step is to trust: the build's own
-// authority and, where some hosts go through unread, the machine's.
+// authority, alone and among the machine's, where programs that ask no variable look.
 func (p *Proxy) Files() map[string][]byte {
-	text := append([]byte(nil), p.ca.pem...)
-	if len(p.config.Tunnel) > 0 {
-		for _, name := range []string{"/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"} {
-			if bundle, err := os.ReadFile(name); err == nil {
-				text = append(text, bundle...)
-				break
-			}
+	files := map[string][]byte{CertificateFile: p.ca.pem}
+	for _, name := range []string{"/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"} {
+		bundle, err := os.ReadFile(name)
+		if err != nil {
+			continue
 		}
+		all := append(append(bundle, '\n'), p.ca.pem...)
+		files[systemFile] = all
+		if len(p.config.Tunnel) > 0 {
+			files[CertificateFile] = all
+		}
+		break
 	}
-	return map[string][]byte{CertificateFile: text}
+	return files
 }
+
+// systemFile is where most programs look for authorities, in the step's world.
+const systemFile = "/etc/ssl/certs/ca-certificates.crt"
 
 // take counts bytes against what the build may fetch in all.
 func (p *Proxy) take(n int) error {

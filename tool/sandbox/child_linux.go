@@ -243,6 +243,13 @@ func receive(control *bufio.Reader) plan {
 	if err == nil {
 		err = json.Unmarshal(line, &p)
 	}
+	for i := range p.Files {
+		f := &p.Files[i]
+		f.Content = make([]byte, f.Size)
+		if _, e := io.ReadFull(control, f.Content); e != nil {
+			err = e
+		}
+	}
 	if err != nil {
 		fail(fmt.Errorf("reading the plan of the step: %w", err))
 	}

@@ -111,8 +111,8 @@ func touchable(p plan) []allowance {
 	for _, t := range p.Tools {
 		all = append(all, allowance{t.To, mayRead})
 	}
-	for name := range p.Files {
-		all = append(all, allowance{name, mayRead})
+	for _, f := range p.Files {
+		all = append(all, allowance{f.Name, mayRead})
 	}
 	for _, name := range []string{Work, Home, "/tmp", "/dev/shm"} {
 		all = append(all, allowance{name, mayWrite})

@@ -18,13 +18,20 @@ type plan struct {
 	Home    string // at the level Bare
 	Root    string // a folder with an unpacked image
 	Tools   []Tool
-	Files   map[string][]byte // that are made for it
-	Stdin   bool              // rather than nothing
-	Egress  bool              // a listener is to be opened, and passed out
-	Watch   bool              // no control group bounds the memory: see to it
+	Files   []file // that are made for it; what they hold follows the plan
+	Stdin   bool   // rather than nothing
+	Egress  bool   // a listener is to be opened, and passed out
+	Watch   bool   // no control group bounds the memory: see to it
 	Limits  Limits
 	User    int      // inside; -1 to stay who one is
 	Without []string // walls that a test leaves out, to see that another test notices
+}
+
+// file is one that a step finds.
+type file struct {
+	Name    string
+	Size    int
+	Content []byte `json:"-"`
 }
 
 // without tells that a test leaves this wall out.

@@ -85,7 +85,10 @@ func (s *Sandbox) run(ctx context.Context, step Step, level Level, out io.Writer
 	}
 	env := step.Env
 	if step.Egress != nil && level != Bare {
-		p.Egress, p.Files = true, step.Egress.Files()
+		p.Egress = true
+		for name, content := range step.Egress.Files() {
+			p.Files = append(p.Files, file{Name: name, Size: len(content), Content: content})
+		}
 		env = append(step.Egress.Env(EgressAddr), env...) // what the step says itself comes later, and counts
 	}
 	p.Env = environment(env, Home, "/tmp")
@@ -207,11 +210,9 @@ func (l *launch) run(ctx context.Context) (int, error) {
 	collected := collect(reports, reported)
 	var complaint bytes.Buffer
 	complained := collect(complaints, &meter{to: &complaint, left: 64 << 10})
-	_, writeErr := control.Write(append(text, '\n'))
-	if err := l.group.add(cmd.Process.Pid); err != nil { // while the child builds its walls
-		stop(err)
-	} else if writeErr == nil {
-		_, writeErr = control.Write([]byte{'\n'}) // now it may start the step
+	writeErr := l.tell(control, text, cmd.Process.Pid)
+	if writeErr != nil {
+		control.Close() // it ends, and may have said why
 	}
 	var others sync.WaitGroup
 	var full error
@@ -246,6 +247,26 @@ func (l *launch) run(ctx context.Context) (int, error) {
 		cause = full
 	}
 	return verdict(cause, waitErr, writeErr, complaint.Bytes())
+}
+
+// tell tells the child the plan and the files, puts it into its control groups
+// meanwhile, and lets it start the step then.
+func (l *launch) tell(control *net.UnixConn, plan []byte, pid int) error {
+	entered := make(chan error, 1)
+	go func() { entered <- l.group.add(pid) }()
+	_, err := control.Write(append(plan, '\n'))
+	for _, f := range l.plan.Files {
+		if err == nil {
+			_, err = control.Write(f.Content)
+		}
+	}
+	if e := <-entered; err == nil {
+		err = e
+	}
+	if err == nil {
+		_, err = control.Write([]byte{'\n'})
+	}
+	return err
 }
 
 // serve takes the listener that the child opens within the step's network, and

@@ -201,8 +201,7 @@ func overlay(p plan, lower part, parts []part) (root string, err error) {
 
 // etcFiles are the files of /etc that a step finds: those that name users are
 // an image's own, with the step's user in them.
-func etcFiles(image string) map[string][]byte {
-	files := map[string][]byte{}
+func etcFiles(image string) (files []file) {
 	for name, text := range etc {
 		if name == "passwd" || name == "group" {
 			own, err := readRegular(filepath.Join(image, "etc", name), 1<<20)
@@ -210,7 +209,7 @@ func etcFiles(image string) map[string][]byte {
 				text = withStep(string(own), text)
 			}
 		}
-		files["/etc/"+name] = []byte(text)
+		files = append(files, file{Name: "/etc/" + name, Content: []byte(text)})
 	}
 	return files
 }
@@ -246,18 +245,33 @@ func withStep(own, text string) string {
 	return strings.Join(lines, "\n") + "\n"
 }
 
-// write makes files below root.
-func write(root string, files map[string][]byte) error {
-	for name, text := range files {
-		at := filepath.Join(root, filepath.Clean("/"+name))
-		if err := os.MkdirAll(filepath.Dir(at), 0o755); err != nil {
-			return err
+// write makes files below root. One that lies in what is mounted there already,
+// read-only, gets the new one laid over it.
+func write(root string, files []file) error {
+	for i, f := range files {
+		at := filepath.Join(root, filepath.Clean("/"+f.Name))
+		err := writeAt(at, f.Content)
+		if errors.Is(err, unix.EROFS) || errors.Is(err, os.ErrPermission) {
+			if _, missing := os.Lstat(at); missing != nil {
+				continue // nobody looks for it there either
+			}
+			beside := fmt.Sprintf("%s/run/haechi/files/%d", root, i)
+			if err = writeAt(beside, f.Content); err == nil {
+				err = wall("mount", "laying a file over "+f.Name, unix.Mount(beside, at, "", unix.MS_BIND, ""))
+			}
 		}
-		if err := os.WriteFile(at, text, 0o644); err != nil {
+		if err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func writeAt(at string, content []byte) error {
+	if err := os.MkdirAll(filepath.Dir(at), 0o755); err != nil {
+		return err
+	}
+	return os.WriteFile(at, content, 0o644)
 }
 
 // link makes the links of /dev.
