@@ -146,7 +146,7 @@ func (r *running) take(root *os.Root, a buildspec.Artifact, at, name string, ent
 		return file{name: name, at: at}, true
 	case fs.ModeSymlink:
 		target, err := root.Readlink(at)
-		inside := err == nil && !path.IsAbs(target) && strings.HasPrefix(path.Join(path.Dir(at), target)+"/", "src/")
+		inside := err == nil && !path.IsAbs(target) && strings.HasPrefix(path.Join(path.Dir(at), target)+"/", sourceOf(at)+"/")
 		if inside && a.Symlinks {
 			return file{name: name, at: at, link: true}, true
 		}
@@ -158,14 +158,20 @@ func (r *running) take(root *os.Root, a buildspec.Artifact, at, name string, ent
 	return file{}, false
 }
 
-// within tells whether a link, through however many others, ends below src.
+// sourceOf is the folder of the source that a file lies in.
+func sourceOf(at string) string {
+	first, _, _ := strings.Cut(at, "/")
+	return first
+}
+
+// within tells whether a link, through however many others, ends below its source.
 func (r *running) within(root *os.Root, at string) bool {
-	src, err := root.OpenRoot("src")
+	src, err := root.OpenRoot(sourceOf(at))
 	if err != nil {
 		return false
 	}
 	defer src.Close()
-	_, err = src.Stat(strings.TrimPrefix(at, "src/"))
+	_, err = src.Stat(strings.TrimPrefix(at, sourceOf(at)+"/"))
 	return err == nil
 }
 

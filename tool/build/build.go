@@ -147,7 +147,7 @@ type Artifact struct {
 type Report struct {
 	Group  string             `json:"group"`
 	Format string             `json:"format,omitzero"` // as the buildspec has it
-	Files  []string           `json:"files"`           // below src, of security tools: the caller reads them
+	Files  []string           `json:"files"`           // below src; of security tools, the caller reads them
 	Tests  *testreport.Report `json:"tests,omitzero"`  // cases and coverage of all files together; nil for security tools
 }
 

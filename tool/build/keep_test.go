@@ -316,3 +316,46 @@ reports:
 		}
 	}
 }
+
+// What the buildspec says of files may have variables in it, and lie in another source; nothing outside.
+func TestFilesByVariables(t *testing.T) {
+	second := func(p *build.Plan) {
+		p.Facts.Secondary = map[string]build.Source{"two": {}}
+		dir := build.Secondary(p.Dir, "two")
+		if err := os.Mkdir(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, "b.txt"), []byte("b"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r, log, _ := run(t, `
+phases: {build: {commands: [export OUT=out KIND=txt GROUP=unit, 'mkdir out; echo a >out/a.txt', 'cp t.xml out/t.xml', 'ln -s ../src/t.xml "$CODEBUILD_SRC_DIR_two/link"']}}
+reports:
+  $GROUP: {files: ['*.xml'], base-directory: $OUT}
+artifacts:
+  files: ['*.$KIND']
+  base-directory: ${OUT}
+  secondary-artifacts:
+    two: {files: ['**/*'], base-directory: $CODEBUILD_SRC_DIR_two}
+    one: {files: ['$CODEBUILD_SRC_DIR/out/*.txt']}
+`, map[string]string{"t.xml": "<testsuite><testcase name='a'/></testsuite>"}, second)
+	if r.Status != build.Succeeded || len(r.Artifacts) != 3 || len(r.Reports) != 1 || r.Reports[0].Group != "unit" {
+		t.Fatalf("%s: %s %+v\n%s", r.Status, r.Reason, r.Reports, log)
+	}
+	for i, want := range []string{"-rw-r--r-- a.txt a\n", "-rw-r--r-- out/a.txt a\n", "-rw-r--r-- b.txt b"} {
+		if got := unzipped(t, r.Artifacts[i]); len(got) != 1 || got[0] != want {
+			t.Errorf("%d: %q", i, got)
+		}
+	}
+	for _, folder := range []string{"$HOME", "$CODEBUILD_SRC_DIR/../home", "/etc", "${UP}"} {
+		spec, err := build.Parse("b", []byte("version: 0.2\nphases: {build: {commands: ['export UP=../..']}}\nartifacts: {files: ['**/*'], base-directory: '"+folder+"'}"))
+		if err != nil {
+			continue // refused before it runs
+		}
+		r, log, _ := run(t, "phases: {build: {commands: ['export UP=../..']}}", nil, func(p *build.Plan) { p.Spec = spec })
+		if r.Status != build.Failed || len(r.Artifacts) != 0 || !strings.Contains(r.Reason, "outside of the build's sources") {
+			t.Errorf("%s: %s %s\n%s", folder, r.Status, r.Reason, log)
+		}
+	}
+}

@@ -6,7 +6,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path"
 	"strings"
 
 	"github.com/haechi-dev/haechi/lang/buildspec"
@@ -55,7 +54,13 @@ func (r *running) report(ctx context.Context, root *os.Root, g buildspec.ReportG
 		return report, fault.Limit.Errorf("the build left more than %d reports", r.plan.Keep.Reports)
 	}
 	if g.Security() {
-		report.Files = names
+		for _, name := range names {
+			rest, ok := strings.CutPrefix(name, "src/")
+			if !ok {
+				return report, fault.Invalid.Errorf("the report %s of %s lies in another source", name, g.Name)
+			}
+			report.Files = append(report.Files, rest)
+		}
 		return report, nil
 	}
 	report.Tests = &testreport.Report{}
@@ -64,17 +69,18 @@ func (r *running) report(ctx context.Context, root *os.Root, g buildspec.ReportG
 			return report, context.Cause(ctx)
 		}
 		one, err := r.read(root, name, g.Format)
+		name = strings.TrimPrefix(name, "src/")
 		if err != nil {
 			return report, fault.Invalid.Errorf("the report %s of %s cannot be read: %w", clip(name, 200), g.Name, err)
 		}
 		report.Tests.Add(one)
+		report.Files = append(report.Files, name)
 		r.printf("report %s: %s: %s\n", g.Name, strings.Map(printable, clip(name, 200)), one.Summary())
 	}
-	report.Files = names
 	return report, nil
 }
 
-// found are the files of a group, below src, in order.
+// found are the files of a group, below the build's folder, in order.
 func found(root *os.Root, g buildspec.ReportGroup) (names []string, err error) {
 	want, err := compile(g.Files)
 	if err != nil {
@@ -87,7 +93,7 @@ func found(root *os.Root, g buildspec.ReportGroup) (names []string, err error) {
 	for _, base := range bases {
 		err := walk(root, base, func(at string, entry fs.DirEntry) error {
 			if entry.Type().IsRegular() && want.match(strings.TrimPrefix(at, base+"/")) {
-				names = append(names, strings.TrimPrefix(at, "src/"))
+				names = append(names, at)
 			}
 			if len(names) > mostFound {
 				return fault.Limit.Errorf("the build left more than %d reports of %s", mostFound, g.Name)
@@ -104,7 +110,7 @@ func found(root *os.Root, g buildspec.ReportGroup) (names []string, err error) {
 const mostFound = 10_000
 
 func (r *running) read(root *os.Root, name, format string) (*testreport.Report, error) {
-	f, info, err := open(root, path.Join("src", name))
+	f, info, err := open(root, name)
 	if err != nil {
 		return nil, err
 	}

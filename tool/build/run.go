@@ -282,7 +282,7 @@ func (r *running) farewell() error {
 		}
 		r.names[a.ID] = name
 	}
-	return nil
+	return r.meant()
 }
 
 // collect takes what the build has left, now that nobody changes it any more.

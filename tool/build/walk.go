@@ -101,13 +101,17 @@ func (p patterns) match(name string) bool {
 	return slices.ContainsFunc(p, func(g glob.Pattern) bool { return g.Match(name) })
 }
 
-// folders are those below src that a base-directory means.
+// folders are those below src, or below another source, that a base-directory means.
 func folders(root *os.Root, pattern string) ([]string, error) {
+	source := "src"
+	if strings.HasPrefix(pattern, "/") { // see meant
+		source, pattern, _ = strings.Cut(pattern[1:], "/")
+	}
 	if pattern == "" || pattern == "." {
-		return []string{"src"}, nil
+		return []string{source}, nil
 	}
 	if !strings.ContainsAny(pattern, `*?[{\`) {
-		return []string{path.Join("src", pattern)}, nil
+		return []string{path.Join(source, pattern)}, nil
 	}
 	g, err := glob.Parse(pattern)
 	if err != nil {
@@ -129,7 +133,7 @@ func folders(root *os.Root, pattern string) ([]string, error) {
 				continue
 			}
 			next := path.Join(name, e.Name())
-			if g.Match(strings.TrimPrefix(next, "src/")) {
+			if g.Match(strings.TrimPrefix(next, source+"/")) {
 				all = append(all, next)
 			} else if err := down(next, depth-1); err != nil {
 				return err
@@ -137,5 +141,5 @@ func folders(root *os.Root, pattern string) ([]string, error) {
 		}
 		return nil
 	}
-	return all, down("src", depth)
+	return all, down(source, depth)
 }
