@@ -163,7 +163,11 @@ func TestWallsTold(t *testing.T) {
 	if abi := sandbox.LandlockABI(); abi >= 2 != strings.Contains(told, "landlock ") {
 		t.Errorf("%q with landlock %d", told, abi)
 	}
-	level, err := sandbox.New(sandbox.Config{Least: sandbox.Landlock}).Level(t.Context())
+	level, err := sandbox.New(sandbox.Config{}).Level(t.Context())
+	if err != nil || level > sandbox.Namespaces {
+		t.Errorf("%v, %v", level, err)
+	}
+	level, err = sandbox.New(sandbox.Config{Least: sandbox.Landlock}).Level(t.Context())
 	if has := sandbox.LandlockABI() >= 2; has != (level == sandbox.Landlock && err == nil) || !has && !errors.Is(err, fault.Unsupported) {
 		t.Errorf("%v, %v", level, err)
 	}

@@ -165,8 +165,7 @@ func New(c Config) *Sandbox {
 	return &Sandbox{config: c}
 }
 
-// Level is the level that steps have here: Landlock where the configuration
-// asks for it, else Namespaces, with what Walls tells. Where it is less than the
+// Level is the level that steps have here. Where it is less than the
 // configuration asks for, the error says which wall the kernel forbids.
 func (s *Sandbox) Level(ctx context.Context) (Level, error) {
 	s.mu.Lock()
@@ -182,7 +181,7 @@ func (s *Sandbox) Level(ctx context.Context) (Level, error) {
 		return s.allowed(Bare, why)
 	}
 	s.built, s.best = true, Namespaces
-	if s.config.Least == Landlock && landlockABI() >= leastLandlock {
+	if landlockABI() >= leastLandlock {
 		s.best = Landlock
 	}
 	return s.allowed(s.best, nil)
