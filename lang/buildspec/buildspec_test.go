@@ -53,7 +53,6 @@ func TestMistakes(t *testing.T) {
 		"artifact files":    {"version: 0.2\n" + build + "artifacts:\n  name: x\n", "buildspec.yml:5:1: artifacts names no files"},
 		"artifact climbs":   {"version: 0.2\n" + build + "artifacts:\n  files: [a/../../b]\n", "is not a pattern of files of the build"},
 		"artifact id":       {"version: 0.2\n" + build + "artifacts: {files: [a], secondary-artifacts: {a-b: {files: [b]}}}\n", `"a-b" cannot be the identifier of an artifact`},
-		"artifact type":     {"version: 0.2\n" + build + "artifacts: {files: [a], type: zip}\n", "type is of version 0.1"},
 		"yes or no":         {"version: 0.2\n" + build + "artifacts:\n  files: [a]\n  discard-paths: maybe\n", `buildspec.yml:7:18: "maybe": yes or no is wanted here`},
 		"cache paths":       {"version: 0.2\n" + build + "cache: {key: x}\n", "the cache has no paths"},
 		"cache action":      {"version: 0.2\n" + build + "cache: {action: both, paths: [x]}\n", `action "both" of the cache is not supported`},
@@ -192,6 +191,25 @@ cache:
 	}
 	if !got.Reports[0].Security() || !got.Reports[2].Security() || got.Reports[1].Security() || got.Reports[3].Security() {
 		t.Error("reports of tests and of security are mixed up")
+	}
+}
+
+// What people write in other ways than the reference does is taken as it is meant.
+func TestForms(t *testing.T) {
+	s, err := parse("# a comment\r\nversion: \"0.2\"   # quoted\r\nenv:\r\n  variables:\r\n    EMPTY:\r\n    YES: yes\r\n    DATE: 2026-01-02\r\n    OCTAL: 0755\r\n" +
+		"phases:\r\n  pre_build:\r\n    commands:\r\n    finally:\r\n  build:\r\n    commands:\r\n      - 1\r\n      - true\r\n      - >-\r\n        make\r\n        all\r\n" +
+		"artifacts:\r\n  type: zip\r\n  files: '**/*'\r\n  discard-paths: True\r\nreports:\r\n  $GROUP:\r\n    file-format: junitXml\r\n    files: x.xml\r\ncache:\r\n  paths: '/root/.m2/**/*'\r\n")
+	if err != nil {
+		t.Fatal(diag.Detail(err))
+	}
+	if diff := cmp.Diff(map[string]string{"EMPTY": "", "YES": "yes", "DATE": "2026-01-02", "OCTAL": "0755"}, s.Variables); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff([]string{"1", "true", "make all"}, s.Phases[1].Commands); diff != "" || len(s.Phases) != 2 || s.Reports[0].Format != "JUNITXML" || !s.Artifacts[0].DiscardPaths {
+		t.Errorf("%s %+v", diff, s)
+	}
+	if diff := cmp.Diff([]string{"artifacts/type is passed over: it is of version 0.1"}, s.Warnings); diff != "" {
+		t.Error(diff)
 	}
 }
 

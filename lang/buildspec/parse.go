@@ -22,8 +22,9 @@ func Phases() []string { return []string{"install", "pre_build", "build", "post_
 
 var (
 	variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
-	userName     = regexp.MustCompile(`^[a-z_][a-z0-9_-]{0,31}$`)
-	identifier   = regexp.MustCompile(`^[A-Za-z0-9_]{1,128}$`)
+	userName     = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.-]{0,31}$`)
+	identifier   = regexp.MustCompile(`^[A-Za-z0-9_]{1,128}$`)  // of artifacts: part of a variable's name
+	buildName    = regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`) // of builds of a batch
 )
 
 // Parse reads the text of the file so named. security are the formats that

@@ -61,8 +61,8 @@ func (c *checker) builds(s *Spec, kind string, list []fileBuild) (all []Build) {
 			b.Identifier = "build" + strconv.Itoa(i+1)
 		case f.Identifier == "":
 			c.fail(c.item(kind, i, "identifier"), "add identifier", "a build of the graph has no identifier")
-		case !identifier.MatchString(f.Identifier):
-			c.fail(c.item(kind, i, "identifier"), "letters, digits and _, 128 at most", "%q cannot be an identifier", f.Identifier)
+		case !buildName.MatchString(f.Identifier):
+			c.fail(c.item(kind, i, "identifier"), "letters, digits, _ and -, 128 at most", "%q cannot be an identifier", f.Identifier)
 		}
 		if len(f.DependOn) > 0 && kind == "build-list" {
 			c.fail(c.item(kind, i, "depend-on"), "write build-graph instead of build-list", "builds of a list do not depend on each other")

@@ -77,7 +77,7 @@ func (c *checker) artifact(s *Spec, id string, f fileArtifact, where ...string) 
 		what = "artifact " + id
 	}
 	if f.Type != "" && s.Version != "0.1" {
-		c.fail(c.key(slices.Concat(where, []string{"type"})...), "leave it out", "type is of version 0.1")
+		s.Warnings = append(s.Warnings, strings.Join(where, "/")+"/type is passed over: it is of version 0.1")
 	}
 	for _, l := range []struct {
 		key      string
