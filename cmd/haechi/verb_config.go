@@ -25,6 +25,7 @@ func configVerb() verb {
   haechi config check house/               are these files right? (needs no server)
   haechi config check .haechi/gate.yaml    is this gate policy right?
   haechi config check buildspec.yml        is this buildspec right?
+  haechi config check .haechi/pipeline.yaml  and this pipeline?
   haechi config apply -dry-run house/      what would change on the server
   haechi config apply house/               make it so
 
@@ -137,6 +138,9 @@ func showChanges(c call, out applyAnswer, dry bool, shape string) error {
 // check tells whether files are right, with nothing but the files.
 func check(c call, name string) error {
 	if ours, err := checkBuildspec(c, name); ours || err != nil {
+		return err
+	}
+	if ours, err := checkPipeline(c, name); ours || err != nil {
 		return err
 	}
 	want, _, err := readFiles(name)

@@ -16,29 +16,59 @@ import (
 )
 
 func runVerb() verb {
-	return verb{name: "run", args: "[list] | show RUN | log RUN | start REPOSITORY BRANCH | retry RUN | stop RUN", summary: "what became of pushes, with their logs", help: `
+	return verb{name: "run", args: "[list] | show RUN | log RUN | start PIPELINE [BRANCH] | stop RUN | retry RUN | approve RUN | reject RUN | gate PIPELINE", summary: "what became of pushes, with their logs", help: `
   haechi run                          the newest runs
   haechi run -repository shop -status failed
   haechi run show shop#12             its stages, and why it failed
   haechi run log -f shop#12           its log, as it grows
   haechi run start shop main          a run without a push
+  haechi run start release -var TO=production
   haechi run retry shop#12            again what did not succeed
   haechi run stop shop#12
+  haechi run approve shop#12 -m 'looks good'
+  haechi run reject shop#12 Release/Ask -m 'not today'
+  haechi run gate shop -policy gate.yaml -last 50
 
-RUN is REPOSITORY#NUMBER as the list has it, REPOSITORY for its newest one, or an
-id. 'show' and 'log -f' exit 1 where the run failed.
+RUN is PIPELINE#NUMBER as the list has it, PIPELINE for its newest one, or an id.
+A repository's pipeline is called as the repository. 'show' and 'log -f' exit 1
+where the run failed. 'approve' and 'reject' answer the one question that a run
+asks; where there are several, name its STAGE/ACTION. 'gate' asks a policy what
+it would have said of the newest runs, without running anything, and exits 1
+where it would have stopped one that passed.
 ` + clientHelp, run: runs}
 }
 
-var runWords = []string{"list", "show", "log", "start", "retry", "stop"}
+var runWords = []string{"list", "show", "log", "start", "retry", "stop", "approve", "reject", "gate"}
+
+// runTakes is what each word takes: arguments, at least and at most, and flags.
+func runTakes() map[string]struct {
+	least, most int
+	flags       []string
+} {
+	type takes = struct {
+		least, most int
+		flags       []string
+	}
+	return map[string]takes{
+		"list": {0, 0, []string{"repository", "branch", "status", "n", "format"}}, "show": {1, 1, []string{"format"}}, "log": {1, 1, []string{"f"}},
+		"start": {1, 2, []string{"var", "commit", "format"}}, "retry": {1, 1, []string{"format"}}, "stop": {1, 1, []string{"format"}},
+		"approve": {1, 2, []string{"m", "format"}}, "reject": {1, 2, []string{"m", "format"}}, "gate": {1, 1, []string{"policy", "last", "format"}},
+	}
+}
 
 func runs(ctx context.Context, c call, flags *flag.FlagSet) error {
 	find := clientFlags(c, flags)
 	repository := flags.String("repository", "", "runs of this one alone")
 	branch := flags.String("branch", "", "runs of this branch alone; with -repository")
-	status := flags.String("status", "", "inprogress, succeeded, failed or stopped")
+	status := flags.String("status", "", "inprogress, succeeded, failed, stopped or superseded")
 	most := flags.Int("n", 20, "how many, 1 to 1000")
 	follow := flags.Bool("f", false, "wait for more of the log until the run has ended")
+	values := pairs{}
+	flags.Var(&values, "var", "NAME=VALUE of one of the pipeline's variables; again for more")
+	commit := flags.String("commit", "", "run this commit of the branch, not where it is")
+	message := flags.String("m", "", "why")
+	policy := flags.String("policy", "", "a file with a gate policy")
+	last := flags.Int("last", 50, "of how many runs, 1 to 200")
 	format := formatFlag(flags, "table", "json")
 	rest, err := parse(c, flags, 0, 3)
 	if err != nil {
@@ -52,20 +82,19 @@ func runs(ctx context.Context, c call, flags *flag.FlagSet) error {
 	if len(rest) > 0 {
 		do, rest = rest[0], rest[1:]
 	}
-	want := map[string]struct {
-		args  int
-		flags []string
-	}{"list": {0, []string{"repository", "branch", "status", "n", "format"}}, "show": {1, []string{"format"}}, "log": {1, []string{"f"}},
-		"start": {2, []string{"format"}}, "retry": {1, []string{"format"}}, "stop": {1, []string{"format"}}}
-	w, ok := want[do]
+	w, ok := runTakes()[do]
 	if !ok {
 		return unknown(do, runWords...)
 	}
 	if err := only(flags, do, w.flags...); err != nil {
 		return err
 	}
-	if len(rest) != w.args {
-		return usagef("%s takes %d, not %d: see its examples", do, w.args, len(rest))
+	if len(rest) < w.least || len(rest) > w.most {
+		wants := fmt.Sprint(w.least)
+		if w.most > w.least {
+			wants += fmt.Sprintf(" or %d", w.most)
+		}
+		return usagef("%s takes %s, not %d: see its examples", do, wants, len(rest))
 	}
 	in := runList{Pipeline: *repository, Branch: *branch, Limit: *most}
 	if *branch != "" && *repository == "" {
@@ -74,8 +103,14 @@ func runs(ctx context.Context, c call, flags *flag.FlagSet) error {
 	if *most < 1 || *most > 1000 {
 		return usagef("-n is 1 to 1000, not %d", *most)
 	}
+	if *last < 1 || *last > 200 {
+		return usagef("-last is 1 to 200, not %d", *last)
+	}
 	if in.Status, err = runStatus(*status); err != nil {
 		return err
+	}
+	if do == "gate" && *policy == "" {
+		return usagef("gate wants -policy, a file such as .haechi/gate.yaml")
 	}
 	client, err := find()
 	if err != nil {
@@ -86,7 +121,9 @@ func runs(ctx context.Context, c call, flags *flag.FlagSet) error {
 	case "list":
 		return r.list(ctx, in)
 	case "start":
-		return r.change(ctx, "StartRun", runStart{rest[0], rest[1]})
+		return r.start(ctx, rest, *commit, values)
+	case "gate":
+		return r.gate(ctx, rest[0], *policy, *last)
 	}
 	e, err := r.named(ctx, rest[0])
 	if err != nil {
@@ -99,8 +136,24 @@ func runs(ctx context.Context, c call, flags *flag.FlagSet) error {
 		return r.log(ctx, e, *follow)
 	case "retry":
 		return r.change(ctx, "RetryRun", runChange{e.ID, e.Pipeline})
+	case "approve", "reject":
+		return r.answer(ctx, e, rest[1:], do == "approve", *message)
 	}
 	return r.change(ctx, "StopRun", runChange{e.ID, e.Pipeline})
+}
+
+// pairs are flags of the form NAME=VALUE.
+type pairs map[string]string
+
+func (p pairs) String() string { return "" }
+
+func (p pairs) Set(text string) error {
+	name, value, ok := strings.Cut(text, "=")
+	if !ok || name == "" {
+		return fmt.Errorf("%q is not NAME=VALUE", text)
+	}
+	p[name] = value
+	return nil
 }
 
 // runStatus is how the room calls what people call it.
@@ -109,7 +162,7 @@ func runStatus(word string) (pipeline.Status, error) {
 		return "", nil
 	}
 	var names []string
-	for _, s := range []pipeline.Status{pipeline.InProgress, pipeline.Succeeded, pipeline.Failed, pipeline.Stopping, pipeline.Stopped} {
+	for _, s := range []pipeline.Status{pipeline.InProgress, pipeline.Succeeded, pipeline.Failed, pipeline.Stopping, pipeline.Stopped, pipeline.Superseded} {
 		if strings.EqualFold(string(s), word) {
 			return s, nil
 		}
@@ -131,8 +184,11 @@ type (
 		ID       string `json:"Id"`
 		Pipeline string
 	}
-	runStart struct{ Repository, Branch string }
-	runLog   struct {
+	runStart struct {
+		Repository, Branch string
+		Commit             string `json:"Commit,omitzero"`
+	}
+	runLog struct {
 		ID   string `json:"Id"`
 		From int64
 	}
@@ -242,6 +298,8 @@ func showRun(w io.Writer, e pipeline.Execution) {
 	line("commit", e.Commit)
 	line("author", e.Author)
 	line("by", e.Who)
+	line("trigger", strings.TrimSpace(e.Trigger.Type+" "+e.Trigger.Detail))
+	line("stopped", e.StoppedBy)
 	line("walls", e.Level)
 	if e.Attempt > 1 {
 		line("attempt", fmt.Sprint(e.Attempt))
@@ -253,7 +311,22 @@ func showRun(w io.Writer, e pipeline.Execution) {
 			if !a.Ended.IsZero() && !a.Started.IsZero() {
 				took = a.Ended.Sub(a.Started).Round(time.Millisecond).String()
 			}
-			fmt.Fprintf(w, "  %-10s %-8s %-8s %s\n", a.Status, cell(s.Name), cmp.Or(took, "-"), cell(a.Summary))
+			name := s.Name
+			if len(s.Actions) > 1 || a.Name != s.Name {
+				name += "/" + a.Name
+			}
+			fmt.Fprintf(w, "  %-10s %-8s %-8s %s\n", a.Status, cell(name), cmp.Or(took, "-"), cell(a.Summary))
+			if a.Approval != nil && a.Status == pipeline.InProgress {
+				fmt.Fprintf(w, "             asks: %s (until %s)\n", cell(cmp.Or(a.Approval.Text, "may it go on?")), a.Approval.Expires.UTC().Format(time.RFC3339))
+			}
+		}
+		for _, c := range []*pipeline.Condition{s.Entry, s.Success, s.Failure} {
+			if c != nil && c.Summary != "" {
+				fmt.Fprintf(w, "  %-10s %-8s %-8s %s\n", c.Status, cell(s.Name), "-", cell(c.Summary))
+			}
+		}
+		if s.Held != "" {
+			fmt.Fprintf(w, "  %-10s %-8s %-8s %s\n", s.Status, cell(s.Name), "-", cell(s.Held))
 		}
 	}
 	for i, reason := range e.Reasons {

@@ -287,7 +287,7 @@ func (c *checker) unknown(at path, t TypeID, types []Type) {
 	for _, k := range types {
 		names = append(names, k.ID.String())
 	}
-	c.fail(at, orElse(diag.DidYouMean(t.String(), names), "a type of one's own is made by create-custom-action-type first"), "there is no type %s", clipped(t.String()))
+	c.fail(at.on("provider"), orElse(diag.DidYouMean(t.String(), names), "a type of one's own is made by create-custom-action-type first"), "there is no type %s", clipped(t.String()))
 }
 
 // typed checks what an action's type asks for.

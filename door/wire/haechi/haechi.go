@@ -52,6 +52,7 @@ func Service(settings Settings, runs *pipeline.Pipelines, people People, problem
 			"GetRunLog":      wire.Op(asks[logInput]("GetPipelineExecution"), s.getLog),
 			"StartRun":       wire.Op(s.askStart, s.startRun),
 			"RetryRun":       wire.Op(s.askChange("RetryStageExecution"), s.retryRun),
+			"JudgeRuns":      wire.Op(askJudge(s), s.judgeRuns),
 			"StopRun":        wire.Op(s.askChange("StopPipelineExecution"), s.stopRun),
 			"LookupEvents":   wire.Op(askLookup, s.lookup),
 			"ListProblems":   wire.Op(asksFindings[problemsInput]("GetFindings"), s.listProblems),

@@ -1,12 +1,15 @@
 package haechi
 
 import (
+	"cmp"
 	"context"
 	"strings"
 
 	"github.com/haechi-dev/haechi/door/wire"
 	"github.com/haechi-dev/haechi/lang/iam"
 	"github.com/haechi-dev/haechi/room/pipeline"
+	"github.com/haechi-dev/haechi/tool/gate"
+	"github.com/haechi-dev/haechi/word/diag"
 	"github.com/haechi-dev/haechi/word/fault"
 )
 
@@ -105,4 +108,36 @@ func (s *service) stopRun(ctx context.Context, _ *wire.Call, in *changeInput) (*
 		return nil, err
 	}
 	return s.getRun(ctx, nil, &runInput{in.ID})
+}
+
+type (
+	judgeInput struct {
+		Pipeline string
+		Name     string // of the policy's file, for what is wrong with it
+		Policy   string // YAML
+		Last     int
+	}
+	judgeOutput struct{ Runs []pipeline.Judged }
+)
+
+func askJudge(s *service) func(*wire.Call, *judgeInput) []iam.Request {
+	return func(c *wire.Call, in *judgeInput) []iam.Request {
+		return c.AskFor("codepipeline:ListPipelineExecutions", s.settings.PipelineARN(in.Pipeline))
+	}
+}
+
+// judgeRuns tells what a gate policy would have said of the newest runs.
+func (s *service) judgeRuns(ctx context.Context, _ *wire.Call, in *judgeInput) (*judgeOutput, error) {
+	policy, err := gate.Parse(cmp.Or(in.Name, "gate.yaml"), []byte(in.Policy))
+	if err != nil {
+		return nil, fault.Invalid.Errorf("%s", diag.Detail(err))
+	}
+	if _, err := s.runs.Definition(ctx, in.Pipeline); err != nil {
+		return nil, err
+	}
+	all, err := s.runs.WhatIf(ctx, in.Pipeline, policy, cmp.Or(in.Last, 50))
+	if all == nil {
+		all = []pipeline.Judged{}
+	}
+	return &judgeOutput{all}, err
 }
