@@ -77,7 +77,9 @@ func Schema() db.Schema {
 CREATE TABLE vault_secrets (name TEXT PRIMARY KEY, id TEXT NOT NULL, gone BIGINT NOT NULL, body BLOB NOT NULL);
 CREATE UNIQUE INDEX vault_secrets_by_id ON vault_secrets (id);
 CREATE INDEX vault_secrets_by_gone ON vault_secrets (gone);
-CREATE TABLE vault_versions (secret TEXT NOT NULL, version TEXT NOT NULL, created BIGINT NOT NULL, accessed BIGINT NOT NULL, value TEXT NOT NULL, PRIMARY KEY (secret, version))`}}
+CREATE TABLE vault_versions (secret TEXT NOT NULL, version TEXT NOT NULL, created BIGINT NOT NULL, accessed BIGINT NOT NULL, value TEXT NOT NULL, PRIMARY KEY (secret, version))`, `
+CREATE TABLE vault_parameters (name TEXT PRIMARY KEY, version BIGINT NOT NULL, tags BLOB NOT NULL);
+CREATE TABLE vault_parameter_versions (name TEXT NOT NULL, version BIGINT NOT NULL, value TEXT NOT NULL, body BLOB NOT NULL, PRIMARY KEY (name, version))`}}
 }
 
 // Secret is what is known of a secret besides its values.
@@ -122,10 +124,15 @@ func (s *Secret) check() error {
 		return fault.Invalid.Errorf("Invalid name. Must be a valid name containing alphanumeric characters, or any of the following: -/_+=.@!")
 	case len(s.Description) > 2048:
 		return fault.Invalid.Errorf("a description has at most 2,048 bytes")
-	case len(s.Tags) > maxTags:
-		return fault.Limit.Errorf("a secret has at most %d tags", maxTags)
 	}
-	for k, value := range s.Tags {
+	return checkTags(s.Tags)
+}
+
+func checkTags(tags map[string]string) error {
+	if len(tags) > maxTags {
+		return fault.Limit.Errorf("there are at most %d tags on one thing", maxTags)
+	}
+	for k, value := range tags {
 		if n := len([]rune(k)); n < 1 || n > 128 || len([]rune(value)) > 256 || strings.HasPrefix(strings.ToLower(k), "aws:") {
 			return fault.Invalid.Errorf("a tag has a key of 1 to 128 characters that does not begin with aws:, and a value of at most 256, not %q", k)
 		}
@@ -411,7 +418,10 @@ func (v *Vault) tidy(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return v.reseal(ctx)
+	if err := v.reseal(ctx); err != nil {
+		return err
+	}
+	return v.resealParameters(ctx)
 }
 
 // PolicyOf is the policy that a secret has itself, or nil for what has none, or is no secret.

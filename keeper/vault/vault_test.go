@@ -236,7 +236,7 @@ func TestDelete(t *testing.T) {
 			t.Fatal(err)
 		}
 		now.at = now.at.AddDate(0, 0, 7)
-		run(t, v)
+		run(t, v, func() bool { _, err := v.Secret(t.Context(), "a"); return err != nil })
 		_, err = v.Secret(t.Context(), "a")
 		wants(t, err, fault.NotFound)
 		// At once, and its successor is another.
@@ -250,13 +250,15 @@ func TestDelete(t *testing.T) {
 	})
 }
 
-// run lets the vault tidy once.
-func run(t testing.TB, v *vault.Vault) {
+// run lets the vault tidy until what is wanted is so.
+func run(t testing.TB, v *vault.Vault, so func() bool) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error)
 	go func() { done <- v.Run(ctx) }()
-	time.Sleep(100 * time.Millisecond)
+	for end := time.Now().Add(20 * time.Second); !so() && time.Now().Before(end); {
+		time.Sleep(5 * time.Millisecond)
+	}
 	cancel()
 	if err := <-done; err != nil {
 		t.Error(err)
@@ -435,7 +437,7 @@ func TestReseal(t *testing.T) {
 	if got := value(t, v, "a", "", ""); got != "one" {
 		t.Error(got)
 	}
-	run(t, v)
+	run(t, v, func() bool { return kept(t, d) != before })
 	if after := kept(t, d); after == before {
 		t.Error("not sealed anew")
 	}
@@ -484,5 +486,63 @@ func FuzzParseReference(f *testing.F) {
 		if err == nil && (r.Secret == "" || !strings.HasPrefix(text, r.Secret) || r.Label != "" && r.Version != "") {
 			t.Errorf("%q is %+v", text, r)
 		}
+	})
+}
+
+// A parameter has numbered versions, of which the newest counts and the last hundred stay; its values are sealed for it and for each version.
+func TestParameters(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, open func(...db.Schema) *db.DB) {
+		d := open(vault.Schema())
+		v, now, key := newVault(t, d)
+		put := func(name, value string, overwrite bool) vault.Parameter {
+			t.Helper()
+			p, err := v.PutParameter(t.Context(), vault.Parameter{Name: name, Type: vault.Secure, Who: "arn:aws:iam::111122223333:user/kim"}, seal.Secret(value), nil, overwrite)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return p
+		}
+		put("/shop/key", "one", false)
+		put("/shop/other", "another", false)
+		for i := range 120 {
+			put("/shop/key", fmt.Sprint("value ", i), true)
+		}
+		is := func(text, want string) {
+			t.Helper()
+			_, value, err := v.Parameter(t.Context(), text)
+			if got := value.Reveal(); err != nil && fault.Of(err).Error() != want || err == nil && got != want {
+				t.Errorf("%s: %q, want %q (%v)", text, got, want, err)
+			}
+		}
+		is("/shop/key", "value 119")
+		is("/shop/key:120", "value 118")
+		is("/shop/key:1", fault.NotFound.Error())
+		is(v.ParameterARN("/shop/key"), "value 119")
+		is("/shop/nothing", fault.NotFound.Error())
+		if all, err := v.ParameterVersions(t.Context(), "/shop/key"); err != nil || len(all) != 100 {
+			t.Error(len(all), err)
+		}
+		if err := seal.Rotate(key); err != nil {
+			t.Fatal(err)
+		}
+		v = vaultWith(t, d, key, now)
+		before, _, err := v.Parameter(t.Context(), "/shop/key")
+		if err != nil {
+			t.Fatal(err)
+		}
+		run(t, v, func() bool {
+			after, _, err := v.Parameter(t.Context(), "/shop/key")
+			return err != nil || after.Sealed() != before.Sealed()
+		})
+		if after, value, err := v.Parameter(t.Context(), "/shop/key"); err != nil || after.Sealed() == before.Sealed() || value != "value 119" {
+			t.Error("not sealed anew", err)
+		}
+		if err := d.Write(t.Context(), func(tx *db.Tx) error {
+			_, err := tx.Exec("UPDATE vault_parameter_versions SET value = (SELECT value FROM vault_parameter_versions WHERE name = '/shop/other') WHERE name = '/shop/key'")
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+		is("/shop/key", fault.Internal.Error())
 	})
 }

@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/go-json-experiment/json"
 
@@ -36,7 +35,6 @@ type house struct {
 	vault *vault.Vault
 	model *wire.Model
 	heard []wire.Heard
-	at    time.Time
 }
 
 type gate func(iam.Request) error
