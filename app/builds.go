@@ -157,9 +157,10 @@ func (s buildSecrets) Secret(ctx context.Context, _, reference string) (seal.Sec
 	return s.app.Vault.Get(ctx, reference)
 }
 
-// Parameter is a secret, too: the vault is all that there is of a parameter store.
+// Parameter is a parameter, whatever its type; all are masked.
 func (s buildSecrets) Parameter(ctx context.Context, _, name string) (seal.Secret, error) {
-	return s.app.Vault.Get(ctx, name)
+	_, value, err := s.app.Vault.Parameter(ctx, name)
+	return value, err
 }
 
 // builder begins the builds that pipelines ask for.
