@@ -176,7 +176,9 @@ func (l *launch) run(ctx context.Context) (int, error) {
 
 	cmd := exec.CommandContext(ctx, "/proc/self/exe")
 	cmd.Args = []string{childName}
-	cmd.Env = []string{} // not even ours
+	// Not even ours. It lives shortly and small: it neither collects garbage
+	// nor asks again and again how many processors it may use.
+	cmd.Env = []string{"GOGC=off", "GOMEMLIMIT=64MiB", "GODEBUG=containermaxprocs=0,updatemaxprocs=0"}
 	cmd.Dir = "/"
 	said, err := newFlow()
 	if err != nil {
