@@ -271,3 +271,25 @@ func BenchmarkLog(b *testing.B) {
 		})
 	}
 }
+
+// How long the smallest build takes, and each command of a larger one.
+func BenchmarkCommands(b *testing.B) {
+	for _, n := range []int{1, 101} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			s, err := build.Parse("buildspec.yml", []byte("version: 0.2\nphases: {build: {commands: ["+strings.TrimSuffix(strings.Repeat("':', ", n), ", ")+"]}}"))
+			if err != nil {
+				b.Fatal(err)
+			}
+			builder := build.New(build.Config{Runner: sandbox.New(sandbox.Config{})})
+			for b.Loop() {
+				p := build.Plan{Spec: s, Dir: b.TempDir()}
+				if _, err := build.Sources(p.Dir); err != nil {
+					b.Fatal(err)
+				}
+				if r, err := builder.Run(b.Context(), p, io.Discard); err != nil || r.Status != build.Succeeded {
+					b.Fatal(err, r.Reason)
+				}
+			}
+		})
+	}
+}
