@@ -92,14 +92,16 @@ func (r *Repo) Diff(ctx context.Context, from, to string, what Diffs) (files []D
 		args = append(args, "--", at)
 	}
 	cmd := r.Command(ctx, []string{"diff.algorithm=histogram", "core.bigFileThreshold=8m"}, args...)
+	r.contain(cmd)
 	var out, complaint bounded
-	out.most, complaint.most = 64<<20, 64<<10
+	out.most, out.full, complaint.most = 64<<20, cancel, 64<<10
 	cmd.Stdout, cmd.Stderr = &out, &complaint
-	if err := cmd.Run(); err != nil {
-		if code(err) == 128 {
-			return nil, false, fault.NotFound.Errorf("one of the commits is not here: %w", describe(ctx, "diff-tree", err, complaint.Bytes()))
+	if err := cmd.Run(); err != nil && !out.over {
+		said := describe(ctx, "diff-tree", err, complaint.Bytes())
+		if code(err) == 128 && fault.Of(said) != fault.Limit {
+			return nil, false, fault.NotFound.Errorf("one of the commits is not here: %w", said)
 		}
-		return nil, false, describe(ctx, "diff-tree", err, complaint.Bytes())
+		return nil, false, said
 	}
 	return parseDiff(out.String(), what, out.over)
 }

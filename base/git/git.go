@@ -31,6 +31,7 @@ const patience = 2 * time.Minute
 type Repo struct {
 	dir        string
 	quarantine []string // environment that adds the objects of a push, or nothing
+	memory     int      // in KB that git may hold to answer a question; 0 is mostMemory
 }
 
 // CheckVersion tells whether there is a git, and one that is new enough.
@@ -123,6 +124,33 @@ func (r *Repo) Command(ctx context.Context, settings []string, args ...string) *
 	return cmd
 }
 
+// mostMemory is how much git may hold to answer a question, in KB: few objects can stand for more files than
+// there is memory for, and some commands hold all of them before they say the first.
+const mostMemory = 768 << 10
+
+// contain bounds the memory of a command that answers a question.
+func (r *Repo) contain(cmd *exec.Cmd) {
+	most := mostMemory
+	if r.memory > 0 {
+		most = r.memory
+	}
+	sh, err := exec.LookPath("sh")
+	if err != nil {
+		return
+	}
+	cmd.Path = sh
+	cmd.Args = append([]string{"sh", "-c", fmt.Sprintf(`ulimit -d %d 2>/dev/null; exec git "$@"`, most)}, cmd.Args...)
+}
+
+// hungry are the commands that hold every file of a tree.
+func hungry(command string) bool {
+	switch command {
+	case "diff-tree", "rev-list", "blame", "read-tree", "update-index", "write-tree":
+		return true
+	}
+	return false
+}
+
 // environment is all that git sees of ours: where programs are.
 func environment() []string {
 	return []string{
@@ -151,15 +179,19 @@ func (r *Repo) ask(ctx context.Context, stdin []byte, args ...string) ([]byte, e
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	cmd := r.Command(ctx, nil, args...)
+	if hungry(args[0]) {
+		r.contain(cmd)
+	}
 	cmd.Stdin = bytes.NewReader(stdin)
 	var out, complaint bounded
-	out.most, complaint.most = 256<<20, 64<<10
+	out.most, out.full, complaint.most = 256<<20, cancel, 64<<10
 	cmd.Stdout, cmd.Stderr = &out, &complaint
-	if err := cmd.Run(); err != nil {
-		return nil, describe(ctx, args[0], err, complaint.Bytes())
-	}
+	err := cmd.Run()
 	if out.over {
 		return nil, fault.Limit.Errorf("git %s says more than %d MB", args[0], out.most>>20)
+	}
+	if err != nil {
+		return nil, describe(ctx, args[0], err, complaint.Bytes())
 	}
 	return out.Bytes(), nil
 }
@@ -171,6 +203,9 @@ func describe(ctx context.Context, command string, err error, complaint []byte) 
 	}
 	said, _, _ := strings.Cut(strings.TrimSpace(string(complaint)), "\n")
 	said = strings.TrimPrefix(strings.TrimPrefix(said, "fatal: "), "error: ")
+	if strings.Contains(strings.ToLower(said), "out of memory") {
+		return fault.Limit.Errorf("git %s would need more memory than it is given: there are too many files", command)
+	}
 	if said == "" {
 		return fmt.Errorf("git %s: %w", command, err)
 	}
@@ -182,10 +217,14 @@ type bounded struct {
 	bytes.Buffer
 	most int
 	over bool
+	full func() // called once it is over: whoever writes may as well stop
 }
 
 func (b *bounded) Write(p []byte) (int, error) {
 	if room := b.most - b.Len(); len(p) > room {
+		if !b.over && b.full != nil {
+			b.full()
+		}
 		b.over = true
 		b.Buffer.Write(p[:room])
 		return len(p), nil

@@ -45,15 +45,16 @@ func (r *Repo) Merge(ctx context.Context, ours, theirs string) (m Merged, err er
 		return m, err
 	}
 	cmd := r.Command(ctx, []string{"merge.renameLimit=2000", "diff.renameLimit=2000"}, "merge-tree", "--write-tree", "-z", "--no-messages", ours, theirs)
+	r.contain(cmd)
 	var out, complaint bounded
-	out.most, complaint.most = 64<<20, 64<<10
+	out.most, out.full, complaint.most = 64<<20, cancel, 64<<10
 	cmd.Stdout, cmd.Stderr = &out, &complaint
 	err = cmd.Run()
-	if err != nil && code(err) != 1 {
-		return m, describe(ctx, "merge-tree", err, complaint.Bytes())
-	}
 	if out.over {
 		return m, fault.Limit.Errorf("the merge has too many conflicts to list")
+	}
+	if err != nil && code(err) != 1 {
+		return m, describe(ctx, "merge-tree", err, complaint.Bytes())
 	}
 	conflicted := code(err) == 1
 	if m.Tree, m.Conflicts, err = parseMerge(out.String()); err != nil {
