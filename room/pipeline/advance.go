@@ -54,7 +54,7 @@ func (p *Pipelines) step(tx *db.Tx, e Execution) (others []string, err error) {
 	if e.Status.Ended() {
 		return nil, nil
 	}
-	was, now := e.Status, p.config.Now().UTC()
+	was, now, started := e.Status, p.config.Now().UTC(), false
 	lane, err := p.lane(tx, e)
 	if err != nil {
 		return nil, err
@@ -63,7 +63,14 @@ func (p *Pipelines) step(tx *db.Tx, e Execution) (others []string, err error) {
 		if !lane.begins(&e) {
 			return p.overtake(tx, &e, lane, now)
 		}
-		e.Status, e.Started = InProgress, now
+		e.Status, was = InProgress, InProgress
+		if e.Started.IsZero() {
+			e.Started = now
+		}
+		if err := p.tell(tx, e); err != nil { // also where it ends at once
+			return nil, err
+		}
+		started = true
 	}
 	todo := e.next(world{now: now, id: bus.ID, enter: func(stage int) (bool, string) { return lane.enter(&e, stage) }})
 	for len(todo) > 0 {
@@ -80,7 +87,7 @@ func (p *Pipelines) step(tx *db.Tx, e Execution) (others []string, err error) {
 		return nil, err
 	}
 	others = append(others, over...)
-	moved := was != e.Status || len(e.news) > 0
+	moved := started || was != e.Status || len(e.news) > 0
 	if moved {
 		e.Changed = now
 	}
