@@ -23,6 +23,8 @@ import (
 	"github.com/haechi-dev/haechi/keeper/source"
 	"github.com/haechi-dev/haechi/lang/iam"
 	"github.com/haechi-dev/haechi/river/bus"
+	"github.com/haechi-dev/haechi/river/work"
+	"github.com/haechi-dev/haechi/room/build"
 	"github.com/haechi-dev/haechi/room/comply"
 	"github.com/haechi-dev/haechi/room/inspect"
 	"github.com/haechi-dev/haechi/room/pipeline"
@@ -47,6 +49,8 @@ type Config struct {
 	Comply *comply.Comply
 	Routes *route.Router
 	Source *source.Source
+	Builds *build.Builds
+	Logs   *work.Work // with Builds: what they wrote
 
 	Account, Region string
 	Version         string
@@ -202,7 +206,13 @@ func (o *Console) pages() []page {
 		all = append(all, o.repositories(), o.repository(), o.files(), o.blame(), o.commits(), o.commit(), o.compare(), o.pulls(), o.newPull(), o.pull())
 	}
 	if o.config.Runs != nil {
-		all = append(all, o.runs(), o.run())
+		all = append(all, o.pipelines(), o.pipeline(), o.whatIf(), o.runs(), o.run())
+	}
+	if o.config.Builds != nil {
+		all = append(all, o.builds(), o.build(), o.batch(), o.reportGroups(), o.reportGroup(), o.testReport())
+	}
+	if o.config.Runs != nil {
+		all = append(all, o.approvals())
 	}
 	if o.config.Assets != nil && o.config.Comply != nil {
 		all = append(all, o.resources(), o.resource())

@@ -529,7 +529,13 @@ func TestRunButtons(t *testing.T) {
 	f := fill(h)
 	admin, dev := h.admin(), h.user("dev", access.Developer)
 	path := pipeline.Path(f.failed.ID)
-	if a := dev.post(path + "/stop"); a.status != http.StatusForbidden {
+	audit := h.user("audit", access.SecurityAudit)
+	for _, do := range []string{"/stop", "/retry", "/override", "/rollback", "/approve"} {
+		if a := audit.post(path + do); a.status != http.StatusForbidden {
+			t.Errorf("an auditor does %s to a run: %d", do, a.status)
+		}
+	}
+	if a := dev.post(path + "/stop"); a.status != http.StatusConflict { // it has ended
 		t.Errorf("a developer stops a run: %d", a.status)
 	}
 	if a := dev.post(path + "/retry"); a.status != http.StatusSeeOther {

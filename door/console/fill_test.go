@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"time"
 
@@ -13,6 +14,8 @@ import (
 	"github.com/haechi-dev/haechi/keeper/snapshot"
 	"github.com/haechi-dev/haechi/keeper/source"
 	"github.com/haechi-dev/haechi/lang/iam"
+	"github.com/haechi-dev/haechi/lang/structure"
+	"github.com/haechi-dev/haechi/room/build"
 	"github.com/haechi-dev/haechi/room/comply"
 	"github.com/haechi-dev/haechi/room/pipeline"
 	"github.com/haechi-dev/haechi/room/route"
@@ -26,6 +29,9 @@ type filled struct {
 	slack, hook    string // ARNs of receivers
 	before         string // when the public bucket was not public yet
 	pull           source.Pull
+	asking         pipeline.Execution // waits for an approval
+	build, batch   string             // paths
+	report, cover  string
 }
 
 // fill gives a house a life: findings, runs, resources, routes and what was delivered.
@@ -53,9 +59,21 @@ func fill(h *house) (f filled) {
 	f.before = time.Now().Add(-90 * time.Minute).UTC().Format(time.RFC3339)
 	h.see("shop-files", time.Now().Add(-time.Hour), true)
 	h.see("logs-"+strings.Repeat("long-", 10)+"bucket", time.Now().Add(-3*time.Hour), false)
-	f.passed = h.ran(h.push("main", "feat: 장바구니 추가", map[string]string{"buildspec.yml": "version: 0.2\nphases: {build: {commands: [make]}}\n", "packages.txt": "fine\n"}), ended)
+	h.build.files = map[string]string{
+		"junit.xml": `<testsuite name="장바구니"><testcase name="adds"/><testcase name="empties &lt;b&gt;bold&lt;/b&gt;"><failure message="want 1 &lt;b&gt;bold&lt;/b&gt;"/></testcase><testcase name="waits"><skipped/></testcase></testsuite>`,
+		"cover.xml": `<coverage><packages><package><classes><class filename="cart.go"><lines><line number="1" hits="1"/><line number="2" hits="0"/></lines></class></classes></package></packages></coverage>`,
+		"shop.bin":  "the shop",
+	}
+	f.passed = h.ran(h.push("main", "feat: 장바구니 추가", map[string]string{"buildspec.yml": `version: 0.2
+env: {exported-variables: [WHO]}
+phases: {build: {commands: [make]}}
+reports: {unit: {files: [junit.xml]}, cover: {files: [cover.xml], file-format: COBERTURAXML}}
+artifacts: {files: [shop.bin]}
+`, "packages.txt": "fine\n"}), ended)
 	f.failed = h.ran(h.push("main", "fix: "+hostile, map[string]string{"packages.txt": "lodash CRITICAL\nminimist HIGH\nleft-pad LOW\n", ".haechi/gate.yaml": "version: 1\n"}), ended)
 	f.pull = h.pulled()
+	f.asking = h.asked()
+	h.built(&f)
 	h.until("compliance", func() bool {
 		results, err := h.comply.Asset(h.t.Context(), f.public)
 		for _, r := range results {
@@ -109,12 +127,12 @@ func (h *house) pulled() source.Pull {
 		}
 	}
 	h.push("feature/cart", "feat: 카트 "+hostile, map[string]string{
-		"README.md": "# 상점\n\n" + hostile + "\n", "src/<b>bold<b> \u202e.txt": "a\nb \u202e c\n" + hostile + "\n", "blob.bin": "\x00\x01", "long.txt": strings.Repeat("a-very-long-word", 200) + "\n",
+		"README.md": "# 상점\n\n" + hostile + "\n", "src/<b>bold<b> \u202e.txt": "a\nb \u202e c\n" + hostile + "\n", "blob.bin": "\x00\x01", "packages.txt": "fine\n", "long.txt": strings.Repeat("a-very-long-word", 200) + "\n",
 	})
-	h.push("main", "docs", map[string]string{"README.md": "# shop\n"}) // on top of it
+	h.push("develop", "docs", map[string]string{"README.md": "# shop\n"}) // on top of it
 	author := source.Person{ARN: "arn:aws:iam::" + account + ":user/kim", Name: "kim"}
 	h.push("feature/more", "more "+strings.Repeat("and more ", 30), map[string]string{"README.md": "# shop\n" + hostile + "\n", "main.go": "package main\n\nfunc main() {}\n"})
-	p, err := h.source.CreatePull(h.t.Context(), source.NewPull{Repository: "shop", Title: "더 " + hostile, Description: "이유 " + hostile, Source: "feature/more", Target: "main", Author: author})
+	p, err := h.source.CreatePull(h.t.Context(), source.NewPull{Repository: "shop", Title: "더 " + hostile, Description: "이유 " + hostile, Source: "feature/more", Target: "develop", Author: author})
 	must(err)
 	c, err := h.source.Say(h.t.Context(), source.Comment{Repository: "shop", Pull: p.Number, Before: p.Revision.Base, After: p.Revision.Head, Place: source.Place{Path: "main.go", Line: 3}, Author: author.ARN, Text: hostile})
 	must(err)
@@ -125,4 +143,82 @@ func (h *house) pulled() source.Pull {
 	must(h.source.Approve(h.t.Context(), p.Number, p.Revision.ID, source.Person{ARN: "arn:aws:iam::" + account + ":user/lee", Name: "lee"}, true))
 	must(h.source.Approve(h.t.Context(), p.Number, p.Revision.ID, source.Person{ARN: "arn:aws:iam::" + account + ":user/bot", Name: "bot", Robot: true}, true))
 	return p
+}
+
+// asked is a run of a pipeline with all that there is in one, which waits for people.
+func (h *house) asked() pipeline.Execution {
+	h.t.Helper()
+	made, err := structure.Parse("pipeline.yaml", []byte(`name: release
+variables: [{name: COLOUR, defaultValue: blue, description: "<b>bold</b>"}]
+triggers: [{providerType: CodeStarSourceConnection, gitConfiguration: {sourceActionName: Fetch, push: [{branches: {includes: [main], excludes: [x]}}], pullRequest: [{events: [OPEN]}]}}]
+haechi: {on: [{schedule: rate(1 day)}]}
+stages:
+- name: Source
+  actions: [{name: Fetch, actionTypeId: {category: Source, owner: AWS, provider: CodeCommit, version: "1"}, configuration: {RepositoryName: shop, BranchName: main}, outputArtifacts: [{name: code}]}]
+- name: Release
+  beforeEntry: {conditions: [{result: FAIL, rules: [{name: right, ruleTypeId: {category: Rule, owner: AWS, provider: VariableCheck, version: "1"}, configuration: {Variable: "#{variables.COLOUR}", Value: blue, Operator: EQ}}]}]}
+  actions:
+  - {name: Ask, actionTypeId: {category: Approval, owner: AWS, provider: Manual, version: "1"}, configuration: {CustomData: "괜찮습니까? <b>bold</b>", ExternalEntityLink: "https://example.com/"}}
+  - {name: Make, actionTypeId: {category: Compute, owner: AWS, provider: Commands, version: "1"}, commands: [make], inputArtifacts: [{name: code}]}
+`), "release")
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	if _, err := h.runs.Create(h.t.Context(), made, nil, "arn:aws:iam::"+account+":user/kim"); err != nil {
+		h.t.Fatal(err)
+	}
+	var asking pipeline.Execution
+	h.until("a question", func() bool {
+		all, err := h.runs.Executions(h.t.Context(), pipeline.Query{Pipeline: "release"})
+		if err != nil {
+			h.t.Fatal(err)
+		}
+		for _, e := range all {
+			if s := e.Stage("Release"); s != nil && s.Action("Ask").Status == pipeline.InProgress && s.Action("Make").Status.Ended() {
+				asking = e
+			}
+		}
+		return asking.ID != ""
+	})
+	return asking
+}
+
+// built finds what builds there are to look at, and makes a batch.
+func (h *house) built(f *filled) {
+	h.t.Helper()
+	batch, err := h.builds.StartBatch(h.t.Context(), build.Start{Project: "shop", Who: "arn:aws:iam::" + account + ":user/kim", Buildspec: `version: 0.2
+batch:
+  build-graph:
+  - {identifier: first}
+  - {identifier: second, depend-on: [first]}
+phases: {build: {commands: [make]}}
+`}, nil)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	f.batch = "/batches/" + url.PathEscape(batch.ID)
+	h.until("a batch", func() bool {
+		b, err := h.builds.Batch(h.t.Context(), batch.ID)
+		return err != nil || b.Status.Ended()
+	})
+	all, err := h.builds.Builds(h.t.Context(), build.Query{Project: "shop"})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	for _, b := range all {
+		for _, arn := range b.Reports {
+			_, id, _ := strings.Cut(arn, ":report/")
+			group, _, _ := strings.Cut(id, ":")
+			path := "/tests/" + group + "/" + url.PathEscape(id)
+			f.build = build.Path(url.PathEscape(b.ID))
+			if strings.Contains(group, "cover") {
+				f.cover = path
+			} else {
+				f.report = path
+			}
+		}
+	}
+	if f.report == "" || f.cover == "" {
+		h.t.Fatalf("no reports in %d builds", len(all))
+	}
 }

@@ -14,6 +14,7 @@ import (
 	"net/http/cookiejar"
 	"net/http/httptest"
 	"net/url"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -154,7 +155,7 @@ func furnish(t testing.TB, d *db.DB) *house {
 	must(err)
 	taken := reports.Handler(reports.Config{Hub: h.hub, Access: h.access, Maker: finding.Maker{Account: account, Region: region}, Salt: []byte("salt"), Folder: dir, Log: quiet})
 	h.console, err = console.New(console.Config{
-		Access: h.access, People: h.access, DB: d, Hub: h.hub, Bus: h.bus, Log: slog.New(slog.NewTextHandler(t.Output(), nil)), Runs: h.runs, Source: h.source, Inspect: h.inspect, Assets: h.assets, Comply: h.comply, Routes: h.routes,
+		Access: h.access, People: h.access, DB: d, Hub: h.hub, Bus: h.bus, Log: slog.New(slog.NewTextHandler(t.Output(), nil)), Runs: h.runs, Source: h.source, Builds: h.builds, Logs: h.queue, Inspect: h.inspect, Assets: h.assets, Comply: h.comply, Routes: h.routes,
 		Account: account, Region: region, Version: "v0.0.0-test", Kept: h.kept, Loop: h.loop, Reports: taken, Policies: ownPolicies(t), Trail: h.trail, Records: h.trail, Accounts: accounts{snapshot.New(d, time.Now), h.access}, Known: h.access.Principal,
 	})
 	must(err)
@@ -300,6 +301,8 @@ func ended(e pipeline.Execution) bool { return e.Status.Ended() }
 type builder struct {
 	mu   sync.Mutex
 	hold chan string // what it says until it is closed; nil holds nothing
+
+	files map[string]string // that commands make
 }
 
 func (b *builder) Level(context.Context) (sandbox.Level, error) { return sandbox.Namespaces, nil }
@@ -324,6 +327,11 @@ func (b *builder) Run(ctx context.Context, s sandbox.Step, out io.Writer) (int, 
 		case isSaid:
 			fmt.Fprint(out, strings.TrimSuffix(said, "' >&8\n"))
 		case strings.HasPrefix(asked, "#run"):
+			for name, content := range b.files {
+				if err := os.WriteFile(filepath.Join(s.Work, "src", name), []byte(content), 0o644); err != nil {
+					return 1, err
+				}
+			}
 			fmt.Fprint(out, "\x1b[32mmade\x1b[0m: <script>alert(1)</script> 한글도 된다\n")
 			if hold != nil {
 				for say := range hold {

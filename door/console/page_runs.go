@@ -15,6 +15,7 @@ import (
 type runRow struct {
 	ID, Path           string
 	Number             int64
+	Pipeline           string
 	Repository, Branch string
 	Commit, Subject    string
 	Author             string
@@ -26,7 +27,7 @@ type runRow struct {
 
 func (r *request) runRow(e pipeline.Execution) runRow {
 	row := runRow{
-		ID: e.ID, Path: pipeline.Path(e.ID), Number: e.Number, Repository: e.Repository, Branch: e.Branch, Commit: e.Commit,
+		ID: e.ID, Path: pipeline.Path(e.ID), Number: e.Number, Pipeline: e.Pipeline, Repository: e.Repository, Branch: e.Branch, Commit: e.Commit,
 		Subject: e.Subject, Author: e.Author, Status: e.Status, Created: e.Created, Took: r.took(e.Started, e.Ended),
 	}
 	for _, n := range e.Fresh {
@@ -56,6 +57,7 @@ func (r *request) took(started, ended time.Time) string {
 }
 
 type runsView struct {
+	Tabs               []tab
 	States             []chip
 	State              string
 	Repository, Branch string
@@ -68,7 +70,7 @@ const runsPage = 50
 
 func (o *Console) runs() page {
 	return page{
-		name: "runs", path: "/runs", nav: "Runs",
+		name: "runs", path: "/runs", under: "pipelines",
 		asks: func(r *request) []iam.Request { return r.ask("codepipeline:ListPipelineExecutions", "") },
 		view: o.runsView,
 		actions: map[string]action{
@@ -93,8 +95,8 @@ func (o *Console) pipelineARN(repository string) string {
 
 func (o *Console) runsView(r *request) (any, error) {
 	q := r.URL.Query()
-	v := runsView{State: q.Get("state"), Repository: strings.TrimSpace(q.Get("repository")), Branch: strings.TrimSpace(q.Get("branch")), Start: r.may("codepipeline:StartPipelineExecution")}
-	for _, s := range []pipeline.Status{"", pipeline.Waiting, pipeline.InProgress, pipeline.Succeeded, pipeline.Failed, pipeline.Stopped} {
+	v := runsView{Tabs: r.pipelineTabs("runs"), State: q.Get("state"), Repository: strings.TrimSpace(q.Get("repository")), Branch: strings.TrimSpace(q.Get("branch")), Start: r.may("codepipeline:StartPipelineExecution")}
+	for _, s := range []pipeline.Status{"", pipeline.Waiting, pipeline.InProgress, pipeline.Succeeded, pipeline.Failed, pipeline.Stopped, pipeline.Superseded} {
 		title, to := string(s), url.Values{}
 		if s == "" {
 			title = "all"

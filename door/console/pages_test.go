@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"path"
 	"slices"
 	"strings"
 	"testing"
@@ -159,8 +160,10 @@ func (f filled) pages(h *house) []string {
 		"/components", "/components?q=log4j-core+%3C+2.17", "/components?q=CVE-2021-44228", "/components?q=pad+%3C%3E+1", "/components?unknown=1", "/components?licence=Apache-2.0", "/components/package/1", "/components/package/2", "/components/package/3", "/components/package/4",
 		"/components/of/1", "/components/of/2?q=pad", "/components/of/3", "/advisories/CVE-2021-44228", "/advisories/GHSA-pad", "/components/diff", "/components/diff?from=1&to=2", "/components/diff?from=3&to=1", "/components/diff?from=1&to=1", "/licences",
 		"/repositories", "/repositories/shop", "/repositories/shop/files", "/repositories/shop/files?ref=feature/cart&path=src", "/repositories/shop/files?ref=feature/cart&path=" + url.QueryEscape("src/<b>bold<b> \u202e.txt"), "/repositories/shop/files?ref=feature/cart&path=blob.bin",
-		"/repositories/shop/files?path=long.txt", "/repositories/shop/blame?path=README.md", "/repositories/shop/commits", "/repositories/shop/commits?path=README.md", "/repositories/shop/commits/" + f.pull.Revision.Head, "/repositories/shop/commits/" + f.pull.Revision.Head[:9] + "?file=main.go",
-		"/repositories/shop/compare", "/repositories/shop/compare?from=main&to=feature/cart", "/repositories/shop/compare?from=feature/cart&to=main", "/pulls", "/pulls?state=all&repository=shop&branch=main&mine=1", "/pulls/new", "/pulls/new?repository=shop", "/pulls/new?repository=shop&source=feature/more&target=main", "/pulls/new?repository=shop&source=feature/cart&target=main",
+		"/repositories/shop/files?ref=develop&path=long.txt", "/repositories/shop/blame?ref=develop&path=README.md", "/repositories/shop/commits", "/repositories/shop/commits?ref=develop&path=README.md", "/repositories/shop/commits/" + f.pull.Revision.Head, "/repositories/shop/commits/" + f.pull.Revision.Head[:9] + "?file=main.go",
+		"/repositories/shop/compare", "/repositories/shop/compare?from=develop&to=feature/cart", "/repositories/shop/compare?from=feature/cart&to=develop", "/pulls", "/pulls?state=all&repository=shop&branch=main&mine=1", "/pulls/new", "/pulls/new?repository=shop", "/pulls/new?repository=shop&source=feature/more&target=develop", "/pulls/new?repository=shop&source=feature/cart&target=develop",
+		"/pipelines", "/pipelines/shop", "/pipelines/release", "/pipelines/release?version=1", "/pipelines/shop/what-if", pipeline.Path(f.asking.ID), "/approvals", "/builds", "/builds?project=shop&state=SUCCEEDED", f.build, f.build + "?find=made", f.batch,
+		"/tests", path.Dir(f.report), path.Dir(f.cover), f.report, f.report + "?state=FAILED&word=empties", f.cover,
 		"/pulls/1", "/pulls/1?file=main.go", "/pulls/1?say=f1R1",
 		"/policies", "/policies?q=disk&kind=AWS", "/policies?q=nothing", "/policies/ENCRYPTED_VOLUMES", "/policies/try", "/policies/try?rule=ENCRYPTED_VOLUMES&example=1",
 	}
@@ -237,7 +240,7 @@ func TestMissing(t *testing.T) {
 	p := h.admin()
 	for path, want := range map[string]int{
 		"/components/of/x": 404, "/components/of/99": 404, "/components/package/99": 404, "/components/of/1/word": 404, "/advisories/CVE-1999-1": 404, "/components/diff?from=x&to=1": 400, "/components/diff?from=1&to=99": 404,
-		"/nowhere": 404, "/findings/x": 404, "/repositories/x": 404, "/pulls/x": 404, "/pulls/99": 404, "/repositories/x/files": 404, "/repositories/x/raw?path=a": 404, "/findings/bnVsbA": 404, "/resources/x": 404, "/runs/x": 404, "/runs/x/log": 404, "/routes/rule?name=x": 404, "/routes/rule?bus=x&name=y": 404,
+		"/nowhere": 404, "/findings/x": 404, "/repositories/x": 404, "/pulls/x": 404, "/pipelines/x": 404, "/pipelines/x/what-if": 404, "/builds/x": 404, "/builds/x/log": 404, "/builds/x/artifact": 404, "/batches/x": 404, "/tests/x": 404, "/tests/x/y": 404, "/pulls/99": 404, "/repositories/x/files": 404, "/repositories/x/raw?path=a": 404, "/findings/bnVsbA": 404, "/resources/x": 404, "/runs/x": 404, "/runs/x/log": 404, "/routes/rule?name=x": 404, "/routes/rule?bus=x&name=y": 404,
 		"/routes/receiver?kind=x": 404, "/routes/receiver?kind=slack&name=x": 404, "/deliveries?state=x": 400, "/deliveries/x": 404, "/findings?insight=x": 404, "/findings?token=x": 400, "/findings?show=problems&before=x": 400, "/reports?upload=x": 404, "/runs?before=x": 404,
 		"/resources?token=x": 400, console.ResourcePath(inventory.Key{ID: "y"}) + "?at=then": 400, "/deliveries?after=x": 400, console.ResourcePath(inventory.Key{ID: "x"}): 404, "/static/none.css": 404, "/findings/" + strings.Repeat("A", 4000): 404,
 	} {

@@ -20,6 +20,7 @@ import (
 	"github.com/haechi-dev/haechi/keeper/inventory"
 	"github.com/haechi-dev/haechi/keeper/source"
 	"github.com/haechi-dev/haechi/river/bus"
+	"github.com/haechi-dev/haechi/room/build"
 	"github.com/haechi-dev/haechi/room/comply"
 	"github.com/haechi-dev/haechi/room/inspect"
 	"github.com/haechi-dev/haechi/room/pipeline"
@@ -144,11 +145,12 @@ func codes(t *testing.T) (all []string) {
 		all = append(all, string(s))
 	}
 	all = append(all, finding.Passed, finding.Failed, finding.Warning, finding.NotAvailable)
-	for _, s := range []pipeline.Status{pipeline.Waiting, pipeline.InProgress, pipeline.Stopping, pipeline.Stopped, pipeline.Succeeded, pipeline.Failed, pipeline.Skipped} {
+	for _, s := range []pipeline.Status{pipeline.Waiting, pipeline.InProgress, pipeline.Stopping, pipeline.Stopped, pipeline.Succeeded, pipeline.Failed, pipeline.Skipped, pipeline.Superseded, pipeline.Abandoned} {
 		all = append(all, string(s))
 	}
 	all = append(all, "Source", "Scan", "Build", "Gate") // the pipeline that every repository has
 	all = append(all, reviewCodes()...)
+	all = append(all, buildCodes()...)
 	for _, s := range []comply.Status{comply.Compliant, comply.NonCompliant, comply.NotApplicable, comply.InsufficientData} {
 		all = append(all, string(s))
 	}
@@ -195,6 +197,22 @@ func reviewCodes() (all []string) {
 	all = append(all, "folder", "submodule", "symbolic link", "executable")
 	all = append(all, "bidi", "invisible", "lfs", "link", "definition", "binary") // source.Notice.Kind
 	return append(all, "author", "committer", "co-author", "pushed")              // source.Maker.As
+}
+
+// buildCodes are what pipelines and builds say in words of their own.
+func buildCodes() (all []string) {
+	for _, s := range []build.Status{build.InProgress, build.Succeeded, build.Failed, build.Fault, build.TimedOut, build.Stopped} {
+		all = append(all, string(s))
+	}
+	all = append(all, build.Errored, build.Skipped, "UNKNOWN")
+	for _, s := range []string{pipeline.Holds, pipeline.Broken, pipeline.Errored, pipeline.Asking, pipeline.Overridden, pipeline.Cancelled} {
+		all = append(all, "condition "+strings.ToLower(s))
+	}
+	all = append(all, "entry condition", "success condition", "failure condition")
+	for _, o := range []pipeline.Origin{pipeline.FromNothing, pipeline.FromFile, pipeline.FromAPI} {
+		all = append(all, "from "+string(o))
+	}
+	return all
 }
 
 // insights are the names of those that come with the hub.
@@ -281,7 +299,7 @@ type noSecrets struct{ Secrets }
 
 // Every page has a template, and every template of a page has its page.
 func TestTemplates(t *testing.T) {
-	all := (&Console{config: Config{Runs: &pipeline.Pipelines{}, Source: &source.Source{}, Assets: &inventory.Inventory{}, Comply: &comply.Comply{}, Routes: &route.Router{}, Records: &audit.Trail{}, Accounts: noAccounts{}, Reports: &reports.Door{}, Secrets: noSecrets{}, Policies: func() []iac.Rule { return nil }, Inspect: &inspect.Inspector{}}}).pages()
+	all := (&Console{config: Config{Runs: &pipeline.Pipelines{}, Source: &source.Source{}, Builds: &build.Builds{}, Assets: &inventory.Inventory{}, Comply: &comply.Comply{}, Routes: &route.Router{}, Records: &audit.Trail{}, Accounts: noAccounts{}, Reports: &reports.Door{}, Secrets: noSecrets{}, Policies: func() []iac.Rule { return nil }, Inspect: &inspect.Inspector{}}}).pages()
 	var names []string
 	for _, p := range all {
 		names = append(names, p.name)

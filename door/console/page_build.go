@@ -1,0 +1,186 @@
+package console
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/haechi-dev/haechi/room/build"
+	"github.com/haechi-dev/haechi/room/pipeline"
+)
+
+type buildPhase struct {
+	build.Phase
+	Took string
+}
+
+type artifactFile struct {
+	build.Artifact
+	Path string
+}
+
+type reportRow struct {
+	Path, Group, GroupPath string
+	Name                   string
+	Type                   string
+	Status                 string
+	Created                time.Time
+	Commit, Ref            string
+	Tests                  *build.TestSummary
+	Failed                 int
+	Took                   string
+	Coverage               *build.CoverageSummary
+	Truncated              bool
+}
+
+type buildView struct {
+	Build       build.Build
+	Row         buildRow
+	Phases      []buildPhase
+	Path        []pathStep
+	Log         logView
+	Made        []artifactFile
+	Reports     []reportRow
+	Denied      int // downloads
+	Commit      string
+	Run         string // page of the run that asked for it
+	Retried     string
+	Spec        string
+	Retry, Stop bool
+}
+
+const downloadsShown = 500
+
+func (o *Console) build() page {
+	id := func(r *request) string { return r.PathValue("id") }
+	streams := logStreams("/builds/{id}/log", o.buildLog)
+	streams["/builds/{id}/artifact"] = o.sendArtifact
+	return page{
+		name: "build", path: "/builds/{id}", under: "builds", asks: o.askBuild("BatchGetBuilds"), view: o.buildView, streams: streams,
+		actions: map[string]action{
+			"/builds/{id}/retry": {asks: o.askBuild("RetryBuild"), do: func(r *request) (string, error) {
+				made, err := o.config.Builds.Retry(r.Context(), id(r), "", r.principal.ARN)
+				return buildPath(made.ID), err
+			}},
+			"/builds/{id}/stop": {asks: o.askBuild("StopBuild"), do: func(r *request) (string, error) {
+				_, err := o.config.Builds.Stop(r.Context(), id(r))
+				return buildPath(id(r)), err
+			}},
+		},
+	}
+}
+
+func (o *Console) buildView(r *request) (any, error) {
+	b, err := o.config.Builds.Build(r.Context(), r.PathValue("id"))
+	if err != nil {
+		return nil, err
+	}
+	if b.Facts == nil {
+		b.Facts = &build.Facts{}
+	}
+	f := b.Facts
+	v := buildView{
+		Build: b, Row: r.buildRow(b), Retry: b.Status.Ended() && f.Action == "" && r.may("codebuild:RetryBuild"), Stop: !b.Status.Ended() && r.may("codebuild:StopBuild"),
+	}
+	for _, p := range b.Phases {
+		v.Phases = append(v.Phases, buildPhase{p, r.took(p.Started, p.Ended)})
+	}
+	whole := b.Ended.Sub(b.Started).Seconds()
+	for _, s := range f.Critical {
+		share := 0
+		if whole > 0 {
+			share = int(min(100, 100*s.Seconds/whole+0.5))
+		}
+		v.Path = append(v.Path, pathStep{s.Name, r.lasted(time.Duration(s.Seconds * float64(time.Second))), share})
+	}
+	for _, a := range f.Made {
+		v.Made = append(v.Made, artifactFile{a, logPath(buildPath(b.ID)+"/artifact", "", 0, "name", a.Name)})
+	}
+	for _, d := range f.Downloads {
+		if d.Denied != "" {
+			v.Denied++
+		}
+	}
+	if len(f.Downloads) > downloadsShown {
+		f.Downloads = f.Downloads[:downloadsShown]
+	}
+	if f.Repository != "" && f.Commit != "" && o.config.Source != nil {
+		v.Commit = repositoryPath(f.Repository, "commits/"+f.Commit)
+	}
+	if run, _, ok := strings.Cut(f.Action, "/"); ok && o.config.Runs != nil {
+		v.Run = pipeline.Path(run)
+	}
+	if f.Retried != "" {
+		v.Retried = buildPath(f.Retried)
+	}
+	for _, arn := range b.Reports {
+		report, err := o.config.Builds.Report(r.Context(), arn)
+		if err != nil {
+			continue // it is kept for a shorter time than its build
+		}
+		v.Reports = append(v.Reports, r.reportRow(report))
+	}
+	log, err := o.buildLog(r)
+	if err != nil {
+		return nil, err
+	}
+	v.Log, err = r.logView(log, "", buildPath(b.ID)+"/log", buildPath(b.ID), "", !b.Status.Ended() || b.Status != build.Succeeded)
+	return v, err
+}
+
+// buildLog is where a build's log is read: within its pipeline's run where it has one.
+func (o *Console) buildLog(r *request) (logSource, error) {
+	b, err := o.config.Builds.Build(r.Context(), r.PathValue("id"))
+	if err != nil {
+		return logSource{}, err
+	}
+	stream := b.Stream()
+	return logSource{
+		key: "build-" + b.Project + "-" + fmt.Sprint(b.Number) + "-" + b.ID,
+		read: func(ctx context.Context, from int64) ([]byte, int64, bool, error) {
+			return o.config.Logs.Read(ctx, stream, from)
+		},
+		follow: func(ctx context.Context, from int64, take func([]byte, int64) error) error {
+			return o.config.Logs.Follow(ctx, stream, from, take)
+		},
+		took: func(h logHead) string {
+			for _, p := range b.Phases {
+				if h.Level == 2 && strings.EqualFold(p.Type, h.Title) && !p.Ended.IsZero() {
+					return r.took(p.Started, p.Ended)
+				}
+			}
+			return r.tookCommand(b.Facts, h)
+		},
+	}, nil
+}
+
+// tookCommand is how long a command took, if it is one of those that took the time.
+func (r *request) tookCommand(f *build.Facts, h logHead) (took string) {
+	if f == nil || h.Level != 3 {
+		return ""
+	}
+	for _, s := range f.Critical {
+		if s.Name == h.Title || strings.HasSuffix(s.Name, ": "+h.Title) || strings.HasSuffix(s.Name, " $ "+h.Title) {
+			if took != "" {
+				return "" // which of them is not known
+			}
+			took = r.lasted(time.Duration(s.Seconds * float64(time.Second)))
+		}
+	}
+	return took
+}
+
+// sendArtifact is a file that a build made, to be stored.
+func (o *Console) sendArtifact(r *request) error {
+	a, file, err := o.config.Builds.Artifact(r.Context(), r.PathValue("id"), r.FormValue("name"))
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	attach(r.w, base(a.File))
+	r.w.Header().Set("ETag", `"`+a.Digest+`"`)
+	http.ServeContent(r.w, r.Request, "", time.Time{}, file)
+	return nil
+}
