@@ -65,7 +65,7 @@ func (a *App) open(ctx context.Context) error {
 	a.pages, err = console.New(console.Config{
 		Access: a.Access, People: a.Access, Logins: a.Access, URL: a.page, Kept: a.kept, DB: a.DB, Hub: a.Hub, Bus: a.Bus, Log: a.log, Now: a.now,
 		Account: a.Config.Account, Region: a.Config.Region, Version: a.version, Secure: a.overTLS, SourceIP: a.sourceIP,
-		Runs: a.Pipeline, Source: a.Source, Reviewer: a.person, Assets: a.Inventory, Inspect: a.Inspect, Comply: a.Comply, Routes: a.Route, Loop: a.loop, Reports: a.reports, Secrets: a.life, Policies: func() []iac.Rule { return a.guards.Load().Rules() }, Trail: a.Audit, Records: a.Audit, Known: a.Access.Principal,
+		Runs: a.Pipeline, Source: a.Source, Reviewer: a.person, Builds: a.Builds, Logs: a.Work, Assets: a.Inventory, Inspect: a.Inspect, Comply: a.Comply, Routes: a.Route, Loop: a.loop, Reports: a.reports, Secrets: a.life, Policies: func() []iac.Rule { return a.guards.Load().Rules() }, Trail: a.Audit, Records: a.Audit, Known: a.Access.Principal,
 		Accounts: accounts{a, a.Access, snapshot.New(a.DB, a.now)},
 	})
 	if err != nil {
