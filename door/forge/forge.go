@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -41,8 +42,9 @@ type Config struct {
 }
 
 const (
-	maxBody = 25 << 20 // GitHub sends no more
-	atOnce  = 4
+	maxBody = 25 << 20         // GitHub sends no more
+	atOnce  = 64 << 20         // bytes of all deliveries that are being read, from whoever says that they are some
+	maxTime = 30 * time.Second // of reading one
 )
 
 // Door answers.
@@ -109,11 +111,18 @@ func (d *Door) take(w http.ResponseWriter, r *http.Request) (status int, said st
 		return 0, "", fault.Conflict.Errorf("deliveries are posted")
 	}
 	repository := strings.TrimPrefix(r.URL.Path, Prefix)
-	ctx := r.Context()
-	if err := d.room.Acquire(ctx, 1); err != nil {
+	ctx, size := r.Context(), r.ContentLength
+	if size < 0 {
+		size = maxBody
+	}
+	if size > maxBody {
+		return 0, "", fault.Limit.Errorf("a delivery has at most %d MB", maxBody>>20)
+	}
+	if err := d.room.Acquire(ctx, size); err != nil {
 		return 0, "", fault.Unavailable.Wrap(err)
 	}
-	defer d.room.Release(1)
+	defer d.room.Release(size)
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(maxTime)) // a connection that has none has the server's
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	if err != nil {
 		return 0, "", fault.Limit.Errorf("a delivery has at most %d MB", maxBody>>20)

@@ -2,6 +2,7 @@ package secretsmanager
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/haechi-dev/haechi/base/seal"
@@ -208,6 +209,10 @@ type valueEntry struct {
 
 func (s *service) get(ctx context.Context, _ *wire.Call, in *getInput) (*valueEntry, error) {
 	told, err := s.Vault.Value(ctx, in.SecretID, in.VersionID, in.VersionStage)
+	var broken seal.Failure
+	if errors.As(err, &broken) {
+		return nil, wire.Errorf("DecryptionFailure", "Secrets Manager can't decrypt the protected secret text: %s", broken)
+	}
 	if err != nil {
 		return nil, err
 	}

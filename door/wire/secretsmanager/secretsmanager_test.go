@@ -332,3 +332,27 @@ func TestPasswords(t *testing.T) {
 		seen[p] = true
 	}
 }
+
+// A value that was sealed under a lost root key is said to be that, and nothing of it.
+func TestLostKey(t *testing.T) {
+	d, err := db.Open(t.Context(), "sqlite:"+filepath.Join(t.TempDir(), "state.db"), vault.Schema())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	for i, c := range []struct{ operation, body, want string }{
+		{"CreateSecret", `{"Name":"a","SecretString":"one"}`, `"Name":"a"`},
+		{"GetSecretValue", `{"SecretId":"a"}`, "DecryptionFailure"},
+		{"BatchGetSecretValue", `{"SecretIdList":["a"]}`, "DecryptionFailure"},
+	} {
+		sealer, err := seal.OpenOrCreate(filepath.Join(t.TempDir(), fmt.Sprint(i, ".key")))
+		if err != nil {
+			t.Fatal(err)
+		}
+		v := vault.New(vault.Config{DB: d, Sealer: sealer, Account: wiretest.Account, Region: wiretest.Region, Log: slog.New(slog.DiscardHandler)})
+		s := wiretest.Serve(t, wiretest.Options{}, secretsmanager.Service(secretsmanager.Config{Vault: v, Gate: gate(func(iam.Request) error { return nil })}))
+		if _, text := s.Call(t, "secretsmanager", "POST", "/", "secretsmanager."+c.operation, c.body); !strings.Contains(string(text), c.want) {
+			t.Errorf("%s: %s", c.operation, text)
+		}
+	}
+}
