@@ -85,7 +85,7 @@ const reserveDisk = 256 << 20
 func watchDisk(ctx context.Context, stop context.CancelCauseFunc, work string, l Limits) error {
 	ticker := time.NewTicker(100 * time.Millisecond)
 	defer ticker.Stop()
-	d := disk{work: work, limits: l, hidden: 10_000}
+	d := disk{work: work, limits: l}
 	for {
 		if err := d.look(ctx); err != nil {
 			stop(err)
@@ -93,8 +93,8 @@ func watchDisk(ctx context.Context, stop context.CancelCauseFunc, work string, l
 		}
 		select {
 		case <-ctx.Done():
-			d.hidden = deepest / 2                    // so few could be too deep
-			return d.look(context.WithoutCancel(ctx)) // nobody writes any more
+			d.final = true // nobody writes any more
+			return d.look(context.WithoutCancel(ctx))
 		case <-ticker.C:
 		}
 	}
@@ -107,7 +107,7 @@ type disk struct {
 	base    unix.Statfs_t // of the file system, when it was counted last
 	last    usage         // then
 	counted bool
-	hidden  int64     // so many new entries are counted at once: deep trees hide from a count that comes late
+	final   bool      // it is the last look: what others remove meanwhile must not hide what was added
 	next    time.Time // when it is counted even if nothing seems to have grown
 }
 
@@ -119,8 +119,8 @@ func (d *disk) look(ctx context.Context) error {
 	grown := (int64(d.base.Bfree) - int64(now.Bfree)) * now.Bsize
 	added := int64(d.base.Ffree) - int64(now.Ffree)
 	left := int64(d.limits.Disk) - int64(d.last.bytes)
-	many := min(int64(d.limits.Entries)-int64(d.last.entries), d.hidden)
-	if !d.counted || grown > left || added > many || time.Now().After(d.next) {
+	many := min(int64(d.limits.Entries)-int64(d.last.entries), 10_000) // deep trees hide from a count that comes late
+	if !d.counted || grown > left || added > many || time.Now().After(d.next) || d.final && (grown != 0 || added != 0) {
 		began := time.Now()
 		u := measure(ctx, d.work, d.limits)
 		if ctx.Err() != nil {
