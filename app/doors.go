@@ -92,7 +92,7 @@ func (a *App) open(ctx context.Context) error {
 
 // services are AWS's, and our own, as far as they are answered.
 func (a *App) services() []wire.Service {
-	return []wire.Service{sts.Service(a.Access), iam.Service(a.Access), accessanalyzer.Service(), securityhub.Service(a.Hub), inspector2.Service(a.inspector()), ecr.Service(a.inspector()), events.Service(a.Route), codebuild.Service(a.Builds), codecommit.Service(a.codecommit()), codepipeline.Service(a.codepipeline()), secretsmanager.Service(secretsmanager.Config{Vault: a.Vault, Gate: a.Access}), ssm.Service(a.Vault), haechi.Service(a, a.Pipeline, a.Access, a.Hub, a.Audit, a.life, a.Mirror)}
+	return []wire.Service{sts.Service(a.Access), iam.Service(a.Access), accessanalyzer.Service(), securityhub.Service(a.Hub), inspector2.Service(a.inspector()), ecr.Service(a.inspector()), events.Service(a.Route), codebuild.Service(a.Builds), codecommit.Service(a.codecommit()), codepipeline.Service(a.codepipeline()), secretsmanager.Service(secretsmanager.Config{Vault: a.Vault, Gate: a.Access}), ssm.Service(a.Vault), haechi.Service(a, a.Pipeline, a.Access, a.Hub, a.Audit, a.life, a.Mirror, haechi.Repositories{Source: a.Source, Person: a.person})}
 }
 
 func (a *App) codepipeline() codepipeline.Config {

@@ -2,6 +2,7 @@ package source
 
 import (
 	"path"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -118,4 +119,20 @@ func (r Rules) check() error {
 		return fault.Limit.Errorf("a repository has at most 1,000 rules")
 	}
 	return nil
+}
+
+// From is r in place of the rules that were: a rule that asks for the same as before holds since then, another since now.
+func (r Rules) From(was Rules, now Start) Rules {
+	r.Branches = slices.Clone(r.Branches)
+	for i := range r.Branches {
+		r.Branches[i].Since = now
+		for _, old := range was.Branches {
+			same := old
+			same.Since = now
+			if reflect.DeepEqual(same, r.Branches[i]) {
+				r.Branches[i].Since = old.Since
+			}
+		}
+	}
+	return r
 }

@@ -1,10 +1,11 @@
-// Package haechi answers what no AWS service has an operation for: configuration as files, runs with their logs, tokens, problems that several tools name, ties to other forges.
+// Package haechi answers what no AWS service has an operation for: configuration as files, runs with their logs, tokens, problems that several tools name, ties to other forges, rules for branches.
 package haechi
 
 import (
 	"cmp"
 	"context"
 	_ "embed"
+	"maps"
 
 	"github.com/haechi-dev/haechi/base/seal"
 	"github.com/haechi-dev/haechi/door/wire"
@@ -40,33 +41,35 @@ type Settings interface {
 }
 
 // Service answers haechi, for the settings, the runs, the users, the problems, the records, the secrets and the forges there are.
-func Service(settings Settings, runs *pipeline.Pipelines, people People, problems Problems, records Records, secrets Secrets, forges Forges) wire.Service {
+func Service(settings Settings, runs *pipeline.Pipelines, people People, problems Problems, records Records, secrets Secrets, forges Forges, repositories Repositories) wire.Service {
 	s := &service{settings, runs, people, problems, records, secrets, forges}
+	answered := map[string]wire.Operation{
+		"ApplyConfig":    wire.Op(wire.AskAll, s.applyConfig),
+		"CreateToken":    wire.Op(s.askToken, s.createToken),
+		"ListRuns":       wire.Op(asks[listInput]("ListPipelineExecutions"), s.listRuns),
+		"GetRun":         wire.Op(asks[runInput]("GetPipelineExecution"), s.getRun),
+		"GetRunLog":      wire.Op(asks[logInput]("GetPipelineExecution"), s.getLog),
+		"StartRun":       wire.Op(s.askStart, s.startRun),
+		"RetryRun":       wire.Op(s.askChange("RetryStageExecution"), s.retryRun),
+		"JudgeRuns":      wire.Op(askJudge(s), s.judgeRuns),
+		"StopRun":        wire.Op(s.askChange("StopPipelineExecution"), s.stopRun),
+		"LookupEvents":   wire.Op(askLookup, s.lookup),
+		"ListProblems":   wire.Op(asksFindings[problemsInput]("GetFindings"), s.listProblems),
+		"TieFindings":    wire.Op(asksFindings[tieInput]("BatchUpdateFindings"), s.tie),
+		"ExportSecrets":  wire.Op(asksFindings[exportInput]("GetFindings"), s.exportSecrets),
+		"ImportSecrets":  wire.Op(asksFindings[takeInput]("BatchUpdateFindings"), s.takeSecrets),
+		"ValidateSecret": wire.Op(askValidate, s.validateSecret),
+		"PutForge":       wire.Op(func(c *wire.Call, in *putForgeInput) []iam.Request { return s.askForge(c, in.Repository) }, s.putForge),
+		"ListForges":     wire.Op(wire.AskAll, s.listForges),
+		"GetForge":       wire.Op(func(c *wire.Call, in *forgeInput) []iam.Request { return s.askForge(c, in.Repository) }, s.getForge),
+		"DeleteForge":    wire.Op(func(c *wire.Call, in *forgeInput) []iam.Request { return s.askForge(c, in.Repository) }, s.deleteForge),
+		"FollowForge":    wire.Op(func(c *wire.Call, in *forgeInput) []iam.Request { return s.askForge(c, in.Repository) }, s.followForge),
+		"UntieFinding":   wire.Op(asksFindings[untieInput]("BatchUpdateFindings"), s.untie),
+	}
+	maps.Copy(answered, repositories.operations())
 	return wire.Service{
-		Model: wire.MustModel(table),
-		Operations: map[string]wire.Operation{
-			"ApplyConfig":    wire.Op(wire.AskAll, s.applyConfig),
-			"CreateToken":    wire.Op(s.askToken, s.createToken),
-			"ListRuns":       wire.Op(asks[listInput]("ListPipelineExecutions"), s.listRuns),
-			"GetRun":         wire.Op(asks[runInput]("GetPipelineExecution"), s.getRun),
-			"GetRunLog":      wire.Op(asks[logInput]("GetPipelineExecution"), s.getLog),
-			"StartRun":       wire.Op(s.askStart, s.startRun),
-			"RetryRun":       wire.Op(s.askChange("RetryStageExecution"), s.retryRun),
-			"JudgeRuns":      wire.Op(askJudge(s), s.judgeRuns),
-			"StopRun":        wire.Op(s.askChange("StopPipelineExecution"), s.stopRun),
-			"LookupEvents":   wire.Op(askLookup, s.lookup),
-			"ListProblems":   wire.Op(asksFindings[problemsInput]("GetFindings"), s.listProblems),
-			"TieFindings":    wire.Op(asksFindings[tieInput]("BatchUpdateFindings"), s.tie),
-			"ExportSecrets":  wire.Op(asksFindings[exportInput]("GetFindings"), s.exportSecrets),
-			"ImportSecrets":  wire.Op(asksFindings[takeInput]("BatchUpdateFindings"), s.takeSecrets),
-			"ValidateSecret": wire.Op(askValidate, s.validateSecret),
-			"PutForge":       wire.Op(func(c *wire.Call, in *putForgeInput) []iam.Request { return s.askForge(c, in.Repository) }, s.putForge),
-			"ListForges":     wire.Op(wire.AskAll, s.listForges),
-			"GetForge":       wire.Op(func(c *wire.Call, in *forgeInput) []iam.Request { return s.askForge(c, in.Repository) }, s.getForge),
-			"DeleteForge":    wire.Op(func(c *wire.Call, in *forgeInput) []iam.Request { return s.askForge(c, in.Repository) }, s.deleteForge),
-			"FollowForge":    wire.Op(func(c *wire.Call, in *forgeInput) []iam.Request { return s.askForge(c, in.Repository) }, s.followForge),
-			"UntieFinding":   wire.Op(asksFindings[untieInput]("BatchUpdateFindings"), s.untie),
-		},
+		Model:      wire.MustModel(table),
+		Operations: answered,
 		Faults: wire.Faults{
 			fault.Invalid:     {"ValidationException"},
 			fault.NotFound:    {"ResourceNotFoundException", "ValidationException"},

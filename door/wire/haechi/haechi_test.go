@@ -21,7 +21,7 @@ import (
 var update = flag.Bool("update", false, "write ops.txt anew")
 
 func TestOps(t *testing.T) {
-	wiretest.Ops(t, haechi.Service(nil, nil, nil, nil, nil, nil, nil), "ops.txt", *update)
+	wiretest.Ops(t, haechi.Service(nil, nil, nil, nil, nil, nil, nil, haechi.Repositories{}), "ops.txt", *update)
 }
 
 func serve(t *testing.T, o wiretest.Options, operation string) func(input string) (status int, body string) {
@@ -42,7 +42,7 @@ func serve(t *testing.T, o wiretest.Options, operation string) func(input string
 			t.Fatal(err)
 		}
 	}
-	service := haechi.Service(routes{r}, nil, people, nil, nil, nil, nil)
+	service := haechi.Service(routes{r}, nil, people, nil, nil, nil, nil, haechi.Repositories{})
 	s := wiretest.Serve(t, o, service)
 	return func(input string) (int, string) {
 		t.Helper()
