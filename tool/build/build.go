@@ -57,7 +57,7 @@ type Plan struct {
 // Variable is a variable of the environment.
 type Variable struct{ Name, Value string }
 
-// GitCredential is who git is, to one server.
+// GitCredential is who git is, to one server. The password is for who masks the log to know, too.
 type GitCredential struct{ URL, User, Password string }
 
 // Keep bounds what is kept of a build; 0 stands for the default.

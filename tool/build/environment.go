@@ -3,6 +3,7 @@ package build
 import (
 	"fmt"
 	"maps"
+	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -120,23 +121,35 @@ func lines(env map[string]string) []string {
 	return list
 }
 
-// git lets git know itself to one server, without a file that holds the password.
+// git lets git know itself to one server, without a file that holds the
+// password: with the credential that the build was given, or as its role to
+// where its sources come from, which speaks CodeCommit's way.
 func (r *running) git(env map[string]string) error {
 	if !r.spec.GitHelper {
 		return nil
 	}
-	g := r.plan.Git
-	if g == nil {
+	const (
+		given  = `!f() { test "$1" = get && printf 'username=%s\npassword=%s\n' "$HAECHI_GIT_USER" "$HAECHI_GIT_PASSWORD"; }; f`
+		asRole = `!f() { test "$1" = get && aws codecommit credential-helper --ignore-host-check get; }; f`
+	)
+	to, helper := "", asRole
+	if g := r.plan.Git; g != nil {
+		if strings.ContainsAny(g.URL+g.User+g.Password, "\x00\n") {
+			return fault.Invalid.Errorf("git's credential holds a newline")
+		}
+		to, helper = g.URL, given
+		env["HAECHI_GIT_USER"], env["HAECHI_GIT_PASSWORD"] = g.User, g.Password
+	} else if u, err := url.Parse(r.plan.Facts.SourceURL); err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Host != "" {
+		to = u.Scheme + "://" + u.Host
+	}
+	if to == "" {
 		r.printf("git-credential-helper is passed over: nobody gives this build credentials\n")
 		return nil
 	}
-	if strings.ContainsAny(g.URL+g.User+g.Password, "\x00\n") {
-		return fault.Invalid.Errorf("git's credential holds a newline")
+	for i, c := range [][2]string{{"credential." + to + ".helper", helper}, {"credential." + to + ".useHttpPath", "true"}} {
+		env[fmt.Sprint("GIT_CONFIG_KEY_", i)], env[fmt.Sprint("GIT_CONFIG_VALUE_", i)] = c[0], c[1]
 	}
-	const helper = `!f() { test "$1" = get && printf 'username=%s\npassword=%s\n' "$HAECHI_GIT_USER" "$HAECHI_GIT_PASSWORD"; }; f`
-	env["HAECHI_GIT_USER"], env["HAECHI_GIT_PASSWORD"] = g.User, g.Password
-	env["GIT_CONFIG_COUNT"], env["GIT_CONFIG_KEY_0"], env["GIT_CONFIG_VALUE_0"] = "2", "credential."+g.URL+".helper", helper
-	env["GIT_CONFIG_KEY_1"], env["GIT_CONFIG_VALUE_1"] = "credential."+g.URL+".useHttpPath", "true"
+	env["GIT_CONFIG_COUNT"] = "2"
 	return nil
 }
 

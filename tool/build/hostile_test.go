@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -52,6 +53,36 @@ phases:
 		if !strings.Contains(log, want) {
 			t.Errorf("%q is not in\n%s", want, log)
 		}
+	}
+}
+
+// git knows itself to the one server that it may, with what the build was given or as its role.
+func TestGitCredential(t *testing.T) {
+	if _, err := exec.LookPath("git"); err != nil {
+		t.Skip("there is no git here")
+	}
+	const spec = `
+env: {git-credential-helper: yes}
+phases:
+  build:
+    commands:
+      - mkdir fake; printf '#!/bin/sh\necho username=role\necho password=signed-$1-$4\n' >fake/aws; chmod 755 fake/aws; export PATH="$PWD/fake:$PATH" GIT_TERMINAL_PROMPT=0
+      - printf 'protocol=http\nhost=house.example:8080\npath=git/shop\n\n' | git credential fill
+      - printf 'protocol=http\nhost=elsewhere.example\n\n' | git credential fill 2>/dev/null || echo nothing there
+      - grep -rl p4ssw0rd /work || echo in no file
+`
+	r, log, _ := run(t, spec, nil, func(p *build.Plan) {
+		p.Git = &build.GitCredential{URL: "http://house.example:8080", User: "build", Password: "p4ssw0rd'$x"}
+	})
+	if r.Status != build.Succeeded || !strings.Contains(log, "username=build\npassword=p4ssw0rd'$x\n") || !strings.Contains(log, "nothing there") || !strings.Contains(log, "in no file") {
+		t.Errorf("%s\n%s", r.Reason, log)
+	}
+	r, log, _ = run(t, spec, nil, func(p *build.Plan) { p.Facts.SourceURL = "http://house.example:8080/git/shop" })
+	if r.Status != build.Succeeded || !strings.Contains(log, "username=role\npassword=signed-codecommit-get\n") || !strings.Contains(log, "nothing there") {
+		t.Errorf("%s\n%s", r.Reason, log)
+	}
+	if _, log, _ = run(t, spec, nil, nil); !strings.Contains(log, "git-credential-helper is passed over") {
+		t.Errorf("%s", log)
 	}
 }
 
