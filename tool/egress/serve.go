@@ -169,6 +169,10 @@ func (s *session) outer(w http.ResponseWriter, r *http.Request) {
 // opened answers what comes through CONNECT over TLS.
 func (s *session) opened(w http.ResponseWriter, r *http.Request) {
 	t := r.Context().Value(targetKey{}).(target)
+	if r.Method == http.MethodConnect {
+		http.Error(w, "there is no way on from here", http.StatusMethodNotAllowed)
+		return
+	}
 	asked, err := targetOf(r.Host, t.port)
 	if err != nil || asked != t || r.URL.Host != "" && !strings.EqualFold(r.URL.Host, r.Host) {
 		http.Error(w, fmt.Sprintf("this connection leads to %s alone, and not to %.100q", t.host, r.Host), http.StatusMisdirectedRequest)

@@ -29,7 +29,21 @@ func (g *groups) find() {
 		own, _ := os.ReadFile("/proc/self/cgroup")
 		mounts, _ := os.ReadFile("/proc/self/mountinfo")
 		g.version, g.parents = findGroups(string(own), string(mounts))
+		for _, parent := range g.parents {
+			sweep(parent, time.Now().Add(-time.Minute))
+		}
 	})
+}
+
+// sweep removes groups that a server has left that was killed. Those in which
+// somebody lives cannot be removed, and what is new may be just about to be used.
+func sweep(parent string, before time.Time) {
+	left, _ := filepath.Glob(filepath.Join(parent, groupPrefix+"*"))
+	for _, folder := range left {
+		if info, err := os.Stat(folder); err == nil && info.ModTime().Before(before) {
+			_ = os.Remove(folder)
+		}
+	}
 }
 
 // findGroups looks for groups below our own, the second version first: it has
@@ -106,7 +120,9 @@ func canMake(folder string) bool {
 	return os.Remove(probe) == nil
 }
 
-func groupName() string { return "haechi-" + rand.Text() }
+const groupPrefix = "haechi-step-"
+
+func groupName() string { return groupPrefix + rand.Text() }
 
 // group is what bounds one step.
 type group struct {

@@ -6,8 +6,10 @@ import (
 )
 
 // RunBare runs a step at the level Bare, wherever.
-func RunBare(ctx context.Context, step Step, out io.Writer) (int, error) {
-	return New(Config{Least: Bare}).run(ctx, step, Bare, out)
+func RunBare(ctx context.Context, step Step, out io.Writer, walls ...string) (int, error) {
+	s := New(Config{Least: Bare})
+	s.without = walls
+	return s.run(ctx, step, Bare, out)
 }
 
 // RunWithout runs a step with these walls left out, to see that they are what holds.
