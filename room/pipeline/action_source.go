@@ -123,7 +123,7 @@ func (p *Pipelines) revision(ctx context.Context, e *Execution, a *Action, r sou
 // sourceValues are the variables that a source gives, as CodePipeline's do.
 func sourceValues(e *Execution, a *Action, name, branch string, c git.Commit) map[string]string {
 	v := map[string]string{
-		"RepositoryName": name, "BranchName": branch, "CommitId": c.ID, "CommitMessage": clip(c.Message, 1000), "AuthorDate": stamp(c.Author.Time), "CommitterDate": stamp(c.Committer.Time),
+		"RepositoryName": name, "BranchName": branch, "CommitId": c.ID, "CommitMessage": clip(strings.TrimSpace(c.Message), 1000), "AuthorDate": stamp(c.Author.Time), "CommitterDate": stamp(c.Committer.Time),
 		"AuthorDisplayName": clip(c.Author.Name, 200), "AuthorEmail": clip(c.Author.Email, 200), "AuthorId": clip(c.Author.Email, 200), "TagName": "", "PullRequestId": e.Pull,
 	}
 	if tag, ok := strings.CutPrefix(branch, "refs/tags/"); ok {
