@@ -86,6 +86,30 @@ func TestEveryDoorIsRecorded(t *testing.T) {
 		{name: "wire: a wrong signature", want: audit.Record{Name: "ListRules", ReadOnly: true, Code: "InvalidSignatureException", Identity: audit.Identity{Type: "Unknown", Key: h.admin.KeyID}}, do: func() {
 			h.wire(t, h.admin.KeyID, secret("wrong-"+strings.Repeat("s3cr3t", 5)), "events", "AWSEvents.ListRules", `{}`)
 		}},
+		{name: "vault: a secret", want: audit.Record{Name: "CreateSecret", Source: "secretsmanager.amazonaws.com", Identity: audit.Identity{User: "admin"}}, do: func() {
+			h.wire(t, h.admin.KeyID, h.admin.Secret.Reveal(), "secretsmanager", "secretsmanager.CreateSecret", `{"Name":"shop/db","SecretString":"`+secret("staple-"+strings.Repeat("v4ult", 5))+`"}`)
+		}},
+		{name: "vault: a secret is told", slow: true, want: audit.Record{Name: "GetSecretValue", Source: "secretsmanager.amazonaws.com", ReadOnly: true, Identity: audit.Identity{User: "admin"}}, do: func() {
+			if status, body := h.wire(t, h.admin.KeyID, h.admin.Secret.Reveal(), "secretsmanager", "secretsmanager.GetSecretValue", `{"SecretId":"shop/db"}`); status != 200 || !strings.Contains(body, "staple-") {
+				t.Errorf("%d %s", status, body)
+			}
+		}},
+		{name: "vault: a parameter", want: audit.Record{Name: "PutParameter", Source: "ssm.amazonaws.com", Identity: audit.Identity{User: "admin"}}, do: func() {
+			h.wire(t, h.admin.KeyID, h.admin.Secret.Reveal(), "ssm", "AmazonSSM.PutParameter", `{"Name":"/shop/key","Type":"SecureString","Value":"`+secret("param-"+strings.Repeat("v4lue", 5))+`"}`)
+		}},
+		{name: "forge: followed", want: audit.Record{Name: "PutForge", Source: "haechi", Identity: audit.Identity{User: "admin"}}, do: func() {
+			status, body := h.wire(t, h.admin.KeyID, h.admin.Secret.Reveal(), "haechi", "Haechi.PutForge", `{"Repository":"followed","Kind":"github","Clone":"https://forge.invalid/acme/shop.git","Token":"`+secret("token-"+strings.Repeat("f0rge", 5))+`"}`)
+			_, rest, _ := strings.Cut(body, `"Secret":"`)
+			value, _, _ := strings.Cut(rest, `"`)
+			if secret(value); status != 200 || len(value) < 40 {
+				t.Errorf("%d %s", status, body)
+			}
+		}},
+		{name: "forge: a delivery of nobody", want: audit.Record{Name: "TakeDelivery", Source: "haechi", Code: "AccessDenied", Identity: audit.Identity{Type: "Unknown"}}, do: func() {
+			r := request(t, http.MethodPost, h.url+"/hooks/forge/followed", `{}`)
+			r.Header.Set("X-Hub-Signature-256", "sha256="+strings.Repeat("0", 64))
+			do(t, r)
+		}},
 		{name: "console: a page", slow: true, want: audit.Record{Name: "ListUsers", ReadOnly: true, Identity: audit.Identity{User: "admin"}}, do: func() {
 			r := request(t, http.MethodGet, h.url+"/users", "")
 			r.AddCookie(&http.Cookie{Name: "haechi_session", Value: admin.Reveal()})
