@@ -123,7 +123,7 @@ func TestShadowing(t *testing.T) {
 	}
 	// A shell that is told to run nothing ends the build, and does not hang.
 	r, log, _ := run(t, "env: {shell: bash, variables: {SHELLOPTS: noexec}}\nphases: {build: {commands: [echo one]}}", nil, nil)
-	if r.Status != build.Failed {
+	if r.Status != build.Failed || !strings.Contains(r.Reason, "bash, did not start") {
 		t.Errorf("%s: %s\n%s", r.Status, r.Reason, log)
 	}
 }

@@ -26,6 +26,7 @@ type running struct {
 	work   string // where the build sees its folder
 	limit  time.Duration
 	result Result
+	began  bool // the shell has
 	failed bool
 	cache  *cached
 	exact  bool              // the cache that there is has this very key
@@ -140,7 +141,12 @@ func (r *running) phases(ctx context.Context, env []string) error {
 		if ran != nil {
 			return ran // there was no shell at all
 		}
-		r.fail(Failed, "the shell of the build was ended from within", "see the log for what the last command did")
+		if r.began {
+			r.fail(Failed, "the shell of the build was ended from within", "see the log for what the last command did")
+		} else {
+			r.begin("INSTALL")
+			r.fail(Failed, fmt.Sprintf("the shell of the build, %s, did not start", r.spec.Shell), "see whether the image of the build has it, and what the build's variables do to it")
+		}
 		return nil
 	}
 	return errors.Join(talk, ran)
@@ -161,6 +167,7 @@ func (r *running) talk(ctx context.Context) error {
 	if err := r.shell.ready(); err != nil {
 		return err
 	}
+	r.began = true
 	for _, name := range buildspec.Phases() {
 		i := slices.IndexFunc(r.spec.Phases, func(p buildspec.Phase) bool { return p.Name == name })
 		p := buildspec.Phase{Name: name}
