@@ -229,7 +229,11 @@ func (r *running) pack(z *zip.Writer, root *os.Root, f file, left *int64) error 
 		return err
 	}
 	defer from.Close()
-	h.SetMode(0o644 | info.Mode()&0o111&^0o022)
+	mode := fs.FileMode(0o644)
+	if info.Mode()&0o100 != 0 {
+		mode = 0o755
+	}
+	h.SetMode(mode)
 	w, err := z.CreateHeader(h)
 	if err != nil {
 		return err
