@@ -6,8 +6,10 @@ import (
 )
 
 // A Writer masks what is written to it. It hands on what it is given at once, but for
-// an end that may be the beginning of a secret: that waits for what follows, or for Flush. Line
-// breaks within a secret stay. A Writer is used by one goroutine at a time.
+// an end that may be the beginning of a secret: that waits for what follows, or for Flush. (Nearly every letter
+// begins some form of some secret. So a whole line does not wait for its last few: should a
+// secret be folded just there, these are shown, and the rest of it is masked.) Line breaks within a secret stay. A Writer
+// is used by one goroutine at a time.
 type Writer struct {
 	to    io.Writer
 	auto  *automaton
@@ -27,6 +29,9 @@ type Writer struct {
 // find is a secret, from one letter to another.
 type find struct{ from, to int }
 
+// few letters of a secret may be shown at the end of a line.
+const few = 3
+
 // Writer masks what is written to it, and hands it on to w.
 func (s *Set) Writer(w io.Writer) *Writer {
 	if s == nil {
@@ -45,12 +50,21 @@ func (w *Writer) Write(p []byte) (int, error) {
 	}
 	w.scan(p)
 	pending := int(w.auto.nodes[w.state].depth)
+	if pending <= few && len(p) > 0 && p[len(p)-1] == '\n' {
+		pending = 0
+	}
 	keep, ok := ending(p, pending)
 	if ok && len(w.finds) == 0 {
 		return len(p), w.pass(p, keep, pending)
 	}
 	w.held = append(w.held, p...)
-	return len(p), w.handOn(w.seen - pending)
+	until := w.seen - pending
+	for _, f := range w.finds { // what is hidden anyway need not wait
+		if f.from <= until && until < f.to {
+			until = f.to
+		}
+	}
+	return len(p), w.handOn(until)
 }
 
 // Flush hands on what is held back. Should it turn out to be the beginning of a secret, the rest is masked.
