@@ -243,8 +243,8 @@ func (b *Builds) secrets(ctx context.Context, made *Build, spec *buildspec.Spec)
 		all = append(all, wanted{name, SecretsManager, reference(spec.Secrets[name])})
 	}
 	for _, v := range made.Environment.Variables {
-		if v.Type != Plain { // what is said later wins
-			all = slices.DeleteFunc(all, func(w wanted) bool { return w.name == v.Name })
+		all = slices.DeleteFunc(all, func(w wanted) bool { return w.name == v.Name }) // what is said later wins
+		if v.Type != Plain {
 			all = append(all, wanted{v.Name, v.Type, v.Value})
 		}
 	}
