@@ -11,6 +11,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // groups are the control groups that steps are put in, where there are any
@@ -66,8 +68,10 @@ func findGroups(own, mounts string) (version int, parents map[string]string) {
 			}
 		}
 	}
-	if second != "" && delegated(second) {
-		return 2, map[string]string{"": second}
+	if second != "" {
+		if folder := delegated(second, "memory", "pids"); folder != "" {
+			return 2, map[string]string{"": folder}
+		}
 	}
 	for c, folder := range first {
 		if folder == "" || !canMake(folder) {
@@ -98,18 +102,91 @@ func groupFolder(mounts, kind, controller, group string) string {
 	return ""
 }
 
-// delegated tells that groups with the controllers we need can be made in folder.
-func delegated(folder string) bool {
-	on, err := os.ReadFile(filepath.Join(folder, "cgroup.subtree_control"))
+// ownLeaf is the group that this process moves to, so that others can lie beside
+// it: of the second version, processes live in leaves only.
+const ownLeaf = "haechi-server"
+
+// delegated is where groups with the controllers that we need can be made, when
+// our own group has been given to us (Delegate=yes in a systemd unit), or "".
+func delegated(own string, need ...string) string {
+	folder := own
+	if filepath.Base(own) == ownLeaf {
+		folder = filepath.Dir(own)
+	}
+	if !lists(folder, "cgroup.controllers", need...) || !canMake(folder) {
+		return ""
+	}
+	if lists(folder, "cgroup.subtree_control", need...) || takeOver(folder, need) == nil {
+		return folder
+	}
+	return ""
+}
+
+func lists(folder, file string, all ...string) bool {
+	text, err := os.ReadFile(filepath.Join(folder, file))
 	if err != nil {
 		return false
 	}
-	for _, c := range []string{"memory", "pids"} {
-		if !slices.Contains(strings.Fields(string(on)), c) {
+	for _, c := range all {
+		if !slices.Contains(strings.Fields(string(text)), c) {
 			return false
 		}
 	}
-	return canMake(folder)
+	return true
+}
+
+// takeOver makes room in our own group for others: what lives there moves into
+// a leaf, if it is ourselves and what we have started, and nobody else.
+func takeOver(folder string, need []string) error {
+	text, err := os.ReadFile(filepath.Join(folder, "cgroup.procs"))
+	if err != nil {
+		return err
+	}
+	pids := strings.Fields(string(text))
+	for _, pid := range pids {
+		if !descends(pid) {
+			return fmt.Errorf("process %s is another's", pid)
+		}
+	}
+	leaf := filepath.Join(folder, ownLeaf)
+	if err := os.Mkdir(leaf, 0o755); err != nil && !os.IsExist(err) {
+		return err
+	}
+	for _, pid := range pids {
+		if err := os.WriteFile(filepath.Join(leaf, "cgroup.procs"), []byte(pid), 0); err != nil && !errors.Is(err, unix.ESRCH) {
+			return err
+		}
+	}
+	err = os.WriteFile(filepath.Join(folder, "cgroup.subtree_control"), []byte("+"+strings.Join(need, " +")), 0)
+	if err != nil {
+		for _, pid := range pids {
+			_ = os.WriteFile(filepath.Join(folder, "cgroup.procs"), []byte(pid), 0)
+		}
+		_ = os.Remove(leaf)
+		return err
+	}
+	_ = os.WriteFile(filepath.Join(folder, "cgroup.subtree_control"), []byte("+cpu"), 0) // it need not be there
+	return nil
+}
+
+// descends tells whether a process is this one or was started by it, or by those.
+func descends(pid string) bool {
+	for range 100 {
+		if pid == strconv.Itoa(os.Getpid()) {
+			return true
+		}
+		text, err := os.ReadFile("/proc/" + pid + "/status")
+		if err != nil {
+			return false
+		}
+		_, rest, _ := strings.Cut(string(text), "\nPPid:")
+		f := strings.Fields(rest[:min(len(rest), 30)])
+		if len(f) == 0 || f[0] == "0" || f[0] == "1" {
+			return false
+		}
+		pid = f[0]
+	}
+	return false
 }
 
 func canMake(folder string) bool {

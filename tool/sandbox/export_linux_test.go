@@ -39,5 +39,8 @@ func GroupVersion() int {
 // FindGroups is findGroups.
 func FindGroups(own, mounts string) (int, map[string]string) { return findGroups(own, mounts) }
 
+// Delegated is delegated.
+func Delegated(own string, need ...string) string { return delegated(own, need...) }
+
 // Hole is where the machine is seen without the wall of mounts.
 const Hole = hole

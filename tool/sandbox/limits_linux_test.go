@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -127,8 +129,9 @@ func TestFindGroups(t *testing.T) {
 		}
 		return at
 	}
-	given := make("two/service", map[string]string{"cgroup.subtree_control": "cpu memory pids\n"})
-	make("bare/service", map[string]string{"cgroup.subtree_control": "\n"})
+	given := make("two/service", map[string]string{"cgroup.controllers": "cpu io memory pids\n", "cgroup.subtree_control": "cpu memory pids\n"})
+	make("two/service/haechi-server", nil)
+	make("bare/service", map[string]string{"cgroup.controllers": "cpu\n", "cgroup.subtree_control": "\n"})
 	memory := make("memory/slice", nil)
 	make("pids", nil)
 	two := "30 20 0:26 / " + filepath.Join(dir, "two") + " rw - cgroup2 cgroup2 rw\n"
@@ -138,7 +141,7 @@ func TestFindGroups(t *testing.T) {
 		version     int
 		memory      string
 	}{
-		{"0::/service\n", two, 2, given},
+		{"0::/service\n", two, 2, given}, {"0::/service/haechi-server\n", two, 2, given},
 		{"0::/service\n", strings.ReplaceAll(two, "/two", "/bare"), 0, ""},
 		{"4:memory:/slice\n3:pids:/docker/abc\n0::/service\n", one + strings.ReplaceAll(two, "/two", "/bare"), 1, memory},
 		{"4:memory:/nowhere\n", one, 0, ""}, {"", "", 0, ""}, {"x", "y - z", 0, ""},
@@ -150,6 +153,57 @@ func TestFindGroups(t *testing.T) {
 		}
 		if version != c.version || got != c.memory {
 			t.Errorf("%q: version %d, %v", c.own, version, parents)
+		}
+	}
+}
+
+// A group of the second version that is given to us is made ready: this
+// process moves into a leaf, and others can lie beside it. Of a group in which
+// somebody else lives nothing is taken.
+func TestDelegated(t *testing.T) {
+	const second = "/sys/fs/cgroup/unified"
+	if own := os.Getenv("HAECHI_TEST_GROUP"); own != "" {
+		fmt.Print("group=", sandbox.Delegated(own, "hugetlb"), " again=", sandbox.Delegated(filepath.Join(own, "haechi-server"), "hugetlb"))
+		return
+	}
+	controllers, err := os.ReadFile(second + "/cgroup.controllers")
+	if err != nil || !strings.Contains(string(controllers), "hugetlb") {
+		t.Skip("there are no groups of the second version to try this in")
+	}
+	if err := os.WriteFile(second+"/cgroup.subtree_control", []byte("+hugetlb"), 0); err != nil {
+		t.Skip("no group can be given: ", err)
+	}
+	for _, others := range []bool{false, true} {
+		own, err := os.MkdirTemp(second, "haechi-test-")
+		if err != nil {
+			t.Skip("no group can be made: ", err)
+		}
+		into := fmt.Sprintf("echo $$ > %s/cgroup.procs; ", own)
+		cmd := exec.Command("sh", "-c", into+"exec "+os.Args[0]+" -test.run '^TestDelegated$'")
+		cmd.Env = append(os.Environ(), "HAECHI_TEST_GROUP="+own)
+		stranger := exec.Command("sh", "-c", into+"exec sleep 60")
+		if others {
+			if err := stranger.Start(); err != nil {
+				t.Fatal(err)
+			}
+			for text := ""; text == ""; {
+				b, _ := os.ReadFile(own + "/cgroup.procs")
+				text = string(b)
+			}
+		}
+		out, err := cmd.CombinedOutput()
+		want := "group=" + own + " again=" + own
+		if others {
+			_ = stranger.Process.Kill()
+			_ = stranger.Wait()
+			want = "group= again="
+		}
+		if err != nil || !strings.HasPrefix(string(out), want) {
+			t.Errorf("others %t: %v %s", others, err, out)
+		}
+		_ = os.Remove(filepath.Join(own, "haechi-server"))
+		if err := os.Remove(own); err != nil {
+			t.Error(err)
 		}
 	}
 }
