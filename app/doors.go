@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -110,6 +111,7 @@ func (a *App) gitDoor(ctx context.Context) (http.Handler, error) {
 	}
 	return gitdoor.New(gitdoor.Config{
 		Source: a.Source, Access: gitAccess{watchedAccess{a.Access}, regions(a.Config.Region), a.person}, Secrets: secrets{secret.New(salt)}, Keep: a.keep, Pushed: a.pushed, Maker: a.maker(),
+		Link:  func(_ string, number int64) string { return a.page("/pulls/" + strconv.FormatInt(number, 10)) },
 		Hooks: filepath.Join(a.Config.Data, "hooks"), Log: a.log, Now: a.now, CreateOnPush: true,
 	})
 }
