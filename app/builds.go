@@ -19,7 +19,9 @@ import (
 	"github.com/haechi-dev/haechi/base/mask"
 	"github.com/haechi-dev/haechi/base/outbound"
 	"github.com/haechi-dev/haechi/base/seal"
+	"github.com/haechi-dev/haechi/door/wire/codepipeline"
 	"github.com/haechi-dev/haechi/keeper/access"
+	"github.com/haechi-dev/haechi/lang/structure"
 	"github.com/haechi-dev/haechi/room/build"
 	"github.com/haechi-dev/haechi/room/pipeline"
 	tool "github.com/haechi-dev/haechi/tool/build"
@@ -251,6 +253,71 @@ func (s builder) Ended(e event.Event) (r pipeline.Result, ok bool, err error) {
 		r.Phases = append(r.Phases, pipeline.Timing{Name: strings.ToLower(p.Type), Status: s, Started: p.Started, Ended: p.Ended})
 	}
 	return r, true, nil
+}
+
+// runnerJobs are builds, as CodePipeline's workers poll for them.
+type runnerJobs struct{ builds *build.Builds }
+
+// Jobs are builds as CodePipeline's door hands them to runners.
+func Jobs(builds *build.Builds) codepipeline.JobSource { return runnerJobs{builds} }
+
+// runnerType is the type of the actions that builds are.
+func runnerType() structure.TypeID {
+	part := strings.Split(build.Kind, "/")
+	return structure.TypeID{Category: part[0], Owner: part[1], Provider: part[2], Version: part[3]}
+}
+
+func (j runnerJobs) job(p build.Polled, status string) pipeline.Job {
+	f := p.Build.Facts
+	out := pipeline.Job{
+		ID: p.Job, Nonce: p.Nonce, Type: runnerType(), Pipeline: p.Build.Project, Execution: p.Build.ID, Stage: "Build", Action: "Build", Revision: f.Commit, Status: status,
+		Configuration: map[string]string{"ProjectName": p.Build.Project, "BuildId": p.Build.ID}, Outputs: f.Outputs,
+	}
+	return out
+}
+
+// Poll hands builds to a runner.
+func (j runnerJobs) Poll(ctx context.Context, t structure.TypeID, by string, most int, _ map[string]string) (jobs []pipeline.Job, err error) {
+	if t != runnerType() {
+		return nil, fault.NotFound.Errorf("builds are not of type %s", t)
+	}
+	polled, err := j.builds.Poll(ctx, by, most)
+	for _, p := range polled {
+		jobs = append(jobs, j.job(p, "Dispatched"))
+	}
+	return jobs, err
+}
+
+// Acknowledge says that the runner has it.
+func (j runnerJobs) Acknowledge(ctx context.Context, id, nonce, by string) (string, error) {
+	if _, err := j.builds.Acknowledge(ctx, by, id, nonce); err != nil {
+		return "", err
+	}
+	return "InProgress", nil
+}
+
+// JobDetails is a job that was handed out. Its nonce is for who has it.
+func (j runnerJobs) JobDetails(ctx context.Context, id string) (pipeline.Job, error) {
+	p, err := j.builds.Job(ctx, id)
+	p.Nonce = ""
+	if err != nil {
+		return pipeline.Job{}, err
+	}
+	return j.job(p, "InProgress"), nil
+}
+
+// Succeed ends a job with what the runner brought.
+func (j runnerJobs) Succeed(ctx context.Context, id, by string, r pipeline.JobSuccess) error {
+	if r.Continuation != "" {
+		_, err := j.builds.Acknowledge(ctx, by, id, "")
+		return err
+	}
+	return j.builds.Succeed(ctx, by, id)
+}
+
+// Fail ends a job that a runner could not do.
+func (j runnerJobs) Fail(ctx context.Context, id, by, kind, message, _ string) error {
+	return j.builds.Fail(ctx, by, id, kind+": "+message)
 }
 
 // names are what scanners are called.

@@ -19,6 +19,7 @@ import (
 	"github.com/haechi-dev/haechi/door/hooks"
 	"github.com/haechi-dev/haechi/door/intake"
 	"github.com/haechi-dev/haechi/door/reports"
+	"github.com/haechi-dev/haechi/door/runner"
 	"github.com/haechi-dev/haechi/door/wire"
 	"github.com/haechi-dev/haechi/door/wire/accessanalyzer"
 	"github.com/haechi-dev/haechi/door/wire/codebuild"
@@ -87,7 +88,8 @@ func (a *App) open(ctx context.Context) error {
 		Maker: a.maker(), Fetch: hookDialer.Client(10 * time.Second), Now: a.now, SourceIP: a.sourceIP, Log: a.log})))
 	mux.Handle(forge.Prefix, a.watch(forge.Handler(forge.Config{Mirror: a.Mirror, Log: a.log})))
 	mux.Handle("/", a.pages)
-	a.handler = a.secured(a.dispatch(spoken, a.watch(a.reports), mux))
+	files := a.watch(runner.Handler(runner.Config{Builds: a.Builds, Access: watched, Now: a.now, SourceIP: a.sourceIP, Log: a.log}))
+	a.handler = a.secured(a.dispatch(spoken, a.watch(a.reports), files, mux))
 	return nil
 }
 
@@ -97,7 +99,7 @@ func (a *App) services() []wire.Service {
 }
 
 func (a *App) codepipeline() codepipeline.Config {
-	return codepipeline.Config{Runs: a.Pipeline, Account: a.Config.Account, Region: a.Config.Region, Person: a.person, Page: a.page}
+	return codepipeline.Config{Runs: a.Pipeline, Jobs: []codepipeline.JobSource{Jobs(a.Builds)}, Account: a.Config.Account, Region: a.Config.Region, Person: a.person, Page: a.page}
 }
 
 func (a *App) inspector() inspector2.Config {
@@ -138,10 +140,14 @@ func (a *App) link(f *finding.Finding) string {
 
 // dispatch hands what an AWS client has signed, or asks to be let in by a
 // token, to wire, and all else to the doors by prefix.
-func (a *App) dispatch(spoken, taken, others http.Handler) http.Handler {
+func (a *App) dispatch(spoken, taken, files, others http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == reports.Path { // signed or with a token, and larger than what wire holds
 			taken.ServeHTTP(w, r)
+			return
+		}
+		if runner.Mine(r.URL.Path) { // signed, and larger still
+			files.ServeHTTP(w, r)
 			return
 		}
 		if wire.Mine(r) {

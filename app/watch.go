@@ -18,6 +18,7 @@ import (
 	"github.com/haechi-dev/haechi/door/hooks"
 	"github.com/haechi-dev/haechi/door/intake"
 	"github.com/haechi-dev/haechi/door/reports"
+	"github.com/haechi-dev/haechi/door/runner"
 	"github.com/haechi-dev/haechi/door/wire"
 	"github.com/haechi-dev/haechi/keeper/access"
 	"github.com/haechi-dev/haechi/keeper/audit"
@@ -177,8 +178,8 @@ func (w *watcher) entry(status int) audit.Entry {
 		e.Action, e.Resources = asked.Action, append(e.Resources, asked.Resource)
 	}
 	e.Read = audit.ReadOnly(e.Action) || r.Method == http.MethodGet && !e.Refused
-	// Log lines, and what a cluster asks before each thing it makes, are many.
-	e.Data = strings.HasPrefix(r.URL.Path, intake.Prefix) || strings.HasPrefix(r.URL.Path, hooks.Prefix)
+	// Log lines, what a cluster asks before each thing it makes, and what runners say are many.
+	e.Data = strings.HasPrefix(r.URL.Path, intake.Prefix) || strings.HasPrefix(r.URL.Path, hooks.Prefix) || strings.HasPrefix(r.URL.Path, runner.Prefix)
 	if status >= 400 {
 		e.Code = cmp.Or(w.Header().Get("X-Amzn-Errortype"), doorCodes[status], http.StatusText(status))
 	}

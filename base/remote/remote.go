@@ -53,9 +53,9 @@ func (e *Error) Unwrap() error {
 	switch {
 	case strings.Contains(e.Code, "NotFound"):
 		return fault.NotFound
-	case e.Status == http.StatusForbidden && (strings.Contains(e.Code, "AccessDenied") || strings.Contains(e.Code, "NotAuthorized")):
+	case strings.Contains(e.Code, "AccessDenied"), strings.Contains(e.Code, "NotAuthorized"): // with 403, or with 400 in AWS's JSON protocol
 		return fault.Denied
-	case e.Status == http.StatusForbidden || e.Status == http.StatusUnauthorized:
+	case e.Status == http.StatusForbidden || e.Status == http.StatusUnauthorized || e.Code == "UnrecognizedClientException" || e.Code == "InvalidSignatureException" || e.Code == "ExpiredTokenException":
 		return fault.Unauthenticated
 	case e.Status == http.StatusNotImplemented:
 		return fault.Unsupported

@@ -122,8 +122,9 @@ func Schema() db.Schema {
 	return db.Schema{Room: "build", Steps: []string{`
 CREATE TABLE build_projects (name TEXT PRIMARY KEY, created BIGINT NOT NULL, modified BIGINT NOT NULL, body BLOB NOT NULL);
 CREATE TABLE build_fleets (name TEXT PRIMARY KEY, body BLOB NOT NULL);
-CREATE TABLE build_builds (id TEXT PRIMARY KEY, project TEXT NOT NULL, number BIGINT NOT NULL, status TEXT NOT NULL, phase TEXT NOT NULL, batch TEXT NOT NULL, created BIGINT NOT NULL, ended BIGINT NOT NULL, due BIGINT NOT NULL, body BLOB NOT NULL);
+CREATE TABLE build_builds (id TEXT PRIMARY KEY, uuid TEXT NOT NULL, project TEXT NOT NULL, number BIGINT NOT NULL, status TEXT NOT NULL, phase TEXT NOT NULL, batch TEXT NOT NULL, created BIGINT NOT NULL, ended BIGINT NOT NULL, due BIGINT NOT NULL, body BLOB NOT NULL);
 CREATE UNIQUE INDEX build_builds_by_number ON build_builds (project, number);
+CREATE UNIQUE INDEX build_builds_by_uuid ON build_builds (uuid);
 CREATE INDEX build_builds_by_age ON build_builds (created, id);
 CREATE INDEX build_builds_by_due ON build_builds (status, due);
 CREATE INDEX build_builds_by_batch ON build_builds (batch);
@@ -136,6 +137,8 @@ CREATE TABLE build_files (build TEXT NOT NULL, name TEXT NOT NULL, digest TEXT N
 CREATE INDEX build_files_by_digest ON build_files (digest);
 CREATE TABLE build_brought (build TEXT NOT NULL, nonce TEXT NOT NULL, kind TEXT NOT NULL, id TEXT NOT NULL, name TEXT NOT NULL, digest TEXT NOT NULL, said TEXT NOT NULL, size BIGINT NOT NULL, PRIMARY KEY (build, nonce, kind, id, name));
 CREATE INDEX build_brought_by_digest ON build_brought (digest);
+CREATE TABLE build_leases (job TEXT PRIMARY KEY, build TEXT NOT NULL, nonce TEXT NOT NULL, who TEXT NOT NULL);
+CREATE INDEX build_leases_by_build ON build_leases (build);
 CREATE TABLE build_groups (name TEXT PRIMARY KEY, created BIGINT NOT NULL, modified BIGINT NOT NULL, body BLOB NOT NULL);
 CREATE TABLE build_reports (id TEXT PRIMARY KEY, grp TEXT NOT NULL, build TEXT NOT NULL, status TEXT NOT NULL, created BIGINT NOT NULL, body BLOB NOT NULL);
 CREATE INDEX build_reports_by_group ON build_reports (grp, created);

@@ -161,8 +161,10 @@ func (b *Builds) cut(tx *db.Tx, made Build, how Status, why Reason) (Build, erro
 // end ends a build, in the phase that it is in, and tells of it.
 func (b *Builds) end(tx *db.Tx, made Build, how Status, why ...Context) (Build, error) {
 	now := b.config.Now().UTC()
-	if _, err := tx.Exec("DELETE FROM build_brought WHERE build = ?", made.ID); err != nil { // what of it counts is written down
-		return made, err
+	for _, query := range []string{"DELETE FROM build_brought WHERE build = ?", "DELETE FROM build_leases WHERE build = ?"} { // what of it counts is written down
+		if _, err := tx.Exec(query, made.ID); err != nil {
+			return made, err
+		}
 	}
 	made.leave(how, now, why...)
 	made.enter(Completed, now)
@@ -265,4 +267,16 @@ func newID() string { return bus.ID() }
 func sorted(list []string) []string {
 	slices.Sort(list)
 	return slices.Compact(list)
+}
+
+// ByUUID is the build of that id, which is given without its project.
+func (b *Builds) ByUUID(ctx context.Context, uuid string) (made Build, err error) {
+	err = b.db.Read(ctx, func(tx *db.Tx) error {
+		made, err = db.One(tx, scanBuild, "SELECT body FROM build_builds WHERE uuid = ?", uuid)
+		if fault.Of(err) == fault.NotFound {
+			err = fault.NotFound.Errorf("there is no build %.100q", uuid)
+		}
+		return err
+	})
+	return made, err
 }

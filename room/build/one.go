@@ -325,9 +325,9 @@ func keep(tx *db.Tx, b Build, due time.Time) error {
 	if !due.IsZero() {
 		at = due.UnixMicro()
 	}
-	_, err = tx.Exec(`INSERT INTO build_builds (id, project, number, status, phase, batch, created, ended, due, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+	_, err = tx.Exec(`INSERT INTO build_builds (id, uuid, project, number, status, phase, batch, created, ended, due, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT (id) DO UPDATE SET status = excluded.status, phase = excluded.phase, ended = excluded.ended, due = excluded.due, body = excluded.body`,
-		b.ID, b.Project, b.Number, string(b.Status), b.Phase, b.Facts.Batch, b.Started.UnixMicro(), micro(b.Ended), at, body)
+		b.ID, uuidOf(b.ID), b.Project, b.Number, string(b.Status), b.Phase, b.Facts.Batch, b.Started.UnixMicro(), micro(b.Ended), at, body)
 	return err
 }
 

@@ -28,11 +28,10 @@ import (
 
 // Polled is a build that a runner was given.
 type Polled struct {
-	Job        string // its id here: the build's own
-	Nonce      string
-	Build      Build
-	Attempt    int
-	LeaseUntil time.Time
+	Job     string // its id here: another one for each time that the build is given away
+	Nonce   string
+	Build   Build
+	Attempt int
 }
 
 // Poll leases builds to a runner, at most most.
@@ -49,28 +48,63 @@ func (b *Builds) Poll(ctx context.Context, who string, most int) (all []Polled, 
 		if err != nil {
 			return all, err
 		}
-		if ok {
-			all = append(all, Polled{Job: uuidOf(made.ID), Nonce: l.Nonce, Build: made, Attempt: l.Attempt})
+		if !ok {
+			continue
 		}
+		p := Polled{Job: newID(), Nonce: l.Nonce, Build: made, Attempt: l.Attempt}
+		if err := b.db.Write(ctx, func(tx *db.Tx) error {
+			_, err := tx.Exec("INSERT INTO build_leases (job, build, nonce, who) VALUES (?, ?, ?, ?)", p.Job, made.ID, l.Nonce, who)
+			return err
+		}); err != nil {
+			return all, err
+		}
+		all = append(all, p)
 	}
 	return all, nil
 }
 
-// held is the lease that a runner has on a build, and the build.
+// Job is what a runner was given, by the job's id.
+func (b *Builds) Job(ctx context.Context, job string) (p Polled, err error) {
+	id, nonce, _, err := b.lease(ctx, job)
+	if err != nil {
+		return p, err
+	}
+	made, err := b.Build(ctx, id)
+	return Polled{Job: job, Nonce: nonce, Build: made, Attempt: made.Facts.Attempt}, err
+}
+
+func (b *Builds) lease(ctx context.Context, job string) (id, nonce, who string, err error) {
+	err = b.db.Read(ctx, func(tx *db.Tx) error {
+		row, err := db.One(tx, func(scan db.Scan) (r [3]string, err error) { return r, scan(&r[0], &r[1], &r[2]) }, "SELECT build, nonce, who FROM build_leases WHERE job = ?", job)
+		id, nonce, who = row[0], row[1], row[2]
+		return err
+	})
+	if errors.Is(err, fault.NotFound) {
+		err = fault.NotFound.Errorf("there is no job %.100q", job)
+	}
+	return id, nonce, who, err
+}
+
+// held is the lease that a runner has on a build, and the build. A nonce that is
+// given must be the lease's.
 func (b *Builds) held(ctx context.Context, who, job, nonce string) (l work.Lease, made Build, err error) {
-	if l, err = b.config.Work.Find(ctx, "build/"+job, nonce); err != nil {
+	id, own, holder, err := b.lease(ctx, job)
+	if err != nil {
 		return l, made, err
 	}
-	if made, err = b.Build(ctx, string(l.Body)); err != nil {
-		return l, made, err
-	}
-	if made.Facts.Runner == "" || made.Facts.Runner != who {
+	if holder != who {
 		return l, made, fault.Denied.Errorf("the job %s is another's", job)
 	}
-	if made.Status.Ended() {
-		return l, made, work.ErrLost
+	if nonce != "" && nonce != own {
+		return l, made, fault.Invalid.Errorf("the nonce is not that of job %s", job)
 	}
-	return l, made, nil
+	if l, err = b.config.Work.Find(ctx, jobOf(id), own); err != nil {
+		return l, made, err
+	}
+	if made, err = b.Build(ctx, id); err == nil && made.Status.Ended() {
+		err = work.ErrLost
+	}
+	return l, made, err
 }
 
 // Acknowledge renews a runner's lease: a sign of life.
@@ -340,8 +374,8 @@ func (b *Builds) note(ctx context.Context, l work.Lease, r brought) error {
 }
 
 // Succeed ends a runner's job: its build is what it brought, as far as that is true.
-func (b *Builds) Succeed(ctx context.Context, who, job, nonce string) error {
-	l, made, err := b.held(ctx, who, job, nonce)
+func (b *Builds) Succeed(ctx context.Context, who, job string) error {
+	l, made, err := b.held(ctx, who, job, "")
 	if err != nil {
 		return err
 	}
@@ -379,8 +413,8 @@ func (b *Builds) Succeed(ctx context.Context, who, job, nonce string) error {
 }
 
 // Fail ends a runner's job that came to nothing: the machine's fault, in its words.
-func (b *Builds) Fail(ctx context.Context, who, job, nonce, why string) error {
-	l, made, err := b.held(ctx, who, job, nonce)
+func (b *Builds) Fail(ctx context.Context, who, job, why string) error {
+	l, made, err := b.held(ctx, who, job, "")
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,8 @@ package testreport
 import (
 	"fmt"
 	"time"
+
+	"github.com/go-json-experiment/json"
 )
 
 // Status is what became of a case, in CodeBuild's words.
@@ -30,8 +32,32 @@ type Case struct {
 	Suite    string        `json:"suite,omitzero"`
 	Name     string        `json:"name"`
 	Status   Status        `json:"status"`
-	Duration time.Duration `json:"duration,omitzero,format:nano"`
+	Duration time.Duration `json:"-"`                // in JSON: nanoseconds
 	Message  string        `json:"message,omitzero"` // why it failed or was skipped
+}
+
+// caseJSON is a Case with its duration as a number: JSON has no other way to say it.
+type caseJSON struct {
+	kept
+	Nanoseconds int64 `json:"duration,omitzero"`
+}
+
+type kept Case
+
+// MarshalJSON writes a case, its duration in nanoseconds.
+func (c Case) MarshalJSON() ([]byte, error) {
+	return json.Marshal(caseJSON{kept(c), int64(c.Duration)})
+}
+
+// UnmarshalJSON reads a case.
+func (c *Case) UnmarshalJSON(text []byte) error {
+	var p caseJSON
+	if err := json.Unmarshal(text, &p); err != nil {
+		return err
+	}
+	*c = Case(p.kept)
+	c.Duration = time.Duration(p.Nanoseconds)
+	return nil
 }
 
 // Coverage is how much of the code has run.
