@@ -70,6 +70,7 @@ func functions(lang string) template.FuncMap {
 		"who":   who,
 		"short": func(n int, text string) string { return shorten(text, n) },
 		"dict":  dict,
+		"plain": func(text string) string { return strings.Map(seen, text) },
 		"list":  func(all ...any) []any { return all },
 	}
 }

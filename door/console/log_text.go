@@ -349,6 +349,14 @@ func unseen(r rune) bool {
 	return r >= 0xe0000 && r <= 0xe007f || r >= 0xfff9 && r <= 0xfffb
 }
 
+// seen is a character, or a mark in the place of one that cannot be seen.
+func seen(r rune) rune {
+	if unseen(r) {
+		return '\uFFFD'
+	}
+	return r
+}
+
 // plainText is a program's output without what steers terminals.
 func plainText(text []byte) string {
 	return strings.ToValidUTF8(string(bytes.ReplaceAll(stripped(text), []byte("\r\n"), []byte("\n"))), "\uFFFD")

@@ -19,6 +19,7 @@ type batchMember struct {
 
 type batchView struct {
 	Batch       build.Batch
+	By          string
 	Row         batchRow
 	Drawing     template.HTML
 	Members     []batchMember
@@ -51,7 +52,7 @@ func (o *Console) batchView(r *request) (any, error) {
 		return nil, err
 	}
 	v := batchView{
-		Batch: b, Row: r.batchRow(b), Retry: b.Status.Ended() && b.Status != build.Succeeded && r.may("codebuild:RetryBuildBatch"), Stop: !b.Status.Ended() && r.may("codebuild:StopBuildBatch"),
+		Batch: b, By: strings.TrimPrefix(who(b.Initiator), "user/"), Row: r.batchRow(b), Retry: b.Status.Ended() && b.Status != build.Succeeded && r.may("codebuild:RetryBuildBatch"), Stop: !b.Status.Ended() && r.may("codebuild:StopBuildBatch"),
 	}
 	if b.Facts != nil {
 		v.Made, v.Reason = b.Facts.Made, b.Facts.Reason

@@ -85,10 +85,17 @@ func (o *Console) buildView(r *request) (any, error) {
 		Build: b, Row: r.buildRow(b), Retry: b.Status.Ended() && f.Action == "" && r.may("codebuild:RetryBuild"), Stop: !b.Status.Ended() && r.may("codebuild:StopBuild"),
 	}
 	for _, p := range b.Phases {
-		v.Phases = append(v.Phases, buildPhase{p, r.took(p.Started, p.Ended)})
+		one := buildPhase{Phase: p}
+		if p.Type != build.Completed { // which is when, and no time
+			one.Took = r.took(p.Started, p.Ended)
+		}
+		v.Phases = append(v.Phases, one)
 	}
 	whole := b.Ended.Sub(b.Started).Seconds()
 	for _, s := range f.Critical {
+		if s.Seconds < 0.05 {
+			continue
+		}
 		share := 0
 		if whole > 0 {
 			share = int(min(100, 100*s.Seconds/whole+0.5))
@@ -109,7 +116,8 @@ func (o *Console) buildView(r *request) (any, error) {
 	if f.Repository != "" && f.Commit != "" && o.config.Source != nil {
 		v.Commit = repositoryPath(f.Repository, "commits/"+f.Commit)
 	}
-	if run, _, ok := strings.Cut(f.Action, "/"); ok && o.config.Runs != nil {
+	if rest, ok := strings.CutPrefix(b.Stream(), "pipeline/"); ok && o.config.Runs != nil { // it logs to its run
+		run, _, _ := strings.Cut(rest, "/")
 		v.Run = pipeline.Path(run)
 	}
 	if f.Retried != "" {

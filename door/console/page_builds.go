@@ -49,7 +49,7 @@ type buildRow struct {
 func (r *request) buildRow(b build.Build) buildRow {
 	row := buildRow{
 		Path: buildPath(b.ID), Project: b.Project, Number: b.Number, Status: b.Status, Version: b.SourceVersion, Commit: b.ResolvedVersion,
-		Initiator: who(b.Initiator), Started: b.Started, Took: r.took(b.Started, b.Ended),
+		Initiator: strings.TrimPrefix(who(b.Initiator), "user/"), Started: b.Started, Took: r.took(b.Started, b.Ended),
 	}
 	if f := b.Facts; f != nil {
 		row.Level, row.Runner, row.Member = f.Level, who(f.Runner), f.Member

@@ -126,7 +126,7 @@ func (o *Console) reportGroupView(r *request) (any, error) {
 
 // drawTests draws what became of tests, report by report, and how long they took.
 func (r *request) drawTests(rows []reportRow) (counts, took template.HTML) {
-	c := chart.Columns{Title: r.t("Tests, report by report"), Series: []chart.Series{{Name: r.t("passed"), Class: "good"}, {Name: r.t("SKIPPED"), Class: "informational"}, {Name: r.t("failed"), Class: "critical"}}}
+	c := chart.Columns{Width: 960, Height: 170, Title: r.t("Tests, report by report"), Series: []chart.Series{{Name: r.t("passed"), Class: "good"}, {Name: r.t("SKIPPED"), Class: "informational"}, {Name: r.t("failed"), Class: "critical"}}}
 	line := chart.Spark{Title: r.t("How long the tests took"), Class: "line"}
 	for i := len(rows) - 1; i >= 0; i-- {
 		t := rows[i].Tests
@@ -152,7 +152,7 @@ func labelOf(row reportRow) string {
 }
 
 func (r *request) drawCoverage(rows []reportRow) template.HTML {
-	c := chart.Columns{Title: r.t("Lines covered, of 100, report by report"), Series: []chart.Series{{Name: r.t("Lines covered"), Class: "good"}}}
+	c := chart.Columns{Width: 960, Height: 170, Title: r.t("Lines covered, of 100, report by report"), Series: []chart.Series{{Name: r.t("Lines covered"), Class: "good"}}}
 	for i := len(rows) - 1; i >= 0; i-- {
 		if rows[i].Coverage != nil {
 			c.Labels = append(c.Labels, labelOf(rows[i]))

@@ -3,6 +3,7 @@ package console
 import (
 	"context"
 	"errors"
+	"html/template"
 	"net/url"
 	"path"
 	"regexp"
@@ -147,15 +148,18 @@ func (r *request) revision(h repositoryHead, ref string) (commit string, err err
 }
 
 // crumb is a folder on the way to a file.
-type crumb struct{ Name, Path string }
+type crumb struct {
+	Name template.HTML
+	Path string
+}
 
 // crumbs are the folders of a path, the repository first.
 func (h repositoryHead) crumbs(at string) []crumb {
-	all := []crumb{{h.Name, repositoryPath(h.Name, "files", "ref", h.Ref)}}
+	all := []crumb{{shown(h.Name), repositoryPath(h.Name, "files", "ref", h.Ref)}}
 	for i, part := range strings.Split(at, "/") {
 		if at != "" {
 			to := strings.Join(strings.Split(at, "/")[:i+1], "/")
-			all = append(all, crumb{part, repositoryPath(h.Name, "files", "ref", h.Ref, "path", to)})
+			all = append(all, crumb{shown(part), repositoryPath(h.Name, "files", "ref", h.Ref, "path", to)})
 		}
 	}
 	return all

@@ -13,7 +13,7 @@ func asYAML(text []byte) (string, error) {
 		return "", err
 	}
 	plain(&node)
-	out, err := yaml.Marshal(&node)
+	out, err := yaml.Dump(&node, yaml.WithIndent(2), yaml.WithCompactSeqIndent())
 	return strings.TrimSpace(string(out)), err
 }
 
