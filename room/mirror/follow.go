@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/haechi-dev/haechi/base/db"
 	"github.com/haechi-dev/haechi/base/git"
@@ -207,6 +208,12 @@ type pullHead struct{ ref, from, commit string }
 
 const pullPrefix = "refs/heads/pr/" // what pull requests are called here
 
+// taken tells whether a ref of a forge cannot come: its name is one of pull requests here, stands in the way of these, or
+// cannot be told of.
+func taken(ref string) bool {
+	return strings.HasPrefix(ref, pullPrefix) || ref+"/" == pullPrefix || !utf8.ValidString(ref)
+}
+
 // newPlan says what to do about branches and tags. Those that nobody asked for stay where
 // they are: a forge may have thousands that nobody looks at, and each that comes here is built.
 func newPlan(c *Connection, ours, remote []git.Ref, waiting []Delivery, pulls []Pull) *plan {
@@ -225,7 +232,7 @@ func newPlan(c *Connection, ours, remote []git.Ref, waiting []Delivery, pulls []
 	for _, r := range remote {
 		there[r.Name] = true
 		heads = heads || strings.HasPrefix(r.Name, "refs/heads/")
-		if p.here[r.Name] == r.ID || strings.HasPrefix(r.Name, pullPrefix) || !(p.here[r.Name] != "" || asked[r.Name] || c.wants(r.Name)) {
+		if p.here[r.Name] == r.ID || taken(r.Name) || !(p.here[r.Name] != "" || asked[r.Name] || c.wants(r.Name)) {
 			continue
 		}
 		if len(p.moves) < maxRefs {

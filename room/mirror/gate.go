@@ -73,7 +73,9 @@ func (g *gate) said() error {
 
 func (g *gate) refuse(w http.ResponseWriter, status int, why error) {
 	g.mu.Lock()
-	g.why = why
+	if g.why == nil { // else it follows from that
+		g.why = why
+	}
 	g.mu.Unlock()
 	http.Error(w, why.Error(), status)
 }

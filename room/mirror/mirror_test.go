@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/cgi"
 	"net/http/httptest"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -349,6 +350,50 @@ func TestPull(t *testing.T) {
 	}
 }
 
+// A forge that has names which stand in our way, and one that sends what is broken or made to harm, costs itself alone, and says so.
+func TestHostileForge(t *testing.T) {
+	h, f := connect(t, mirror.GitHub, func(c *mirror.Connection) { c.Branches = []string{"*"} })
+	main := h.at("refs/heads/main")
+	f.clone.Git("push", "-q", "origin", "HEAD:refs/heads/pr", "HEAD:refs/heads/odd\xff")
+	one := f.push("refs/pull/7/head", "cart", "one")
+	h.take(mirror.Delivery{ID: "1", Event: "pull_request", Pull: &mirror.Pull{Number: 7, Open: true, Head: one, Target: "main"}})
+	h.until("the pull request is there", func() bool { return h.at("refs/heads/pr/7") == one })
+	if h.at("refs/heads/pr") != "" {
+		t.Error("a branch stands in the way of pull requests")
+	}
+	// A tree with an entry .git, which would be written over a clone's own.
+	blob := f.clone.Git("hash-object", "-w", "README.md")
+	raw := "100644 .git\x00"
+	for i := 0; i < len(blob); i += 2 {
+		var b byte
+		fmt.Sscanf(blob[i:i+2], "%02x", &b)
+		raw += string([]byte{b})
+	}
+	file := filepath.Join(t.TempDir(), "tree")
+	if err := os.WriteFile(file, []byte(raw), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	tree := f.clone.Git("hash-object", "-w", "-t", "tree", "--literally", file)
+	commit := f.clone.Git("commit-tree", "-m", "evil", tree)
+	f.clone.Git("push", "-q", "origin", commit+":refs/heads/evil")
+	h.take(mirror.Delivery{ID: "2", Event: "push", Ref: "refs/heads/evil", Commit: commit})
+	h.until("it is said", func() bool {
+		c, err := h.Connection(t.Context(), "shop")
+		return err == nil && c.Problem != ""
+	})
+	if h.at("refs/heads/evil") != "" || h.at("refs/heads/main") != main {
+		t.Error("it came")
+	}
+	f.clone.Git("push", "-q", "origin", ":refs/heads/evil")
+	if err := h.Look(t.Context(), "shop"); err != nil {
+		t.Fatal(err)
+	}
+	h.until("it is mended", func() bool {
+		c, err := h.Connection(t.Context(), "shop")
+		return err == nil && c.Problem == ""
+	})
+}
+
 // Pull requests from elsewhere, or all, may be left where they are.
 func TestWhosePulls(t *testing.T) {
 	h, f := connect(t, mirror.GitHub, func(c *mirror.Connection) { c.Pulls = mirror.OwnPulls })
@@ -543,7 +588,7 @@ func TestRestart(t *testing.T) {
 		}
 		b, quiet := bus.New(d), slog.New(slog.DiscardHandler)
 		src := source.New(source.Config{DB: d, Bus: b, Dir: filepath.Join(t.TempDir(), "repos"), Account: "111122223333", Region: "us-east-1", Log: quiet})
-		m := mirror.New(mirror.Config{DB: d, Bus: b, Work: work.New(work.Config{DB: d, Log: quiet, Poll: 20 * time.Millisecond}), Source: src, Sealer: sealer, Dial: dialer.DialContext, HTTP: dialer.Client(time.Minute), Check: dialer.Check, Link: func(string) string { return "" }, Account: "111122223333", Region: "us-east-1", Log: quiet})
+		m := mirror.New(mirror.Config{DB: d, Bus: b, Work: work.New(work.Config{DB: d, Log: quiet, Poll: 20 * time.Millisecond, Lease: time.Second}), Source: src, Sealer: sealer, Dial: dialer.DialContext, HTTP: dialer.Client(time.Minute), Check: dialer.Check, Link: func(string) string { return "" }, Account: "111122223333", Region: "us-east-1", Log: quiet})
 		key := seal.Secret(token)
 		if _, _, err := m.Put(t.Context(), mirror.Connection{Repository: "shop", Kind: mirror.GitHub, Clone: f.URL + "/acme/shop.git", API: f.URL + "/api"}, &key, nil); err != nil {
 			t.Fatal(err)
