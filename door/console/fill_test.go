@@ -113,7 +113,7 @@ func (h *house) listeners() (slack, hook string) {
 	slack = put(route.Receiver{Kind: "slack", Name: "security", Description: "보안팀 채널", Secrets: map[string]seal.Secret{"url": seal.Secret(fine.URL)}}, "worst-findings",
 		`{"source": ["aws.securityhub"], "detail": {"findings": {"Severity": {"Label": ["CRITICAL", "HIGH"]}, "Workflow": {"Status": ["NEW"]}}}}`)
 	hook = put(route.Receiver{Kind: "webhook", Name: "ticket-system", Settings: map[string]string{"url": gone.URL}, Secrets: map[string]seal.Secret{"secret": "whsec_" + seal.Secret(strings.Repeat("c2Vj", 10))}}, "failed-runs",
-		`{"source": ["aws.codepipeline"], "detail": {"state": ["FAILED"]}}`)
+		`{"source": ["aws.codepipeline"], "detail-type": ["CodePipeline Pipeline Execution State Change"], "detail": {"state": ["FAILED"]}}`)
 	return slack, hook
 }
 

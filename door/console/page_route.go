@@ -76,7 +76,7 @@ func (o *Console) route() page {
 // examples are patterns to begin with.
 var examples = []pair{
 	{"new critical and high findings", `{"source": ["aws.securityhub"], "detail-type": ["Security Hub Findings - Imported"], "detail": {"findings": {"Severity": {"Label": ["CRITICAL", "HIGH"]}, "Workflow": {"Status": ["NEW"]}, "RecordState": ["ACTIVE"]}}}`},
-	{"runs that failed", `{"source": ["aws.codepipeline"], "detail": {"state": ["FAILED"]}}`},
+	{"runs that failed", `{"source": ["aws.codepipeline"], "detail-type": ["CodePipeline Pipeline Execution State Change"], "detail": {"state": ["FAILED"]}}`},
 	{"resources that break a rule", `{"source": ["aws.config"], "detail-type": ["Config Rules Compliance Change"], "detail": {"newEvaluationResult": {"complianceType": ["NON_COMPLIANT"]}}}`},
 }
 
