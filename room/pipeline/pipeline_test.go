@@ -75,13 +75,15 @@ func (p packagesPass) File(f scan.File) error {
 
 // house is the room with its real neighbours, and a person who pushes.
 type house struct {
-	t      *testing.T
+	t      testing.TB
 	db     *db.DB
 	bus    *bus.Bus
 	hub    *hub.Hub
 	source *source.Source
 	room   *pipeline.Pipelines
 	shop   *workshop
+	blobs  pipeline.Blobs
+	stop   func()
 	clone  *gittest.Clone
 	repo   *git.Repo
 	n      int
@@ -102,7 +104,7 @@ func furnish(ctx context.Context, d *db.DB, dir string, lease time.Duration, cha
 	if err := queue.Recover(ctx); err != nil {
 		return nil, err
 	}
-	h.shop = &workshop{d, h.bus, queue, 10 * time.Millisecond}
+	h.shop = &workshop{db: d, bus: h.bus, queue: queue, took: 10 * time.Millisecond}
 	c := pipeline.Config{
 		DB: d, Bus: h.bus, Queue: queue, Source: h.source, Hub: h.hub, Scanners: []scan.Scanner{packages{}},
 		Account: account, Region: region, Log: slog.New(slog.DiscardHandler), Starter: h.shop,
@@ -110,7 +112,7 @@ func furnish(ctx context.Context, d *db.DB, dir string, lease time.Duration, cha
 	if change != nil {
 		change(&c)
 	}
-	h.room = pipeline.New(c)
+	h.room, h.blobs = pipeline.New(c), c.Blobs
 	return h, nil
 }
 
@@ -132,6 +134,7 @@ func open(t *testing.T, d *db.DB, change func(*pipeline.Config)) *house {
 
 // run lets the room work until the test ends or stop is called.
 func (h *house) run() (stop func()) {
+	h.t.Helper()
 	ctx, cancel := context.WithCancel(h.t.Context())
 	var wait sync.WaitGroup
 	wait.Go(func() {
@@ -149,9 +152,15 @@ func each(t *testing.T, change func(*pipeline.Config), test func(t *testing.T, h
 	t.Helper()
 	dbtest.Each(t, func(t *testing.T, opener func(...db.Schema) *db.DB) {
 		h := open(t, opener(schemas()...), change)
-		h.run()
+		h.stop = h.run()
 		test(t, h)
 	})
+}
+
+// restart lets the room end and begin again.
+func (h *house) restart() {
+	h.stop()
+	h.stop = h.run()
 }
 
 // push pushes, and gives the run that comes of it when it has ended.

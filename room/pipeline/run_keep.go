@@ -29,7 +29,11 @@ func upgraded(e Execution) Execution {
 		return e
 	}
 	def := stages(Default(e.Repository))
-	e.Mode, e.Kind, e.Version = structure.Queued, Standard, 1
+	e.Mode, e.Kind, e.Version, e.Origin = structure.Queued, Standard, 1, FromNothing
+	e.Gated = e.Status == Succeeded
+	if len(e.Stages) > 0 && e.Stages[0].Status == Succeeded {
+		e.Artifacts = []Artifact{{Name: "Source", Stage: "Source", Action: "Source", Repository: e.Repository, Branch: e.Branch, Commit: e.Commit}}
+	}
 	for i := range e.Stages {
 		for j := range e.Stages[i].Actions {
 			a := &e.Stages[i].Actions[j]

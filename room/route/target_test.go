@@ -461,3 +461,38 @@ func TestSecretsStayOnUpdate(t *testing.T) {
 		must(t)(n.PutReceiver(t.Context(), first))
 	})
 }
+
+// A room calls an API destination by its name, with the credentials of its connection; one that there is not it is told of.
+func TestCall(t *testing.T) {
+	each(t, func(t *testing.T, openDB opener) {
+		var mu sync.Mutex
+		var got []string
+		server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			body, _ := io.ReadAll(r.Body)
+			mu.Lock()
+			defer mu.Unlock()
+			got = append(got, r.Header.Get("X-Key")+" "+string(body))
+		}))
+		t.Cleanup(server.Close)
+		n := start(t, openDB, func(c *route.Config) { c.HTTP = server.Client() })
+		ctx := t.Context()
+		c, err := n.CreateConnection(ctx, route.Connection{Name: "c", Type: "API_KEY", Auth: route.AuthParameters{APIKey: &route.APIKeyAuth{Name: "X-Key", Value: "hush"}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := n.CreateDestination(ctx, route.Destination{Name: "d", Connection: c.ARN, Endpoint: server.URL, Method: "POST", Rate: 300}); err != nil {
+			t.Fatal(err)
+		}
+		for _, body := range []string{`{"a":1}`, "no JSON"} {
+			if err := n.Call(ctx, "d", "id", []byte(body)); err != nil {
+				t.Error(err)
+			}
+		}
+		if want := []string{`hush {"a":1}`, `hush "no JSON"`}; !slices.Equal(got, want) {
+			t.Errorf("%q", got)
+		}
+		if err := n.Call(ctx, "nobody", "id", nil); !errors.Is(err, fault.NotFound) {
+			t.Errorf("%v", err)
+		}
+	})
+}
