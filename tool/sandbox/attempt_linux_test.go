@@ -473,9 +473,11 @@ func TestOwnProgram(t *testing.T) {
 		walls []string
 		want  int
 	}{{nil, 127}, {[]string{"landlock"}, 127}, {[]string{"foreign"}, 127}, {[]string{"foreign", "landlock"}, strayed}} {
-		exit, err := sandbox.RunWithout(t.Context(), sandbox.Step{Argv: []string{"/work/sh"}, Work: work}, io.Discard, c.walls...)
-		if err != nil || exit != c.want {
-			t.Errorf("without %v: %d, %v; want %d", c.walls, exit, err, c.want)
+		for _, name := range []string{"/work/sh", "./sh"} {
+			exit, err := sandbox.RunWithout(t.Context(), sandbox.Step{Argv: []string{name}, Work: work}, io.Discard, c.walls...)
+			if err != nil || exit != c.want {
+				t.Errorf("%s without %v: %d, %v; want %d", name, c.walls, exit, err, c.want)
+			}
 		}
 	}
 }

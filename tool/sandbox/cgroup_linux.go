@@ -252,7 +252,8 @@ func (g *groups) make(l Limits) (*group, error) {
 	for controller, parent := range g.parents {
 		folder := filepath.Join(parent, name)
 		if err := os.Mkdir(folder, 0o755); err != nil {
-			return nil, errors.Join(wall("control group", "making "+folder, err), made.remove())
+			made.remove()
+			return nil, wall("control group", "making "+folder, err)
 		}
 		made.folders = append(made.folders, folder)
 		if controller == "memory" || g.version == 2 {
@@ -261,7 +262,8 @@ func (g *groups) make(l Limits) (*group, error) {
 		for _, s := range settings(g.version, controller, l) {
 			file, optional := strings.CutSuffix(s[0], "?")
 			if err := os.WriteFile(filepath.Join(folder, file), []byte(s[1]), 0); err != nil && !optional {
-				return nil, errors.Join(wall("control group", "setting "+file, err), made.remove())
+				made.remove()
+				return nil, wall("control group", "setting "+file, err)
 			}
 		}
 	}
@@ -296,22 +298,16 @@ func (g *group) exhausted() bool {
 	return false
 }
 
-// remove removes the group, whose processes are gone, or are just going.
-func (g *group) remove() error {
-	var all error
+// remove removes the group, whose processes are gone, or are just going. One
+// that stays is swept later: it is no fault of the step's.
+func (g *group) remove() {
 	for _, folder := range g.folders {
-		var err error
 		for wait := time.Millisecond; wait < time.Second; wait *= 2 {
-			if err = os.Remove(folder); err == nil || os.IsNotExist(err) {
-				err = nil
+			if err := os.Remove(folder); err == nil || os.IsNotExist(err) {
 				break
 			}
 			time.Sleep(wait)
 		}
-		if err != nil {
-			all = errors.Join(all, fmt.Errorf("removing a control group: %w", err))
-		}
 	}
 	g.folders = nil
-	return all
 }

@@ -184,7 +184,11 @@ func startStep(p plan) (pid int, err error) {
 			return err
 		}
 		command := lookup(p.Argv[0], p.Env)
-		if err := foreign(command); err != nil && !p.without("foreign") {
+		at := command
+		if !filepath.IsAbs(at) {
+			at = filepath.Join(p.Dir, at)
+		}
+		if err := foreign(at); err != nil && !p.without("foreign") {
 			return &missing{err}
 		}
 		pid, err = syscall.ForkExec(command, p.Argv, &syscall.ProcAttr{

@@ -122,7 +122,8 @@ func (s *Sandbox) run(ctx context.Context, step Step, level Level, out io.Writer
 	if (exit != 0 || err != nil) && ctx.Err() == nil && group.exhausted() {
 		exit, err = -1, tooMuchMemory(limits)
 	}
-	return exit, errors.Join(err, group.remove())
+	group.remove()
+	return exit, err
 }
 
 // give makes a folder and all in it the step's user's. Links are not followed.
