@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -20,6 +21,9 @@ func TestMain(m *testing.M) {
 	sandbox.Child()
 	os.Exit(m.Run())
 }
+
+// walls are one sandbox for all tests: each of its own would look for its walls first.
+var walls = sync.OnceValue(func() *sandbox.Sandbox { return sandbox.New(sandbox.Config{}) })
 
 // run runs a buildspec of version 0.2 with files beside it.
 func run(t *testing.T, spec string, files map[string]string, change func(*build.Plan)) (build.Result, string, build.Plan) {
@@ -48,10 +52,10 @@ func run(t *testing.T, spec string, files map[string]string, change func(*build.
 	if change != nil {
 		change(&p)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	var log bytes.Buffer
-	result, err := build.New(build.Config{Runner: sandbox.New(sandbox.Config{})}).Run(ctx, p, &log)
+	result, err := build.New(build.Config{Runner: walls()}).Run(ctx, p, &log)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, log.String())
 	}

@@ -145,7 +145,7 @@ phases:
 
 // Each hostile build ends, fails for a reason that people understand, and leaves the machine as it was.
 func TestHostile(t *testing.T) {
-	small := sandbox.Limits{Processes: 60, Memory: 256 << 20, Scratch: 16 << 20, FileSize: 32 << 20, Output: 1 << 20, Time: 20 * time.Second}
+	small := sandbox.Limits{Processes: 60, Memory: 256 << 20, Scratch: 16 << 20, FileSize: 32 << 20, Output: 1 << 20, Time: time.Minute}
 	for name, c := range map[string]struct {
 		command string
 		status  build.Status
@@ -182,7 +182,7 @@ func TestHostile(t *testing.T) {
 			if r.Status != c.status || !strings.Contains(r.Reason+log, c.reason) {
 				t.Errorf("%s: %s, want %s for %q\n%.2000s", r.Status, r.Reason, c.status, c.reason, log)
 			}
-			if d := time.Since(start); d > 40*time.Second {
+			if d := time.Since(start); d > 100*time.Second {
 				t.Errorf("it took %v", d)
 			}
 			if err := build.Remove(p.Dir); err != nil {
@@ -209,7 +209,7 @@ func TestStopped(t *testing.T) {
 			cancel(why)
 		}
 	})
-	r, err := build.New(build.Config{Runner: sandbox.New(sandbox.Config{})}).Run(ctx, p, log)
+	r, err := build.New(build.Config{Runner: walls()}).Run(ctx, p, log)
 	if !errors.Is(err, why) || r.Status != build.Stopped {
 		t.Errorf("%v %+v", err, r)
 	}
@@ -293,7 +293,7 @@ func BenchmarkLog(b *testing.B) {
 				if err != nil {
 					b.Fatal(err)
 				}
-				r, err := build.New(build.Config{Runner: sandbox.New(sandbox.Config{})}).Run(b.Context(), p, io.Writer(out))
+				r, err := build.New(build.Config{Runner: walls()}).Run(b.Context(), p, io.Writer(out))
 				if err != nil || r.Status != build.Succeeded {
 					b.Fatal(err, r.Reason)
 				}
@@ -311,7 +311,7 @@ func BenchmarkCommands(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			builder := build.New(build.Config{Runner: sandbox.New(sandbox.Config{})})
+			builder := build.New(build.Config{Runner: walls()})
 			for b.Loop() {
 				p := build.Plan{Spec: s, Dir: b.TempDir()}
 				if _, err := build.Sources(p.Dir); err != nil {
