@@ -83,7 +83,7 @@ func (m *Mirror) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return m.config.Bus.Fold(ctx, "mirror", m.hear, source.StatusChanged) })
 	group.Go(func() error { return m.config.Work.Serve(ctx, m.worker(followKind, 2, m.follow)) })
-	group.Go(func() error { return m.config.Work.Serve(ctx, m.worker(statusKind, 4, m.send)) })
+	group.Go(func() error { return m.config.Work.Serve(ctx, m.worker(statusKind, 2, m.send)) })
 	group.Go(func() error { return m.mind(ctx) })
 	return group.Wait()
 }
