@@ -3,6 +3,7 @@ package gitdoor
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"runtime"
 	"slices"
@@ -49,49 +50,91 @@ func (t *talk) check(ctx context.Context, repo *git.Repo, q question) ([]found, 
 			return nil, fault.Limit.Errorf("%s has %d bytes, a file may have %d: large files belong elsewhere", objectName(o), o.Size, t.door.config.MaxFile)
 		}
 	}
-	reader, err := repo.Objects(ctx)
+	each, err := t.lookAll(ctx, repo, objects)
 	if err != nil {
 		return nil, err
 	}
-	defer reader.Close()
+	return once(slices.Concat(each...)), nil
+}
+
+// lookAll looks into every object that is no tree: as many processes of git as there are processors read
+// them, one after the other, and each is looked at as it comes.
+func (t *talk) lookAll(ctx context.Context, repo *git.Repo, objects []git.Object) ([][]found, error) {
+	s := search{talk: t, objects: objects, each: make([][]found, len(objects)), firsts: map[string]bool{}}
 	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(runtime.GOMAXPROCS(0))
-	var mu sync.Mutex
-	each := make([][]found, len(objects))
-	count := 0
-	firsts := map[string]bool{}
-	for i, o := range objects {
-		if o.Type == "tree" || ctx.Err() != nil {
-			continue
-		}
-		content, err := reader.Read(o.ID)
-		if err != nil {
-			_ = group.Wait()
-			return nil, fmt.Errorf("reading %s of the push: %w", o.ID, err)
-		}
-		firsts[o.ID] = o.Type == "commit" && !bytes.Contains(header(content), []byte("\nparent "))
-		group.Go(func() error {
-			secrets, err := t.look(ctx, o, content)
-			if err != nil {
-				return err
-			}
-			mu.Lock()
-			defer mu.Unlock()
-			each[i] = secrets
-			if count += len(secrets); count > maxFound {
-				return errEnough
-			}
-			return ctx.Err()
-		})
+	for _, share := range shares(objects, runtime.GOMAXPROCS(0)) {
+		group.Go(func() error { return s.some(ctx, repo, share) })
 	}
-	if err := group.Wait(); err != nil && err != errEnough {
+	if err := group.Wait(); err != nil && !errors.Is(err, errEnough) {
 		return nil, err
 	}
-	all := once(slices.Concat(each...))
-	for i := range all {
-		all[i].first = firsts[all[i].commit()]
+	for _, all := range s.each {
+		for i := range all {
+			all[i].first = s.firsts[all[i].commit()]
+		}
 	}
-	return all, nil
+	return s.each, nil
+}
+
+// shares are the numbers of the objects that are to be looked at, parted so that each part has as many bytes.
+func shares(objects []git.Object, n int) (all [][]int) {
+	total, sum := int64(0), int64(0)
+	for _, o := range objects {
+		if o.Type != "tree" {
+			total += o.Size + 1
+		}
+	}
+	for i, o := range objects {
+		if o.Type == "tree" {
+			continue
+		}
+		if len(all) == 0 || sum*int64(n) >= total*int64(len(all)) {
+			all = append(all, nil)
+		}
+		all[len(all)-1] = append(all[len(all)-1], i)
+		sum += o.Size + 1
+	}
+	return all
+}
+
+// search is the look into all objects of a push, from several goroutines.
+type search struct {
+	talk    *talk
+	objects []git.Object
+
+	mu     sync.Mutex
+	each   [][]found // by object
+	firsts map[string]bool
+	count  int
+}
+
+// some looks into a share of the objects.
+func (s *search) some(ctx context.Context, repo *git.Repo, share []int) error {
+	ids := make([]string, len(share))
+	for n, i := range share {
+		ids[n] = s.objects[i].ID
+	}
+	n := 0
+	return repo.ReadEach(ctx, ids, git.Largest, func(id string, content []byte, err error) error {
+		if err != nil {
+			return fmt.Errorf("reading %s of the push: %w", id, err)
+		}
+		i := share[n]
+		n++
+		o := s.objects[i]
+		secrets, err := s.talk.look(ctx, o, content)
+		if err != nil {
+			return err
+		}
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.each[i] = secrets
+		s.firsts[id] = o.Type == "commit" && !bytes.Contains(header(content), []byte("\nparent "))
+		if s.count += len(secrets); s.count > maxFound {
+			return errEnough
+		}
+		return ctx.Err()
+	})
 }
 
 // once is each finding once, where it is met first: a secret in ten places is one.
