@@ -12,6 +12,7 @@ import (
 
 	"github.com/haechi-dev/haechi/base/git"
 	"github.com/haechi-dev/haechi/lang/iam"
+	"github.com/haechi-dev/haechi/word/diag"
 	"github.com/haechi-dev/haechi/word/fault"
 )
 
@@ -177,6 +178,19 @@ func writeLine(b *strings.Builder, n int, class, text string) {
 	fmt.Fprintf(b, `<div class="line%s" id="L%d"><a href="#L%[2]d">%[2]d</a><span>`, class, n)
 	visible(b, text)
 	b.WriteString("</span></div>")
+}
+
+// linePath is a line of a file of a commit.
+func linePath(repository, commit string, at diag.Place) string {
+	from := ""
+	if at.Line > linesShown {
+		from = strconv.Itoa(at.Line - 100)
+	}
+	to := repositoryPath(repository, "files", "ref", commit, "path", at.File, "from", from)
+	if at.Line > 0 {
+		to += "#L" + strconv.Itoa(at.Line)
+	}
+	return to
 }
 
 // raw is a file as it is. It is never a page of ours: a browser stores it.

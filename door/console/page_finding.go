@@ -11,9 +11,11 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/haechi-dev/haechi/keeper/hub"
 	"github.com/haechi-dev/haechi/keeper/inventory"
+	"github.com/haechi-dev/haechi/keeper/source"
 	"github.com/haechi-dev/haechi/lang/iam"
 	"github.com/haechi-dev/haechi/room/comply"
 	"github.com/haechi-dev/haechi/room/pipeline"
+	"github.com/haechi-dev/haechi/word/diag"
 	"github.com/haechi-dev/haechi/word/fault"
 	"github.com/haechi-dev/haechi/word/finding"
 )
@@ -23,7 +25,8 @@ type pair struct{ Name, Value string }
 // place is where a finding is, with the run that saw it there, if a run did.
 type place struct {
 	hub.Presence
-	Run string // its page
+	Run  string // its page
+	File string // the line, in the repository
 }
 
 // thing is what a finding is about; Path is its page, if it is in the inventory.
@@ -95,7 +98,7 @@ func (o *Console) findingView(r *request) (any, error) {
 		v.Remediation = cmp.Or(f.ProductFields[comply.FieldFixKo], v.Remediation)
 	}
 	v.Fields = fieldsOf(f)
-	if v.Presence, err = o.places(r, ref); err != nil {
+	if v.Presence, err = o.places(r, ref, f.Place()); err != nil {
 		return nil, err
 	}
 	for _, about := range f.Resources {
@@ -132,13 +135,18 @@ func (o *Console) findingView(r *request) (any, error) {
 	return v, nil
 }
 
-func (o *Console) places(r *request, ref hub.Ref) (all []place, err error) {
+func (o *Console) places(r *request, ref hub.Ref, at diag.Place) (all []place, err error) {
 	presence, err := o.config.Hub.PresenceOf(r.Context(), ref)
 	for _, p := range presence {
 		one := place{Presence: p}
 		if run, ok := strings.CutSuffix(p.Scan, "/"+p.Tool); ok && o.config.Runs != nil { // a run's scans are RUN/TOOL
 			if _, err := o.config.Runs.Execution(r.Context(), run); err == nil {
 				one.Run = pipeline.Path(run)
+			}
+		}
+		if o.config.Source != nil && at.File != "" && p.Commit != "" && source.CheckName(p.Target) == nil {
+			if _, err := o.config.Source.Repository(r.Context(), p.Target); err == nil {
+				one.File = linePath(p.Target, p.Commit, at)
 			}
 		}
 		all = append(all, one)

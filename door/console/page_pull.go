@@ -283,7 +283,18 @@ func (o *Console) pullChanges(r *request, v *pullView) error {
 	v.Diff = diffOf(files, more, p.Repository, p.Revision.Head, func(path string) string {
 		return logPath(pullPath(p.Number), "", 0, "file", path)
 	})
-	return nil
+	return o.pullNotices(r, v)
+}
+
+// pullNotices adds what there is to look at twice beyond what the page shows.
+func (o *Console) pullNotices(r *request, v *pullView) error {
+	all, err := o.config.Source.PullNotices(r.Context(), v.Pull)
+	for _, n := range all {
+		if !slices.ContainsFunc(v.Diff.Notices, func(d diffNotice) bool { return d.Notice == n }) {
+			v.Diff.Notices = append(v.Diff.Notices, diffNotice{n, logPath(pullPath(v.Pull.Number), "", 0, "file", n.Path) + "#diff"})
+		}
+	}
+	return err
 }
 
 // pullTalk puts what was said where it was said, or beside.
