@@ -203,9 +203,8 @@ func attempted() map[string]func(args []string) error {
 			return err
 		},
 		"set-user programs": func([]string) error {
-			var fs unix.Statfs_t
-			if err := unix.Statfs("/usr", &fs); err != nil || fs.Flags&unix.ST_NOSUID != 0 {
-				return errors.Join(err, errors.New("the mount forbids them"))
+			if nosuid("/usr") {
+				return errors.New("the mount forbids them")
 			}
 			return nil
 		},
@@ -219,6 +218,12 @@ func attempted() map[string]func(args []string) error {
 			return errors.Join(err, errors.New("there are none"))
 		},
 	}
+}
+
+// nosuid tells whether the machine itself forbids set-user programs there.
+func nosuid(path string) bool {
+	var fs unix.Statfs_t
+	return unix.Statfs(path, &fs) != nil || fs.Flags&unix.ST_NOSUID != 0
 }
 
 func socket(family, kind, protocol int) error {
@@ -416,7 +421,7 @@ func TestEscapes(t *testing.T) {
 		{"kill the first one", nil, nil, true},
 		{"groups", nil, []string{"cgroup"}, sandbox.GroupVersion() != 0},
 		{"capabilities", nil, []string{"capabilities"}, true},
-		{"set-user programs", nil, nil, true},
+		{"set-user programs", nil, []string{"nosuid"}, !nosuid("/usr")},
 	} {
 		name := strings.TrimSpace(c.what + " " + strings.Join(c.args, " "))
 		if !c.only && len(c.walls) > 0 {

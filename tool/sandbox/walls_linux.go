@@ -335,7 +335,10 @@ func (p part) place(root string, plan plan) error {
 		return nil
 	}
 	defer unix.Close(p.fd)
-	attr := unix.MountAttr{Attr_set: unix.MOUNT_ATTR_NOSUID}
+	attr := unix.MountAttr{}
+	if !plan.without("nosuid") {
+		attr.Attr_set = unix.MOUNT_ATTR_NOSUID
+	}
 	if !strings.HasPrefix(p.to, "/dev/") && !plan.without("nodev") {
 		attr.Attr_set |= unix.MOUNT_ATTR_NODEV
 	}
