@@ -279,7 +279,7 @@ func (m *Mirror) adopt(ctx context.Context, c Connection) error {
 		if err != nil {
 			return err
 		}
-		if len(moves) > 0 {
+		if len(moves) > 0 && moves[0].Who != m.who(c.Repository) { // else it was a mirror before, and nobody pushed since
 			return fault.Conflict.Errorf("repository %q is there already, with a history of its own: what a forge has would take its place. Choose another name, or delete it first", c.Repository)
 		}
 	}

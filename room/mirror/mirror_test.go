@@ -306,10 +306,23 @@ func TestPushHere(t *testing.T) {
 	if fault.Of(err) != fault.Denied || !strings.Contains(err.Error(), f.URL) {
 		t.Error(err)
 	}
+	c, err := h.Connection(t.Context(), "shop")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // and it can be a mirror again, for as long as nobody has pushed
+		if err := h.Remove(t.Context(), "shop"); err != nil {
+			t.Fatal(err)
+		}
+		h.put(c, token)
+	}
 	if err := h.Remove(t.Context(), "shop"); err != nil {
 		t.Fatal(err)
 	}
 	if err := h.source.Intend(t.Context(), repo, source.Push{ID: "x", Repository: "shop", Updates: []source.Update{{Ref: "refs/heads/new", Old: git.Zero, New: main}}}); err != nil {
+		t.Error(err)
+	}
+	if _, _, err := h.Put(t.Context(), c, nil, nil); fault.Of(err) != fault.Conflict {
 		t.Error(err)
 	}
 }
