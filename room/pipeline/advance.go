@@ -111,7 +111,7 @@ func (p *Pipelines) step(tx *db.Tx, e Execution) (others []string, err error) {
 		others = append(others, back...)
 	}
 	if moved { // a stage may be free now
-		others = append(others, lane.waiting(e.ID)...)
+		others = append(others, lane.next(&e)...)
 	}
 	return others, nil
 }
@@ -266,30 +266,49 @@ func (e *Execution) inputs(names []string) (all []Artifact, err error) {
 
 // lane is what a run shares with the others of its branch: who is where.
 type lane struct {
-	others   []Execution       // not ended, without the run itself, the oldest first
+	others   []Execution       // not ended, without the run itself: those at work, then those that wait, the oldest first
 	disabled map[string]string // "Inbound/STAGE": why
 }
 
+// mostWaiting is how many of those that wait are looked at: the earliest.
+const mostWaiting = 50
+
 func (p *Pipelines) lane(tx *db.Tx, e Execution) (l lane, err error) {
-	l.others, err = db.All(tx, scanRun, "SELECT body FROM pipeline_runs WHERE pipeline = ? AND branch = ? AND id <> ? AND status IN (?, ?, ?) ORDER BY number",
-		e.Pipeline, e.Branch, e.ID, string(Waiting), string(InProgress), string(Stopping))
-	if err != nil {
-		return l, err
-	}
 	l.disabled = map[string]string{}
 	closed, err := db.All(tx, scanTransition, "SELECT stage, kind, reason, who, at FROM pipeline_transitions WHERE pipeline = ?", e.Pipeline)
 	for _, t := range closed {
 		l.disabled[t.Kind+"/"+t.Stage] = t.Reason
 	}
+	if err != nil || e.Mode == structure.Parallel {
+		return l, err
+	}
+	busy, err := db.All(tx, scanRun, "SELECT body FROM pipeline_runs WHERE pipeline = ? AND branch = ? AND id <> ? AND status IN (?, ?) ORDER BY number",
+		e.Pipeline, e.Branch, e.ID, string(InProgress), string(Stopping))
+	if err != nil {
+		return l, err
+	}
+	waiting, err := db.All(tx, scanRun, "SELECT body FROM pipeline_runs WHERE pipeline = ? AND branch = ? AND id <> ? AND status = ? ORDER BY number LIMIT ?",
+		e.Pipeline, e.Branch, e.ID, string(Waiting), mostWaiting)
+	l.others = append(busy, waiting...)
 	return l, err
 }
 
-// waiting are the runs that may go on when one has moved, in the order in which they have a right to.
-func (l lane) waiting(but string) (ids []string) {
-	for _, o := range l.others {
-		if o.ID != but && (o.Status == Waiting || o.held() >= 0) {
+// next are the runs that may go on when one has moved: of those that are queued, the first when it has ended.
+func (l lane) next(moved *Execution) (ids []string) {
+	var first *Execution
+	for i := range l.others {
+		o := &l.others[i]
+		switch {
+		case o.Mode == structure.Queued && o.Status == Waiting:
+			if moved.Status.Ended() && (first == nil || o.before(first)) {
+				first = o
+			}
+		case o.Status == Waiting || o.held() >= 0:
 			ids = append(ids, o.ID)
 		}
+	}
+	if first != nil {
+		ids = append(ids, first.ID)
 	}
 	return ids
 }
