@@ -13,6 +13,7 @@ import (
 	"github.com/haechi-dev/haechi/keeper/source"
 	"github.com/haechi-dev/haechi/lang/iam"
 	"github.com/haechi-dev/haechi/room/inspect"
+	"github.com/haechi-dev/haechi/room/pipeline"
 	"github.com/haechi-dev/haechi/room/route"
 	"github.com/haechi-dev/haechi/tool/scan/secret"
 	"github.com/haechi-dev/haechi/word/component"
@@ -110,7 +111,7 @@ func (a *App) notified(ctx context.Context, told []route.Identity) error {
 // its repository's default branch.
 type startRun struct{ *App }
 
-// Deliver starts one run, however many events come together. A delivery that is repeated starts another.
+// Deliver starts one run, however many events come together. A delivery that is repeated starts no other.
 func (s startRun) Deliver(ctx context.Context, d route.Delivery) error {
 	if len(d.Items) == 0 {
 		return nil
@@ -120,7 +121,7 @@ func (s startRun) Deliver(ctx context.Context, d route.Delivery) error {
 	if len(parts) != 6 || parts[5] == "" {
 		return fault.Invalid.Errorf("%q is not the ARN of a pipeline", item.To.ARN)
 	}
-	_, err := s.Pipeline.Start(ctx, parts[5], "", "", item.Rule)
+	_, err := s.Pipeline.Begin(ctx, pipeline.Start{Pipeline: parts[5], Who: item.Rule, Token: d.ID, Trigger: pipeline.Trigger{Type: "CloudWatchEvent", Detail: item.Rule}})
 	return err
 }
 
