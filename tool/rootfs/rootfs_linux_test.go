@@ -22,6 +22,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-containerregistry/pkg/registry"
+	"github.com/haechi-dev/haechi/tool/build"
 	"github.com/haechi-dev/haechi/tool/rootfs"
 	"github.com/haechi-dev/haechi/tool/sandbox"
 	"github.com/haechi-dev/haechi/tool/scan/image/imagetest"
@@ -394,5 +395,42 @@ func main() {
 	exit, err := sandbox.New(sandbox.Config{}).Run(t.Context(), sandbox.Step{Argv: []string{"/opt/tool"}, Work: t.TempDir(), Root: root.Path}, &out)
 	if err != nil || exit != 0 || out.String() != "dev etc home opt proc tmp work true true 1000\n" {
 		t.Errorf("%d %v %q", exit, err, out.String())
+	}
+}
+
+// A whole build runs in an image that holds little more than a shell: its
+// phases, variables and artifacts are those of any build.
+func TestBuildInImage(t *testing.T) {
+	entries := []imagetest.Entry{{Name: "etc/os-release", Body: "ID=tiny\n"}}
+	files := []string{"/bin/sh", "/bin/cat"}
+	for _, pattern := range []string{"/lib/*/libc.so.6", "/lib64/ld-linux-*", "/lib/ld-linux-*", "/lib/ld-musl-*"} {
+		found, _ := filepath.Glob(pattern)
+		files = append(files, found...)
+	}
+	for _, f := range files {
+		text, err := os.ReadFile(f)
+		if err != nil {
+			t.Skip(err)
+		}
+		entries = append(entries, imagetest.Entry{Name: strings.TrimPrefix(f, "/"), Body: string(text), Mode: 0o755})
+	}
+	img := imagetest.Image{Layers: []imagetest.Layer{{Packed: "gzip", Entries: entries}}}
+	root, err := open(t, rootfs.Config{}).File(t.Context(), imagetest.Layout(t, imagetest.Files(t, img)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer root.Close()
+	spec, err := build.Parse("buildspec.yml", []byte("version: 0.2\nenv:\n  exported-variables: [OS]\nphases:\n  build:\n    commands:\n      - . /etc/os-release\n      - OS=$ID; export OS\n      - echo $OS > made\nartifacts:\n  files: [made]\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	if _, err := build.Sources(dir); err != nil {
+		t.Fatal(err)
+	}
+	var said bytes.Buffer
+	r, err := build.New(build.Config{Runner: sandbox.New(sandbox.Config{})}).Run(t.Context(), build.Plan{Spec: spec, Dir: dir, Out: t.TempDir(), Root: root.Path}, &said)
+	if err != nil || r.Status != build.Succeeded || len(r.Exported) != 1 || r.Exported[0].Value != "tiny" || len(r.Artifacts) != 1 {
+		t.Errorf("%+v, %v\n%s", r, err, said.String())
 	}
 }
