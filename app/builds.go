@@ -99,6 +99,19 @@ func (c *Builds) Machine(walls *sandbox.Sandbox, dialer *outbound.Dialer, dir st
 	return m, nil
 }
 
+// Machine is the machine that a configuration describes, for who builds without a server.
+func (c *Config) Machine(dir string, local http.Handler) (m build.Machine, err error) {
+	least, err := c.walls()
+	if err != nil {
+		return m, err
+	}
+	dialer, err := outbound.New(outbound.Config{Allow: c.Outbound.Allow})
+	if err != nil {
+		return m, err
+	}
+	return c.Builds.Machine(sandbox.New(sandbox.Config{Least: least}), dialer, dir, local, time.Now)
+}
+
 // exchange answers builds at http://haechi.internal/: they may change their token
 // for credentials there, and nothing else.
 func (a *App) exchange(w http.ResponseWriter, r *http.Request) {

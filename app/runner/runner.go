@@ -17,12 +17,14 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/haechi-dev/haechi/app"
 	"github.com/haechi-dev/haechi/base/redact"
 	"github.com/haechi-dev/haechi/base/remote"
 	"github.com/haechi-dev/haechi/base/sigv4"
@@ -66,6 +68,16 @@ func New(c Config) *Runner {
 	patient := *c.Client.HTTP
 	patient.Timeout = 0
 	return &Runner{Config: c, http: &patient}
+}
+
+// Open is a runner on this machine, as a configuration describes it: what of it
+// is about builds, sandbox and outbound counts.
+func Open(c *app.Config, client *remote.Client, folder string, log *slog.Logger) (*Runner, error) {
+	m, err := c.Machine(filepath.Join(folder, "images"), Exchange(client))
+	if err != nil {
+		return nil, err
+	}
+	return New(Config{Client: client, Machine: m, Folder: folder, Log: log}), nil
 }
 
 // errIdle ends a runner that has nothing to do.

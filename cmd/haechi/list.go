@@ -4,7 +4,7 @@ package main
 func verbs() []verb {
 	return []verb{
 		demoVerb(), serveVerb(), scanVerb(), hookVerb(), sbomVerb(), detectVerb(), importVerb(), dbVerb(),
-		findingsVerb(), secretsVerb(), runVerb(), repoVerb(), forgeVerb(), eventsVerb(), rulesVerb(), guardVerb(), iamVerb(), configVerb(),
+		findingsVerb(), secretsVerb(), runVerb(), runnerVerb(), repoVerb(), forgeVerb(), eventsVerb(), rulesVerb(), guardVerb(), iamVerb(), configVerb(),
 		backupVerb(), restoreVerb(), accessVerb(), auditVerb(),
 		helpVerb(), completionVerb(), versionVerb(),
 	}

@@ -16,7 +16,7 @@ import (
 )
 
 func runVerb() verb {
-	return verb{name: "run", args: "[list] | show RUN | log RUN | start PIPELINE [BRANCH] | stop RUN | retry RUN | approve RUN | reject RUN | gate PIPELINE", summary: "what became of pushes, with their logs", help: `
+	return verb{name: "run", args: "[list] | show RUN | log RUN | start PIPELINE [BRANCH] | stop RUN | retry RUN | approve RUN | reject RUN | gate PIPELINE | shell RUN|BUILD [COMMAND]", summary: "what became of pushes, with their logs", help: `
   haechi run                          the newest runs
   haechi run -repository shop -status failed
   haechi run show shop#12             its stages, and why it failed
@@ -28,17 +28,19 @@ func runVerb() verb {
   haechi run approve shop#12 -m 'looks good'
   haechi run reject shop#12 Release/Ask -m 'not today'
   haechi run gate shop -policy gate.yaml -last 50
+  haechi run shell shop#12            look into the folder of its build that failed
 
 RUN is PIPELINE#NUMBER as the list has it, PIPELINE for its newest one, or an id.
 A repository's pipeline is called as the repository. 'show' and 'log -f' exit 1
 where the run failed. 'approve' and 'reject' answer the one question that a run
 asks; where there are several, name its STAGE/ACTION. 'gate' asks a policy what
 it would have said of the newest runs, without running anything, and exits 1
-where it would have stopped one that passed.
+where it would have stopped one that passed. 'shell' runs commands in the folder of a
+build that failed, without its secrets, as long as the server keeps it.
 ` + clientHelp, run: runs}
 }
 
-var runWords = []string{"list", "show", "log", "start", "retry", "stop", "approve", "reject", "gate"}
+var runWords = []string{"list", "show", "log", "start", "retry", "stop", "approve", "reject", "gate", "shell"}
 
 // runTakes is what each word takes: arguments, at least and at most, and flags.
 func runTakes() map[string]struct {
@@ -53,6 +55,7 @@ func runTakes() map[string]struct {
 		"list": {0, 0, []string{"repository", "branch", "status", "n", "format"}}, "show": {1, 1, []string{"format"}}, "log": {1, 1, []string{"f"}},
 		"start": {1, 2, []string{"var", "commit", "format"}}, "retry": {1, 1, []string{"format"}}, "stop": {1, 1, []string{"format"}},
 		"approve": {1, 2, []string{"m", "format"}}, "reject": {1, 2, []string{"m", "format"}}, "gate": {1, 1, []string{"policy", "last", "format"}},
+		"shell": {1, 2, nil},
 	}
 }
 
@@ -124,6 +127,8 @@ func runs(ctx context.Context, c call, flags *flag.FlagSet) error {
 		return r.start(ctx, rest, *commit, values)
 	case "gate":
 		return r.gate(ctx, rest[0], *policy, *last)
+	case "shell":
+		return r.shell(ctx, rest[0], strings.Join(rest[1:], " "))
 	}
 	e, err := r.named(ctx, rest[0])
 	if err != nil {

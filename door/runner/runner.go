@@ -35,14 +35,16 @@ import (
 const (
 	Prefix    = "/haechi/jobs/"      // PREFIX JOB / task, source, log, phases, cache, artifact, report, result
 	Artifacts = "/haechi/artifacts/" // PREFIX BUILD / FILE
+	Shells    = "/haechi/shells/"    // PREFIX BUILD: a command for the folder of a build that failed
 
 	NonceHeader = "X-Haechi-Nonce" // of the job's lease
 	KeyHeader   = "X-Haechi-Key"   // of the cache that was found
+	ExitTrailer = "X-Haechi-Exit"  // how a command ended
 )
 
 // Mine tells whether a request is for this door.
 func Mine(path string) bool {
-	return strings.HasPrefix(path, Prefix) || strings.HasPrefix(path, Artifacts)
+	return strings.HasPrefix(path, Prefix) || strings.HasPrefix(path, Artifacts) || strings.HasPrefix(path, Shells)
 }
 
 // Access knows who has which key, and what they may.
@@ -102,6 +104,7 @@ func Handler(c Config) http.Handler {
 		d.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) { d.serve(w, r, one.action, "*", one.do) })
 	}
 	d.mux.HandleFunc("GET "+Artifacts+"{build}/{file...}", d.fetch)
+	d.mux.HandleFunc("POST "+Shells+"{build}", d.shell)
 	return d
 }
 
@@ -126,7 +129,12 @@ type began struct {
 	yes bool
 }
 
-func (b *began) WriteHeader(status int) { b.yes = true; b.ResponseWriter.WriteHeader(status) }
+func (b *began) WriteHeader(status int) {
+	if !b.yes {
+		b.yes = true
+		b.ResponseWriter.WriteHeader(status)
+	}
+}
 func (b *began) Write(p []byte) (int, error) {
 	b.yes = true
 	return b.ResponseWriter.Write(p)
@@ -356,6 +364,51 @@ func (d *door) fetch(w http.ResponseWriter, r *http.Request) {
 		}
 		return fault.NotFound.Errorf("the build has made no %.200q", r.PathValue("file"))
 	})
+}
+
+// shell runs a command in the folder of a build that failed, and gives out what it says as it comes.
+func (d *door) shell(w http.ResponseWriter, r *http.Request) {
+	made, err := d.Builds.ByUUID(r.Context(), r.PathValue("build"))
+	resource := "*"
+	if err == nil {
+		resource = d.Builds.ARN("project/" + made.Project)
+	}
+	d.serve(w, r, "codebuild:StartCommandExecution", resource, func(c *call) error {
+		if err != nil {
+			return err
+		}
+		text, err := c.body(64 << 10)
+		if err != nil {
+			return err
+		}
+		h := c.w.Header()
+		h.Set("Content-Type", "text/plain; charset=utf-8")
+		h.Set("Trailer", ExitTrailer)
+		exit, err := d.Builds.Shell(r.Context(), made.ID, string(text), flushing{c.w, http.NewResponseController(w)})
+		if err != nil && fault.Of(err) != fault.Limit {
+			return err
+		}
+		if err != nil {
+			fmt.Fprintf(c.w, "%v\n", err)
+		}
+		c.w.WriteHeader(http.StatusOK)
+		h.Set(ExitTrailer, strconv.Itoa(exit))
+		return nil
+	})
+}
+
+// flushing sends on at once what is written.
+type flushing struct {
+	w io.Writer
+	c *http.ResponseController
+}
+
+func (f flushing) Write(b []byte) (int, error) {
+	n, err := f.w.Write(b)
+	if err == nil {
+		err = f.c.Flush()
+	}
+	return n, err
 }
 
 // send gives out a file as an attachment: nothing that a build made is shown as a page of ours.

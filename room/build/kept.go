@@ -32,7 +32,13 @@ type Folder struct {
 	Env   []string  `json:"env,omitzero"` // names and values that are no secrets
 }
 
-func (b *Builds) keptDir() string { return filepath.Join(b.config.Folder, "kept") }
+func (b *Builds) keptDir() string {
+	dir, err := filepath.Abs(b.config.Folder) // walls are built elsewhere
+	if err != nil {
+		dir = b.config.Folder
+	}
+	return filepath.Join(dir, "kept")
+}
 
 // keepFolder keeps the folder of a build that failed, as far as there is room.
 func (b *Builds) keepFolder(made Build, t Task, at Room) {

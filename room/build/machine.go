@@ -189,6 +189,9 @@ func refusal(code, text, do string) (d Done) {
 
 // makeRoom makes the folders of one task below dir; done removes them.
 func makeRoom(dir string) (at Room, done func(), err error) {
+	if dir, err = filepath.Abs(dir); err != nil { // walls are built elsewhere
+		return at, nil, err
+	}
 	own, err := os.MkdirTemp(dir, "build-")
 	if err != nil {
 		return at, nil, err
