@@ -230,6 +230,9 @@ func (o *Console) pullJudged(r *request, v *pullView) (err error) {
 			continue
 		}
 		one := vote{Who: cmp.Or(a.Who.Name, who(a.Who.ARN)), At: a.At, Counts: slices.Contains(judged.Approvers, a.Who.ARN)}
+		if p.State != source.Open { // who made it could not approve it
+			one.Counts = !a.Who.Robot
+		}
 		for _, why := range judged.Ignored {
 			if rest, ok := strings.CutPrefix(why, a.Who.ARN+" "); ok {
 				one.Why = rest
