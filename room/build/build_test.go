@@ -120,12 +120,14 @@ func TestFailures(t *testing.T) {
 // masked in the log, and are exported nowhere; every other build that asks fails.
 func TestSecrets(t *testing.T) {
 	const value = "correct-horse-battery"
-	h := alone(t, func(c *build.Config) { c.Secrets = values{"prod/db:password:AWSCURRENT": value, "region": "moon"} })
-	text := "version: 0.2\nenv:\n  secrets-manager: {PASSWORD: 'prod/db:password'}\n  parameter-store: {WHERE: region}\n  exported-variables: [COPY]\nphases:\n  build:\n    commands:\n      - echo the password is $PASSWORD\n      - 'echo $PASSWORD | base64'\n      - test \"$PASSWORD\" = " + value + "\n      - test \"$WHERE\" = moon\n      - export COPY=$PASSWORD\n"
+	h := alone(t, func(c *build.Config) {
+		c.Secrets = values{"prod/db:password:AWSCURRENT": value, "region": "moon", "pin": "42"}
+	})
+	text := "version: 0.2\nenv:\n  secrets-manager: {PASSWORD: 'prod/db:password'}\n  parameter-store: {WHERE: region, PIN: pin}\n  exported-variables: [COPY]\nphases:\n  build:\n    commands:\n      - echo the password is $PASSWORD\n      - 'echo $PASSWORD | base64'\n      - test \"$PASSWORD\" = " + value + "\n      - test \"$WHERE\" = moon\n      - export COPY=$PASSWORD\n"
 	h.push("main", "first", map[string]string{"buildspec.yml": text})
 	made := h.built(build.Start{})
 	log := h.log(made)
-	if made.Status != build.Succeeded || strings.Contains(log, value) || strings.Contains(log, "Y29ycmVjdC") || !strings.Contains(log, "the password is ***") {
+	if made.Status != build.Succeeded || strings.Contains(log, value) || strings.Contains(log, "Y29ycmVjdC") || !strings.Contains(log, "the password is ***") || !strings.Contains(log, "secrets: PIN has less than 4 bytes") {
 		t.Errorf("%s: %+v\n%s", made.Status, made.Facts.Reason, log)
 	}
 	if len(made.Exported) != 0 {

@@ -157,19 +157,22 @@ func (b *Builds) open(ctx context.Context, l work.Lease, made Build) *logger {
 
 // hide hides values from now on.
 func (w *logger) hide(values []Pair) {
+	set, short := hiding(values)
+	for _, name := range short {
+		w.printf("secrets: %s has less than %d bytes, which stand in too many words to be hidden\n", name, redact.Shortest)
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.masked = hiding(values).Writer(w.log)
+	w.masked = set.Writer(w.log)
 }
 
-// hiding are values to be hidden, in all the forms that they may be written in.
-func hiding(values []Pair) *redact.Set {
+// hiding are values to be hidden, in all the forms that they may be written in, and the names of those that are too short for it.
+func hiding(values []Pair) (set *redact.Set, short []string) {
 	all := make([]redact.Value, 0, len(values))
 	for _, v := range values {
 		all = append(all, redact.Value{Name: v.Name, Text: v.Value})
 	}
-	set, _ := redact.New(all...)
-	return set
+	return redact.New(all...)
 }
 
 func (w *logger) Write(p []byte) (int, error) {

@@ -90,7 +90,7 @@ func specPairs(t Task) (all []Pair) {
 
 // clean removes the files of a folder that hold the value of a secret, in whatever form, and counts the others.
 func clean(dir string, secrets []Pair) (size int64, err error) {
-	set := hiding(secrets)
+	set, _ := hiding(secrets)
 	root, err := os.OpenRoot(dir)
 	if err != nil {
 		return 0, err

@@ -472,7 +472,7 @@ func (b *Builds) believed(ctx context.Context, d *performed, t Task, rows []brou
 			}
 		}
 	}
-	hidden := hiding(t.Secrets)
+	hidden, _ := hiding(t.Secrets)
 	d.Exported = slices.DeleteFunc(d.Exported, func(v tool.Variable) bool {
 		return !contains(t.spec.Exported, v.Name) || hidden.String(v.Value) != v.Value || len(v.Value) > 32<<10
 	})
