@@ -311,6 +311,9 @@ func (b *Builds) Size(ctx context.Context) (artifacts, artifactBytes, entries, c
 	return artifacts, artifactBytes, entries, cacheBytes, err
 }
 
+// CacheBytes is how large all caches may be together.
+func (b *Builds) CacheBytes() int64 { return b.config.CacheBytes }
+
 // Artifact opens what a build made: "" is the primary artifact.
 func (b *Builds) Artifact(ctx context.Context, build, name string) (a Artifact, file *os.File, err error) {
 	made, err := b.Build(ctx, build)
