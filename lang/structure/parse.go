@@ -39,14 +39,15 @@ func Parse(file string, text []byte, name string, own ...Type) (Pipeline, error)
 		return p, err
 	}
 	p.complete()
-	for _, wrong := range p.Check(own...) {
-		root := rootOf(top)
-		if isWrapped {
-			root = &wrapped
-		}
-		return p, wrong.at(file, text, root)
+	wrong := p.Check(own...)
+	if len(wrong) == 0 {
+		return p, nil
 	}
-	return p, nil
+	root := rootOf(top)
+	if isWrapped {
+		root = &wrapped
+	}
+	return p, wrong[0].at(file, text, root)
 }
 
 // rootOf is the mapping that top was read from, as far as one looks into it.
@@ -142,8 +143,8 @@ func child(n *yaml.Node, step any) *yaml.Node {
 func Checked(p Pipeline, own ...Type) (Pipeline, error) {
 	p = p.Clone()
 	p.complete()
-	for _, wrong := range p.Check(own...) {
-		return p, fault.Invalid.Wrap(wrong)
+	if wrong := p.Check(own...); len(wrong) > 0 {
+		return p, fault.Invalid.Wrap(wrong[0])
 	}
 	return p, nil
 }

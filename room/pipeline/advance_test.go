@@ -27,10 +27,8 @@ var errKill = errors.New("killed")
 type storm struct {
 	*rapid.T
 	p      *Pipelines
-	name   string // of the pipeline in this storm
-	runs   []string
-	ended  map[string]int // how often each run has come to an end
-	leases []work.Lease   // some of them lost
+	name   string       // of the pipeline in this storm
+	leases []work.Lease // some of them lost
 }
 
 // Whatever comes in whatever order, cut off anywhere: runs of one branch keep their mode's order, no two are in one
@@ -45,7 +43,7 @@ func TestAdvance(t *testing.T) {
 		few(t, map[bool]string{false: "25", true: "8"}[d.Postgres()])
 		rapid.Check(t, func(r *rapid.T) {
 			n++
-			s := &storm{T: r, p: p, name: fmt.Sprint("p", n), ended: map[string]int{}}
+			s := &storm{T: r, p: p, name: fmt.Sprint("p", n)}
 			s.blow()
 		})
 	})
@@ -295,7 +293,6 @@ func (s *storm) check(mode string) {
 		s.Fatal(err)
 	}
 	busy, in, want := 0, map[string]int64{}, []string{}
-	furthest := int64(0)
 	for _, e := range runs {
 		if e.Status == InProgress || e.Status == Stopping {
 			busy++
@@ -323,9 +320,6 @@ func (s *storm) check(mode string) {
 					}
 				}
 			}
-		}
-		if mode == structure.Superseded && e.Kind == Standard && !e.Status.Ended() {
-			furthest = max(furthest, e.Number)
 		}
 	}
 	if mode == structure.Queued && busy > 1 {

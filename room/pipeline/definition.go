@@ -485,18 +485,18 @@ func action(a structure.Action) Action {
 }
 
 func condition(all []structure.Condition) *Condition {
-	for _, c := range all { // there is one
-		made := &Condition{Result: c.Result}
-		for _, r := range c.Rules {
-			rule := Rule{Name: r.Name, Type: r.Type, Asked: r.Configuration, Commands: r.Commands, Minutes: r.Minutes, Status: Waiting}
-			for _, in := range r.Inputs {
-				rule.Inputs = append(rule.Inputs, in.Name)
-			}
-			made.Rules = append(made.Rules, rule)
-		}
-		return made
+	if len(all) == 0 {
+		return nil
 	}
-	return nil
+	made := &Condition{Result: all[0].Result} // there is one at most
+	for _, r := range all[0].Rules {
+		rule := Rule{Name: r.Name, Type: r.Type, Asked: r.Configuration, Commands: r.Commands, Minutes: r.Minutes, Status: Waiting}
+		for _, in := range r.Inputs {
+			rule.Inputs = append(rule.Inputs, in.Name)
+		}
+		made.Rules = append(made.Rules, rule)
+	}
+	return made
 }
 
 // What does an action, in a word.

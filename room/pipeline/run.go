@@ -236,9 +236,6 @@ type Reason struct {
 	Rule     string        `json:"rule,omitzero"`    // of the policy
 }
 
-// lane is what runs stand in line for: those of one branch of a pipeline.
-func (e *Execution) lane() string { return e.Branch }
-
 // Ref is the full name of what was pushed.
 func (e *Execution) Ref() string {
 	if len(e.Branch) > 5 && e.Branch[:5] == "refs/" {
