@@ -251,7 +251,12 @@ func (r *request) ask(action, resource string) []iam.Request {
 
 // may tells whether whoever looks may do something, so that pages need not show what would be refused.
 func (r *request) may(action string) bool {
-	return r.console.config.Access.Allow(r.Context(), r.ask(action, "")...) == nil
+	return r.mayOn(action, "")
+}
+
+// mayOn is may for one thing alone.
+func (r *request) mayOn(action, resource string) bool {
+	return r.console.config.Access.Allow(r.Context(), r.ask(action, resource)...) == nil
 }
 
 // t is English in the reader's language.

@@ -127,11 +127,11 @@ func (h *house) pulled() source.Pull {
 		}
 	}
 	h.push("feature/cart", "feat: 카트 "+hostile, map[string]string{
-		"README.md": "# 상점\n\n" + hostile + "\n", "src/<b>bold<b> \u202e.txt": "a\nb \u202e c\n" + hostile + "\n", "blob.bin": "\x00\x01", "packages.txt": "fine\n", "long.txt": strings.Repeat("a-very-long-word", 200) + "\n",
+		"README.md": "# 상점\n\n" + hostile + "\n", "src/<b>bold<b> \u202e.txt": "a\nb \u202e c\n" + hostile + "\n", "blob.bin": "\x00\x01", "caf\xe9": "caf\xe9\n", "packages.txt": "fine\n", "long.txt": strings.Repeat("a-very-long-word", 200) + "\n",
 	})
 	h.push("develop", "docs", map[string]string{"README.md": "# shop\n"}) // on top of it
 	author := source.Person{ARN: "arn:aws:iam::" + account + ":user/kim", Name: "kim"}
-	h.push("feature/more", "more "+strings.Repeat("and more ", 30), map[string]string{"README.md": "# shop\n" + hostile + "\n", "main.go": "package main\n\nfunc main() {}\n"})
+	h.push("feature/more", "caf\xe9 \u202e more "+strings.Repeat("and more ", 30), map[string]string{"README.md": "# shop\n" + hostile + "\n", "main.go": "package main\n\nfunc main() {}\n"})
 	p, err := h.source.CreatePull(h.t.Context(), source.NewPull{Repository: "shop", Title: "더 " + hostile, Description: "이유 " + hostile, Source: "feature/more", Target: "develop", Author: author})
 	must(err)
 	c, err := h.source.Say(h.t.Context(), source.Comment{Repository: "shop", Pull: p.Number, Before: p.Revision.Base, After: p.Revision.Head, Place: source.Place{Path: "main.go", Line: 3}, Author: author.ARN, Text: hostile})

@@ -189,7 +189,7 @@ func (o *Console) render(q *request, status int, p page, view any) {
 	q.w.Header().Set("Content-Language", q.lang)
 	q.w.Header().Add("Vary", "Accept-Language, Cookie")
 	q.w.WriteHeader(status)
-	_, _ = b.WriteTo(q.w)
+	_, _ = q.w.Write(bytes.ToValidUTF8(b.Bytes(), []byte("\uFFFD"))) // names of files and commits may be anything
 }
 
 // link is the path as a link has it.

@@ -96,8 +96,7 @@ func (r *request) questions(e pipeline.Execution) (all []approvalRow) {
 			if a.Approval.Separate && row.No == "" {
 				row.No = r.hand(e)
 			}
-			ask := r.ask("codepipeline:PutApprovalResult", r.console.pipelineARN(e.Pipeline)+"/"+s.Name+"/"+a.Name)
-			row.May = r.console.config.Access.Allow(r.Context(), ask...) == nil
+			row.May = r.mayOn("codepipeline:PutApprovalResult", r.console.pipelineARN(e.Pipeline)+"/"+s.Name+"/"+a.Name)
 			all = append(all, row)
 		}
 	}

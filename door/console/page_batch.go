@@ -52,7 +52,7 @@ func (o *Console) batchView(r *request) (any, error) {
 		return nil, err
 	}
 	v := batchView{
-		Batch: b, By: strings.TrimPrefix(who(b.Initiator), "user/"), Row: r.batchRow(b), Retry: b.Status.Ended() && b.Status != build.Succeeded && r.may("codebuild:RetryBuildBatch"), Stop: !b.Status.Ended() && r.may("codebuild:StopBuildBatch"),
+		Batch: b, By: strings.TrimPrefix(who(b.Initiator), "user/"), Row: r.batchRow(b), Retry: b.Status.Ended() && b.Status != build.Succeeded && r.mayOn("codebuild:RetryBuildBatch", o.projectARN(b.Project)), Stop: !b.Status.Ended() && r.mayOn("codebuild:StopBuildBatch", o.projectARN(b.Project)),
 	}
 	if b.Facts != nil {
 		v.Made, v.Reason = b.Facts.Made, b.Facts.Reason

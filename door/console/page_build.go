@@ -82,7 +82,7 @@ func (o *Console) buildView(r *request) (any, error) {
 	}
 	f := b.Facts
 	v := buildView{
-		Build: b, Row: r.buildRow(b), Retry: b.Status.Ended() && f.Action == "" && r.may("codebuild:RetryBuild"), Stop: !b.Status.Ended() && r.may("codebuild:StopBuild"),
+		Build: b, Row: r.buildRow(b), Retry: b.Status.Ended() && f.Action == "" && r.mayOn("codebuild:RetryBuild", o.projectARN(b.Project)), Stop: !b.Status.Ended() && r.mayOn("codebuild:StopBuild", o.projectARN(b.Project)),
 	}
 	for _, p := range b.Phases {
 		one := buildPhase{Phase: p}

@@ -24,8 +24,12 @@ func projectOf(id string) string {
 // askProject asks whether somebody may do something with builds of a project, which an id may name.
 func (o *Console) askProject(action string, project func(r *request) string) func(r *request) []iam.Request {
 	return func(r *request) []iam.Request {
-		return r.ask("codebuild:"+action, "arn:aws:codebuild:"+o.config.Region+":"+o.config.Account+":project/"+project(r))
+		return r.ask("codebuild:"+action, o.projectARN(project(r)))
 	}
+}
+
+func (o *Console) projectARN(name string) string {
+	return "arn:aws:codebuild:" + o.config.Region + ":" + o.config.Account + ":project/" + name
 }
 
 func (o *Console) askBuild(action string) func(r *request) []iam.Request {

@@ -121,7 +121,7 @@ func (o *Console) pipelineView(r *request) (any, error) {
 // pipelineState is what changes: the runs, the ways between stages, the picture.
 func (o *Console) pipelineState(r *request, v *pipelineView, newest pipeline.Definition) error {
 	name := newest.Structure.Name
-	v.Start, v.Change = r.may("codepipeline:StartPipelineExecution"), r.may("codepipeline:DisableStageTransition")
+	v.Start, v.Change = r.mayOn("codepipeline:StartPipelineExecution", o.pipelineARN(name)), r.mayOn("codepipeline:DisableStageTransition", o.pipelineARN(name))
 	closed, err := o.config.Runs.Transitions(r.Context(), name)
 	if err != nil {
 		return err

@@ -189,7 +189,7 @@ func (o *Console) pullView(r *request) (any, error) {
 	v := pullView{
 		Row: pullRowOf(p), Pull: p, Text: p.Description, HeadPath: repositoryPath(p.Repository, "commits/"+p.Revision.Head), Alone: r.FormValue("file"), All: pullPath(n),
 		Runs: "/runs?repository=" + p.Repository + "&branch=" + branchOf(p.Source), Overridden: p.Override,
-		Close: p.State == source.Open && r.may("codecommit:UpdatePullRequestStatus"), Reopen: p.State == source.Closed && r.may("codecommit:UpdatePullRequestStatus"),
+		Close: p.State == source.Open && r.mayOn("codecommit:UpdatePullRequestStatus", o.config.Source.ARN(p.Repository)), Reopen: p.State == source.Closed && r.mayOn("codecommit:UpdatePullRequestStatus", o.config.Source.ARN(p.Repository)),
 	}
 	for _, m := range p.Revision.Makers {
 		v.Makers = append(v.Makers, cmp.Or(m.Name, m.Email, who(m.ARN))+" ("+r.t(m.As)+")")
@@ -244,7 +244,7 @@ func (o *Console) pullJudged(r *request, v *pullView) (err error) {
 	if p.State != source.Open {
 		return nil
 	}
-	if r.may("codecommit:UpdatePullRequestApprovalState") {
+	if r.mayOn("codecommit:UpdatePullRequestApprovalState", o.config.Source.ARN(p.Repository)) {
 		v.Revoke, v.Approve = mine, !mine
 		for _, m := range p.Revision.Makers {
 			if m.ARN == r.principal.ARN && m.ARN != "" {
@@ -255,14 +255,14 @@ func (o *Console) pullJudged(r *request, v *pullView) (err error) {
 			v.Approve, v.Own = false, r.t("You opened it: others approve it.")
 		}
 	}
-	v.Override = !v.Mergeable && p.Override == nil && r.may("codecommit:OverridePullRequestApprovalRules")
+	v.Override = !v.Mergeable && p.Override == nil && r.mayOn("codecommit:OverridePullRequestApprovalRules", o.config.Source.ARN(p.Repository))
 	if v.Mergeable && p.Revision.Clean() {
 		_, options, err := o.config.Source.Options(r.Context(), p.Repository, p.Revision.Target, p.Revision.Head)
 		if err != nil {
 			return err
 		}
 		for _, option := range options {
-			if r.may("codecommit:" + mergeActions[option]) {
+			if r.mayOn("codecommit:"+mergeActions[option], o.config.Source.ARN(p.Repository)) {
 				v.Options, v.Merge = append(v.Options, string(option)), true
 			}
 		}
@@ -307,7 +307,7 @@ func (o *Console) pullTalk(r *request, v *pullView) error {
 	if err != nil {
 		return err
 	}
-	may := r.may("codecommit:PostCommentForPullRequest")
+	may := r.mayOn("codecommit:PostCommentForPullRequest", o.config.Source.ARN(p.Repository))
 	form := func(f remarkForm) *remarkForm {
 		if !may {
 			return nil

@@ -153,8 +153,8 @@ func (o *Console) runView(r *request) (any, error) {
 	v := runView{
 		Run: e, Row: r.runRow(e), Pipeline: pipelinePath(e.Pipeline, ""), Found: counted(e.Findings), Fresh: counted(e.Fresh), Questions: r.questions(e), Path: r.criticalPath(e),
 		Drawing:  r.drawPipeline(r.t("Run %d of %s", e.Number, e.Pipeline), r.stagesOfRun(e)),
-		Retry:    (e.Status == pipeline.Failed || e.Status == pipeline.Stopped) && r.may("codepipeline:RetryStageExecution"),
-		Stop:     !e.Status.Ended() && e.Status != pipeline.Stopping && r.may("codepipeline:StopPipelineExecution"),
+		Retry:    (e.Status == pipeline.Failed || e.Status == pipeline.Stopped) && r.mayOn("codepipeline:RetryStageExecution", o.pipelineARN(e.Pipeline)),
+		Stop:     !e.Status.Ended() && e.Status != pipeline.Stopping && r.mayOn("codepipeline:StopPipelineExecution", o.pipelineARN(e.Pipeline)),
 		Findings: filterPath(openFilter + ` target:"` + e.Repository + `" branch:"` + e.Branch + `"`),
 	}
 	if o.config.Source != nil && e.Commit != "" {
@@ -193,8 +193,8 @@ func (o *Console) runView(r *request) (any, error) {
 
 // runStages are the stages of a run with all that is known of them.
 func (o *Console) runStages(r *request, e pipeline.Execution, heads []logPart) (all []runStage) {
-	override, rollback := r.may("codepipeline:OverrideStageCondition"), r.may("codepipeline:RollbackStage")
-	retry := (e.Status == pipeline.Failed || e.Status == pipeline.Stopped) && r.may("codepipeline:RetryStageExecution")
+	override, rollback := r.mayOn("codepipeline:OverrideStageCondition", o.pipelineARN(e.Pipeline)), r.mayOn("codepipeline:RollbackStage", o.pipelineARN(e.Pipeline))
+	retry := (e.Status == pipeline.Failed || e.Status == pipeline.Stopped) && r.mayOn("codepipeline:RetryStageExecution", o.pipelineARN(e.Pipeline))
 	for i, s := range e.Stages {
 		one := runStage{Name: s.Name, Status: s.Status, Held: s.Held, Took: r.took(s.Entered, s.Ended), Past: len(s.Past)}
 		if failed := s.Status != pipeline.Succeeded && s.Status != pipeline.Skipped; failed && retry {
