@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -31,6 +32,9 @@ import (
 
 func TestMain(m *testing.M) {
 	sandbox.Child()
+	if dir := os.Getenv("HAECHI_TEST_BUILD"); dir != "" {
+		workUntilKilled(dir, os.Getenv("HAECHI_TEST_DATABASE"))
+	}
 	dbtest.Main(m)
 }
 
