@@ -61,12 +61,16 @@ func (g gitAccess) Password(ctx context.Context, user, password string) (gitdoor
 }
 
 // Allow asks whether a caller may do something to a repository.
-func (g gitAccess) Allow(ctx context.Context, c gitdoor.Caller, action, resource string) error {
+func (g gitAccess) Allow(ctx context.Context, c gitdoor.Caller, action, resource, ref string) error {
 	who, ok := c.Session.(iam.Principal)
 	if !ok {
 		return fault.Denied.Errorf("nobody is asking")
 	}
-	return g.access.Allow(ctx, iam.Request{Principal: who, Action: action, Resource: resource})
+	asked := iam.Request{Principal: who, Action: action, Resource: resource}
+	if ref != "" {
+		asked.Context = map[string][]string{"codecommit:references": {ref}}
+	}
+	return g.access.Allow(ctx, asked)
 }
 
 // secrets is the secret scanner as the git door asks it, file by file.

@@ -198,7 +198,7 @@ func TestIncomingFindsEveryObject(t *testing.T) {
 		got[string(content)] = o
 	}
 	for content, want := range map[string]git.Object{
-		"middle": {Commit: middle, Path: "odd\n\"name"},
+		"middle": {Commit: middle, Path: "odd"},
 		"evil":   {Commit: merge, Path: "evil"},
 		"side":   {Commit: c.Git("rev-parse", "side"), Path: "side"},
 		"loose":  {},

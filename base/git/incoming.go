@@ -28,7 +28,7 @@ type Object struct {
 	ID, Type string // blob, commit, tag or tree
 	Size     int64
 	Commit   string // of a blob: the first commit that has it, or "" when none of the push's commits does
-	Path     string // of a blob: where it is in that commit
+	Path     string // of a blob: where it is in that commit; of a name with a line feed, what stands before it
 }
 
 // Incoming are the objects that a push brings and the repository lacks, each
@@ -105,43 +105,58 @@ func (r *Repo) known(ctx context.Context, list []byte) (map[string]bool, error) 
 	return known, nil
 }
 
-// place says of each fresh blob which commit brought it and where.
+// place says of each fresh blob which commit brought it and where: git walks
+// the commits from the oldest and names each object once, however often the
+// commits' trees hold it.
 func (r *Repo) place(ctx context.Context, fresh map[string]*Object, tips []string) ([]*Object, error) {
-	commits, err := r.NewCommits(ctx, tips)
-	if err != nil || len(commits) == 0 {
+	stdin, err := wanted(tips)
+	if err != nil || stdin == "" {
 		return nil, err
 	}
-	// A merge is compared with all its parents (-c): what equals one of them came with that one.
-	out, err := r.ask(ctx, []byte(strings.Join(commits, "\n")+"\n"),
-		"diff-tree", "--stdin", "-r", "-c", "--root", "-z", "--raw", "--no-renames", "--no-abbrev")
+	out, err := r.ask(ctx, []byte(stdin), "rev-list", "--objects", "--in-commit-order", "--reverse", "--topo-order", "--stdin", "--not", "--all")
+	if code(err) == 128 && fault.Of(err) != fault.Limit {
+		return nil, fault.Invalid.Errorf("listing what the push brings: %w", err) // it names an object that it does not bring
+	}
 	if err != nil {
-		return nil, fmt.Errorf("comparing the commits of the push: %w", err)
+		return nil, fmt.Errorf("listing what the push brings: %w", err)
 	}
 	var placed []*Object
-	err = eachRaw(out, func(commit string, c Change) {
-		if o := fresh[c.New]; o != nil && o.Commit == "" {
-			o.Commit, o.Path = commit, c.Path
+	commit := ""
+	for line := range strings.Lines(string(out)) {
+		id, path, object := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
+		if !object {
+			commit = id
+			continue
+		}
+		if o := fresh[id]; o != nil && o.Type == "blob" && o.Commit == "" && path != "" {
+			o.Commit, o.Path = commit, path
 			placed = append(placed, o)
 		}
-	})
-	return placed, err
+	}
+	return placed, nil
 }
 
-// NewCommits are the commits that tips reach and no ref does, the oldest first.
-func (r *Repo) NewCommits(ctx context.Context, tips []string) ([]string, error) {
+// wanted are the tips that are objects, for a command that reads revisions.
+func wanted(tips []string) (string, error) {
 	var ask strings.Builder
 	for _, t := range tips {
 		if !ValidID(t) {
-			return nil, fault.Invalid.Errorf("%q is no full name of an object", t)
+			return "", fault.Invalid.Errorf("%q is no full name of an object", t)
 		}
 		if !IsZero(t) {
 			ask.WriteString(t + "\n")
 		}
 	}
-	if ask.Len() == 0 {
-		return nil, nil
+	return ask.String(), nil
+}
+
+// NewCommits are the commits that tips reach and no ref does, the oldest first.
+func (r *Repo) NewCommits(ctx context.Context, tips []string) ([]string, error) {
+	ask, err := wanted(tips)
+	if err != nil || ask == "" {
+		return nil, err
 	}
-	out, err := r.ask(ctx, []byte(ask.String()), "rev-list", "--reverse", "--topo-order", "--stdin", "--not", "--all")
+	out, err := r.ask(ctx, []byte(ask), "rev-list", "--reverse", "--topo-order", "--stdin", "--not", "--all")
 	if code(err) == 128 {
 		return nil, fault.Invalid.Errorf("listing the commits of the push: %w", err) // it names an object that it does not bring
 	}

@@ -26,8 +26,9 @@ type Access interface {
 	Signed(ctx context.Context, s Signature) (Caller, error)
 	// Password is the console user of that name and git password.
 	Password(ctx context.Context, user, password string) (Caller, error)
-	// Allow is nil, or fault.Denied when the caller may not do the action to the resource.
-	Allow(ctx context.Context, c Caller, action, resource string) error
+	// Allow is nil, or fault.Denied when the caller may not do the action to the resource. ref is what is
+	// to be pushed to, for policies that tell refs apart, or "".
+	Allow(ctx context.Context, c Caller, action, resource, ref string) error
 }
 
 // Caller is who is asking.
@@ -161,22 +162,25 @@ func parseCall(r *http.Request) (call, error) {
 	return c, nil
 }
 
+// pushAction is what a caller must be allowed to do to push: first at all, then to each ref.
+const pushAction = "codecommit:GitPush"
+
 // allow asks whether the caller may do what the call wants, and makes a
 // repository that is pushed to for the first time.
 func (d *Door) allow(ctx context.Context, c call) error {
 	arn := d.config.Source.ARN(c.repository)
 	action := "codecommit:GitPull"
 	if c.service == receivePack {
-		action = "codecommit:GitPush"
+		action = pushAction
 	}
-	if err := d.config.Access.Allow(ctx, c.caller, action, arn); err != nil {
+	if err := d.config.Access.Allow(ctx, c.caller, action, arn, ""); err != nil {
 		return err
 	}
 	_, err := d.config.Source.Repository(ctx, c.repository)
 	if !errors.Is(err, fault.NotFound) || c.service != receivePack || !d.config.CreateOnPush {
 		return err
 	}
-	if err := d.config.Access.Allow(ctx, c.caller, "codecommit:CreateRepository", arn); err != nil {
+	if err := d.config.Access.Allow(ctx, c.caller, "codecommit:CreateRepository", arn, ""); err != nil {
 		return err
 	}
 	_, err = d.config.Source.Create(ctx, source.Repository{Name: c.repository})

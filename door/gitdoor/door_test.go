@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -52,7 +53,10 @@ func (p people) Signed(_ context.Context, s gitdoor.Signature) (gitdoor.Caller, 
 	return gitdoor.Caller{ARN: "arn:aws:iam::111122223333:user/key", Session: "ada"}, nil
 }
 
-func (p people) Allow(_ context.Context, c gitdoor.Caller, action, _ string) error {
+func (p people) Allow(_ context.Context, c gitdoor.Caller, action, _, ref string) error {
+	if c.Session == "bob" && ref == "refs/heads/release" {
+		return fault.Denied.Errorf("bob may not push to %s", ref)
+	}
 	if !regexp.MustCompile(p[c.Session.(string)]).MatchString(action) {
 		return fault.Denied.Errorf("%v may not %s", c.Session, action)
 	}
@@ -453,6 +457,12 @@ func TestWhoMayPass(t *testing.T) {
 		}
 		wants(t, out, want)
 	}
+	// Policies can tell refs apart: what one of them forbids refuses the whole push.
+	wants(t, h.refused(h.as("bob"), "main:side", "main:release"), "bob may not push to refs/heads/release")
+	if got := h.ref("side"); got != "" {
+		t.Errorf("side is at %s", got)
+	}
+	h.clone.Git("push", "-q", h.as("bob"), "main:side")
 	if out, err := h.clone.Try("ls-remote", h.as("eve")); err != nil {
 		t.Errorf("eve may look: %v\n%s", err, out)
 	}
@@ -595,6 +605,57 @@ func TestFsck(t *testing.T) {
 	evil := h.clone.Git("-c", `alias.t=!printf '040000 tree `+tree+`\t.git\n' | git mktree`, "t")
 	commit := h.clone.Git("commit-tree", "-m", "evil", "-p", "HEAD", evil)
 	wants(t, h.refused("origin", commit+":refs/heads/evil"), "hasDotgit")
+}
+
+// What a tree is full of is nothing of the repository's own, and the few objects that stand for
+// ten thousand million files cost the one who asks for them: the push is looked at and is over.
+func TestHostileTrees(t *testing.T) {
+	h := open(t, nil)
+	h.clone.Commit("names", map[string]string{
+		"HEAD": "ref: refs/heads/evil\n", "config": "[core]\n\tfsmonitor = touch /tmp/x\n", "hooks/pre-receive": "#!/bin/sh\nexit 0\n",
+		"objects/info/alternates": "/etc\n", "refs/heads/main": strings.Repeat("0", 40) + "\n", "-rf": "x\n", "a b\n": "x\n",
+	})
+	h.clone.Git("push", "-q", "origin", "main")
+	repo, err := h.source.Git("shop")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"objects/info/alternates", "hooks"} {
+		if _, err := os.Lstat(filepath.Join(repo.Dir(), name)); err == nil {
+			t.Errorf("the repository has %s", name)
+		}
+	}
+	for _, path := range []string{"/objects/info/alternates", "/HEAD", "/config", "/hooks/pre-receive", "/objects/info/http-alternates"} {
+		response, err := http.Get(h.at("shop") + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		response.Body.Close()
+		if response.StatusCode != http.StatusNotFound {
+			t.Errorf("%s: %d", path, response.StatusCode)
+		}
+	}
+	// A bomb: ten folders in each of ten folders, ten levels deep, of eleven objects.
+	mode, id := "100644 blob", h.clone.Git("rev-parse", "HEAD:config")
+	for range 10 {
+		var tree strings.Builder
+		for i := range 10 {
+			fmt.Fprintf(&tree, "%s %s\td%d\n", mode, id, i)
+		}
+		cmd := exec.Command("git", "mktree")
+		cmd.Dir, cmd.Stdin = h.clone.Dir, strings.NewReader(tree.String())
+		out, err := cmd.Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		mode, id = "040000 tree", strings.TrimSpace(string(out))
+	}
+	commit := h.clone.Git("commit-tree", "-m", "bomb", id)
+	began := time.Now()
+	out, err := h.clone.Try("push", "origin", commit+":refs/heads/bomb")
+	if took := time.Since(began); took > 20*time.Second {
+		t.Errorf("it took %v: %v %s", took, err, out)
+	}
 }
 
 // No hook but ours runs, whatever lies in the repository or its configuration.

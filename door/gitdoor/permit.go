@@ -61,7 +61,7 @@ func (t *talk) permit(ctx context.Context, q question, secrets []found, say func
 	if reason == "" {
 		return fault.Invalid.Errorf("an override needs a reason: git push -o %s=… -o %s='why this is no secret'", optionAllow, optionReason)
 	}
-	if err := t.door.config.Access.Allow(ctx, t.call.caller, OverrideAction, t.door.config.Source.ARN(t.call.repository)); err != nil {
+	if err := t.door.config.Access.Allow(ctx, t.call.caller, OverrideAction, t.door.config.Source.ARN(t.call.repository), ""); err != nil {
 		return fault.Denied.Errorf("you may not override push protection (%s): %w", OverrideAction, err)
 	}
 	now := t.door.config.Now()

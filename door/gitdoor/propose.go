@@ -52,7 +52,7 @@ func (t *talk) mayPropose(ctx context.Context, proposed []source.Update) error {
 	if len(proposed) == 0 {
 		return nil
 	}
-	return t.door.config.Access.Allow(ctx, t.call.caller, ProposeAction, t.door.config.Source.ARN(t.call.repository))
+	return t.door.config.Access.Allow(ctx, t.call.caller, ProposeAction, t.door.config.Source.ARN(t.call.repository), "")
 }
 
 // proposal is what one line of a push to refs/for asks for.

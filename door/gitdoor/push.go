@@ -161,6 +161,11 @@ func (t *talk) before(ctx context.Context, q question, say func(string) error) e
 	t.options = q.options
 	t.mu.Unlock()
 	refs, proposed := parted(q.updates)
+	for _, u := range q.updates {
+		if err := t.door.config.Access.Allow(ctx, t.call.caller, pushAction, t.door.config.Source.ARN(t.call.repository), u.Ref); err != nil {
+			return err
+		}
+	}
 	if err := t.mayPropose(ctx, proposed); err != nil {
 		return err
 	}
