@@ -148,7 +148,7 @@ type Command struct {
 
 // Sandbox says how build steps are walled in.
 type Sandbox struct {
-	Allow string // the weakest level that is accepted: "" is all walls
+	Allow string // the weakest level that is accepted: landlock, which is all walls and the default, namespaces, bare
 }
 
 // Retention says how long things are kept.
@@ -255,7 +255,7 @@ func (c *Config) level() (slog.Level, error) {
 // walls is the least that build steps must be walled in.
 func (c *Config) walls() (sandbox.Level, error) {
 	if c.Sandbox.Allow == "" {
-		return sandbox.Namespaces, nil
+		return sandbox.Landlock, nil
 	}
 	return sandbox.ParseLevel(c.Sandbox.Allow)
 }

@@ -194,7 +194,7 @@ func (s *Sandbox) allowed(got Level, why error) (Level, error) {
 	if why == nil {
 		why = fmt.Errorf("its kernel has no landlock, or it is not switched on (lsm=)")
 	}
-	return got, fault.Unsupported.Errorf("this machine isolates steps at level %s only, %s is asked for: %w", got, s.config.Least, why)
+	return got, fault.Unsupported.Errorf("this machine isolates steps at level %s only, %s is asked for (sandbox.allow accepts less): %w", got, s.config.Least, why)
 }
 
 // Walls names what steps are walled in with here, for people:
