@@ -257,7 +257,8 @@ func (p *Pipelines) pulled(ctx context.Context, e event.Event) (asked []Start, e
 	err = p.listeners(ctx, r, func(def Definition, of structure.Action) error {
 		lets, err := def.Structure.OnPull(of, pulled)
 		// What was pushed to refs/for no push of a branch has brought: a pipeline that runs on every push runs on it.
-		if len(def.Structure.Triggers) == 0 && strings.HasPrefix(d.Source, "refs/pull/") && (what == structure.Opened || what == structure.Updated) {
+		// One that is of a branch runs on no proposal for it.
+		if len(def.Structure.Triggers) == 0 && of.Configuration["BranchName"] == "" && strings.HasPrefix(d.Source, "refs/pull/") && (what == structure.Opened || what == structure.Updated) {
 			lets = true
 		}
 		if err != nil || !lets || def.Structure.Sources()[0].Name != of.Name {
