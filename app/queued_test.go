@@ -76,7 +76,7 @@ func queued(t *testing.T, database string) {
 			t.Fatalf("after %d kills only %d of %d runs have ended", kills, done, runs)
 		}
 		v := start(t, folder, database)
-		time.Sleep(time.Second)
+		time.Sleep(time.Second + time.Duration(kills)*10*time.Millisecond) // ever longer: a slow machine ends it too
 		if err := v.cmd.Process.Kill(); err != nil {
 			t.Fatal(err)
 		}

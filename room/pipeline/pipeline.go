@@ -137,9 +137,6 @@ CREATE TABLE pipeline_types (id TEXT PRIMARY KEY, body BLOB NOT NULL)`}}
 
 // Run starts what pushes ask for and works on it until ctx ends.
 func (p *Pipelines) Run(ctx context.Context) error {
-	if err := p.wakeAll(ctx); err != nil && ctx.Err() == nil {
-		return err
-	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
 		return p.config.Bus.Follow(ctx, "pipeline", p.trigger, source.Moved, pullChanged, Changed, imagePushed)
@@ -148,6 +145,7 @@ func (p *Pipelines) Run(ctx context.Context) error {
 	if p.config.Starter != nil {
 		group.Go(func() error { return p.config.Bus.Fold(ctx, "pipeline-builds", p.built, p.config.Starter.Events()...) })
 	}
+	group.Go(func() error { return p.wakeAll(ctx) })
 	group.Go(func() error { return p.serve(ctx) })
 	group.Go(func() error { return p.clock(ctx) })
 	group.Go(func() error { return p.tidy(ctx) })

@@ -290,7 +290,8 @@ func mistake(err error) Reason {
 	return r
 }
 
-// wakeAll moves on what a kill may have left between two steps.
+// wakeAll moves on what a kill may have left between two steps: beside the workers, and many runs in a
+// transaction, so that a server which never lives long gets something done.
 func (p *Pipelines) wakeAll(ctx context.Context) error {
 	var open []string
 	err := p.db.Read(ctx, func(tx *db.Tx) (err error) {
@@ -300,9 +301,20 @@ func (p *Pipelines) wakeAll(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, id := range open { // each by itself: one that is broken holds up no other
-		if err := p.db.Write(ctx, func(tx *db.Tx) error { return p.again(tx, id) }); err != nil {
-			return fmt.Errorf("run %s: %w", id, err)
+	const most = 50
+	for len(open) > 0 && ctx.Err() == nil {
+		some := open[:min(len(open), most)]
+		open = open[len(some):]
+		err := p.db.Write(ctx, func(tx *db.Tx) error {
+			for _, id := range some {
+				if err := tx.Savepoint(func() error { return p.again(tx, id) }); err != nil { // one that is broken holds up no other
+					p.config.Log.Error("a run cannot go on", "run", id, "err", err)
+				}
+			}
+			return nil
+		})
+		if err != nil && ctx.Err() == nil {
+			return err
 		}
 	}
 	return nil

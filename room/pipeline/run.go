@@ -80,6 +80,7 @@ type Execution struct {
 	Gated      bool                  `json:"gated,omitzero"` // a gate has judged its commit, and let it pass
 	Proposals  []string              `json:"proposals,omitzero"`
 
+	kept []byte // as it was read
 	news []news // what became of its parts since it was read
 }
 

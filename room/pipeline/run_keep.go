@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"slices"
@@ -20,6 +21,7 @@ func scanRun(scan db.Scan) (e Execution, err error) {
 	if err := json.Unmarshal(body, &e); err != nil {
 		return e, err
 	}
+	e.kept = body
 	return upgraded(e), nil
 }
 
@@ -58,9 +60,10 @@ func find(tx *db.Tx, id string) (Execution, error) {
 	return e, err
 }
 
+// keep writes a run down, if anything of it has changed since it was read.
 func keep(tx *db.Tx, e Execution) error {
-	body, err := json.Marshal(e)
-	if err != nil {
+	body, err := json.Marshal(e, json.Deterministic(true))
+	if err != nil || bytes.Equal(body, e.kept) {
 		return err
 	}
 	due := int64(0)
