@@ -311,9 +311,19 @@ func (s *Source) fresh(ctx context.Context, number int64) (p Pull, err error) {
 		if err != nil {
 			return p, err
 		}
+		landed := false
+		if next.Commits == 0 && p.Revision.Number > 0 {
+			repo, err := s.Git(p.Repository)
+			if err != nil {
+				return p, err
+			}
+			if landed, err = repo.IsAncestor(ctx, p.Revision.Head, target); err != nil {
+				return p, err
+			}
+		}
 		settled := false
 		err = s.db.Write(ctx, func(tx *db.Tx) error {
-			p, settled, err = s.turn(tx, number, next)
+			p, settled, err = s.turn(tx, number, next, landed)
 			return err
 		})
 		if err == nil && settled && p.Revision.Number == 0 {
@@ -426,8 +436,9 @@ func coAuthors(message string) (all []git.Person) {
 	return all
 }
 
-// turn makes next the current revision, unless a ref has moved meanwhile.
-func (s *Source) turn(tx *db.Tx, number int64, next Revision) (p Pull, settled bool, err error) {
+// turn makes next the current revision, unless a ref has moved meanwhile. One that brings nothing any more
+// ends the pull request: as merged if what it brought has landed in the target past us, else as closed.
+func (s *Source) turn(tx *db.Tx, number int64, next Revision, landed bool) (p Pull, settled bool, err error) {
 	if p, err = findPull(tx, number); err != nil || p.State != Open {
 		return p, true, err
 	}
@@ -459,6 +470,16 @@ func (s *Source) turn(tx *db.Tx, number int64, next Revision) (p Pull, settled b
 			return p, false, err
 		}
 		return p, true, s.tellPull(tx, p, "pullRequestCreated", p.Author.ARN, nil)
+	}
+	if next.Commits == 0 && !landed {
+		p.State, p.Revision = Closed, was
+		if err := keepPull(tx, p); err != nil {
+			return p, false, err
+		}
+		if err := s.note(tx, p, Happened{Type: HappenedStatus, Who: next.By, State: Closed, Why: "there is nothing in it any more"}); err != nil {
+			return p, false, err
+		}
+		return p, true, s.tellPull(tx, p, "pullRequestStatusChanged", next.By, nil)
 	}
 	if next.Commits == 0 { // somebody brought it into the target past us
 		p.State = Merged

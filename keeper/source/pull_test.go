@@ -787,6 +787,19 @@ func TestMergedPastUs(t *testing.T) {
 	})
 }
 
+// A pull request whose source gave up what was in it is closed, not merged.
+func TestNothingLeft(t *testing.T) {
+	each(t, func(t *testing.T, h *house) {
+		p := h.proposed()
+		h.clone.Git("checkout", "-q", "main")
+		h.land("side", "ada")
+		h.events(h.Handle)
+		if now := h.pull(p.Number); now.State != source.Closed || now.Merge != nil || now.Revision.ID != p.Revision.ID {
+			t.Errorf("%s %+v", now.State, now.Merge)
+		}
+	})
+}
+
 // The server makes commits, branches and repositories go, as a push would; rules hold for it, too.
 func TestServerMoves(t *testing.T) {
 	each(t, func(t *testing.T, h *house) {

@@ -116,8 +116,8 @@ type Repository struct {
 	Modified      time.Time `json:"modified,omitzero"`
 	Rules         Rules     `json:"rules,omitzero"`
 
-	Folder   string            `json:"folder,omitzero"` // where it lies, if not by its name
-	Tags     map[string]string `json:"tags,omitzero"`
+	Folder string            `json:"folder,omitzero"` // where it lies, if not by its name
+	Tags   map[string]string `json:"tags,omitzero"`
 
 	Upstream string `json:"upstream,omitzero"` // the address on another forge that it mirrors: pushes go there, and not here
 }
