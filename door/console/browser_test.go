@@ -192,7 +192,13 @@ func TestBrowserPages(t *testing.T) {
 	b := browse(t, h, map[string]any{"accept-lang": "ko-KR", "lang": "ko-KR", "blink-settings": "preferredColorScheme=0"})
 	b.signIn()
 	light, dark := "rgb(246, 247, 245)", "rgb(16, 22, 20)"
+	seen := map[string]int{}
 	for _, path := range append(f.pages(h), "/nowhere") {
+		if plain, _, _ := strings.Cut(path, "?"); seen[plain] < 2 { // most pages look the same with another question
+			seen[plain]++
+		} else {
+			continue
+		}
 		b.do(chromedp.EmulateViewport(390, 844))
 		b.open(path)
 		if path == "/nowhere" { // the browser says that the page was 404, as it should

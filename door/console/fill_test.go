@@ -127,7 +127,7 @@ func (h *house) pulled() source.Pull {
 		}
 	}
 	h.push("feature/cart", "feat: 카트 "+hostile, map[string]string{
-		"README.md": "# 상점\n\n" + hostile + "\n", "src/<b>bold<b> \u202e.txt": "a\nb \u202e c\n" + hostile + "\n", "blob.bin": "\x00\x01", "caf\xe9": "caf\xe9\n", "packages.txt": "fine\n", "long.txt": strings.Repeat("a-very-long-word", 200) + "\n",
+		"README.md": "# 상점\n\n" + hostile + "\n", "src/<b>bold<b> \u202e.txt": "a\nb \u202e c\n" + hostile + "\n", "blob.bin": "\x00\x01", "packages.txt": "fine\n", "long.txt": strings.Repeat("a-very-long-word", 200) + "\n",
 	})
 	h.push("develop", "docs", map[string]string{"README.md": "# shop\n"}) // on top of it
 	author := source.Person{ARN: "arn:aws:iam::" + account + ":user/kim", Name: "kim"}

@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/haechi-dev/haechi/keeper/access"
 	"github.com/haechi-dev/haechi/keeper/source"
@@ -28,6 +29,12 @@ func TestFilesAreStored(t *testing.T) {
 	}
 	if a := p.get("/repositories/shop/files?ref=feature/cart&path=" + url.QueryEscape("src/<b>bold<b> \u202e.txt")); !strings.Contains(a.body, "U+202E") || strings.Count(a.body, "\u202e") != 1 { // in the form, which has it as it is
 		t.Error("what turns the direction of writing is not named")
+	}
+	h.push("odd", "caf\xe9", map[string]string{"caf\xe9": "caf\xe9\n"})
+	for _, path := range []string{"/repositories/shop/files?ref=odd", "/repositories/shop/files?ref=odd&path=caf%E9", "/repositories/shop/blame?ref=odd&path=caf%E9", "/repositories/shop/commits?ref=odd", "/repositories/shop/compare?to=odd"} {
+		if a := p.get(path); a.status != http.StatusOK || len(readable(t, read(t, a.body))) > 0 || !utf8.ValidString(a.body) {
+			t.Errorf("%s: %d", path, a.status)
+		}
 	}
 	for path, want := range map[string]int{
 		"/repositories/shop/raw?path=src": 404, "/repositories/shop/raw?ref=feature/cart&path=src": 400, "/repositories/shop/files?path=../x": 400, "/repositories/shop/files?ref=none": 404, "/repositories/shop/commits/zzz": 404,

@@ -159,7 +159,7 @@ func (f filled) pages(h *house) []string {
 		"/users", "/trail", "/trail?sort=changes&user=admin&action=iam:*", "/trail?sort=refused&since=2026-01-01&has=none", "/permissions", "/permissions?principal=nobody&action=x:Y", "/permissions?account=111122223333&principal=kim&action=s3:GetObject&resource=arn:aws:s3:::shop/x", "/permissions/graph", "/permissions/graph?account=111122223333", "/permissions/graph?account=111122223333&focus=kim", "/settings",
 		"/components", "/components?q=log4j-core+%3C+2.17", "/components?q=CVE-2021-44228", "/components?q=pad+%3C%3E+1", "/components?unknown=1", "/components?licence=Apache-2.0", "/components/package/1", "/components/package/2", "/components/package/3", "/components/package/4",
 		"/components/of/1", "/components/of/2?q=pad", "/components/of/3", "/advisories/CVE-2021-44228", "/advisories/GHSA-pad", "/components/diff", "/components/diff?from=1&to=2", "/components/diff?from=3&to=1", "/components/diff?from=1&to=1", "/licences",
-		"/repositories", "/repositories/shop", "/repositories/shop/files", "/repositories/shop/files?ref=feature/cart&path=src", "/repositories/shop/files?ref=feature/cart", "/repositories/shop/files?ref=feature/cart&path=caf%E9", "/repositories/shop/blame?ref=feature/cart&path=caf%E9", "/repositories/shop/commits?ref=feature/more", "/repositories/shop/files?ref=feature/cart&path=" + url.QueryEscape("src/<b>bold<b> \u202e.txt"), "/repositories/shop/files?ref=feature/cart&path=blob.bin",
+		"/repositories", "/repositories/shop", "/repositories/shop/files", "/repositories/shop/files?ref=feature/cart&path=src", "/repositories/shop/files?ref=feature/cart", "/repositories/shop/commits?ref=feature/more", "/repositories/shop/files?ref=feature/cart&path=" + url.QueryEscape("src/<b>bold<b> \u202e.txt"), "/repositories/shop/files?ref=feature/cart&path=blob.bin",
 		"/repositories/shop/files?ref=develop&path=long.txt", "/repositories/shop/blame?ref=develop&path=README.md", "/repositories/shop/commits", "/repositories/shop/commits?ref=develop&path=README.md", "/repositories/shop/commits/" + f.pull.Revision.Head, "/repositories/shop/commits/" + f.pull.Revision.Head[:9] + "?file=main.go",
 		"/repositories/shop/compare", "/repositories/shop/compare?from=develop&to=feature/cart", "/repositories/shop/compare?from=feature/cart&to=develop", "/pulls", "/pulls?state=all&repository=shop&branch=main&mine=1", "/pulls/new", "/pulls/new?repository=shop", "/pulls/new?repository=shop&source=feature/more&target=develop", "/pulls/new?repository=shop&source=feature/cart&target=develop",
 		"/pipelines", "/pipelines/shop", "/pipelines/release", "/pipelines/release?version=1", "/pipelines/shop/what-if", pipeline.Path(f.asking.ID), "/approvals", "/builds", "/builds?project=shop&state=SUCCEEDED", f.build, f.build + "?find=made", f.batch,
@@ -182,7 +182,11 @@ func TestPages(t *testing.T) {
 	both(t, func(t *testing.T, h *house) {
 		f := fill(h)
 		p := h.admin()
-		for _, lang := range []string{"en", "ko"} {
+		langs := []string{"en", "ko"}
+		if h.db.Postgres() {
+			langs = langs[:1] // what pages say does not depend on the engine
+		}
+		for _, lang := range langs {
 			p.lang = lang
 			for _, path := range f.pages(h) {
 				a := p.get(path)

@@ -165,10 +165,12 @@
       for (let row = line(h)?.nextElementSibling; row && number(row) < end; ) { const gone = row; row = row.nextElementSibling; gone.remove(); }
       if (next > h && next < end) next = Math.min(end, total + 1);
     };
-    const alone = async (what) => { // one thing at a time
-      if (busy) return;
+    let then = null; // what was asked for meanwhile: the last word counts
+    const alone = async (what, idle) => { // one thing at a time
+      if (busy) { if (!idle) then = what; return; }
       busy = true;
       try { await what(); dress(); } catch (e) { if (e.name !== "TypeError" && e.name !== "AbortError") console.debug(e); } finally { busy = false; }
+      if (then) { const next = then; then = null; await alone(next); }
     };
     const look = () => alone(async () => {
       for (let i = 0; i < 8; i++) {
@@ -176,7 +178,7 @@
         if (box.scrollTop < 800 && first > 1 && await before()) continue;
         break;
       }
-    });
+    }, true);
     const atEnd = () => next > total && box.scrollHeight - box.scrollTop - box.clientHeight < 60;
     let waits = false;
     box.addEventListener("scroll", () => {
