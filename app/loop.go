@@ -31,7 +31,7 @@ const mostCounted = 1000 // what there is more of than that, nobody counts by lo
 
 func (a *App) sourceStation(ctx context.Context) (console.Station, error) {
 	repositories, err := a.Source.Repositories(ctx, "", mostCounted)
-	return console.Station{Name: "source", Path: "/runs", Count: len(repositories), Trains: "repositories"}, err
+	return console.Station{Name: "source", Path: "/repositories", Count: len(repositories), Trains: "repositories"}, err
 }
 
 func (a *App) journalStation(context.Context) (console.Station, error) {
