@@ -172,7 +172,7 @@ func (t *Batch) end(how Status, now time.Time) {
 
 func (t *Batch) context() []Context {
 	if r := t.Facts.Reason; r != nil {
-		return []Context{{r.Code, r.Text}}
+		return []Context{r.context()}
 	}
 	return nil
 }

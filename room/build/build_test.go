@@ -105,6 +105,8 @@ func TestFailures(t *testing.T) {
 		i := slices.IndexFunc(made.Phases, func(p build.Phase) bool { return p.Status == build.Failed })
 		if i < 0 || made.Phases[i].Type != test.phase || len(made.Phases[i].Contexts) == 0 {
 			t.Errorf("%s: %+v", name, made.Phases)
+		} else if said := made.Phases[i].Contexts[0].Message; name == "mistake" && !strings.HasPrefix(said, test.where+": ") {
+			t.Errorf("%s: the phase says %q", name, said)
 		}
 	}
 	h.push("main", "nothing", map[string]string{"buildspec.yml": spec("", "true")})

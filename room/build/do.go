@@ -27,7 +27,10 @@ func (b *Builds) do(ctx context.Context, l work.Lease) error {
 	if err != nil || !ok {
 		return err
 	}
-	log := b.open(ctx, l, made)
+	log, err := b.open(ctx, l, made)
+	if err != nil {
+		return err
+	}
 	d, left, files, err := b.perform(ctx, l, &made, log)
 	defer files()
 	if err == nil {
@@ -142,20 +145,26 @@ func (b *Builds) tellNew(tx *db.Tx, made *Build) error {
 
 // logger takes what a build says.
 type logger struct {
+	spool *spool // ahead of all else
+
 	mu     sync.Mutex
 	masked *redact.Writer // hides the build's own secrets, or nil as long as it has none
 	log    *work.Log
 }
 
-func (b *Builds) open(ctx context.Context, l work.Lease, made Build) *logger {
+func (b *Builds) open(ctx context.Context, l work.Lease, made Build) (*logger, error) {
 	w := &logger{log: b.config.Work.Log(ctx, l, made.Stream(), b.config.Mask)}
+	var err error
+	if w.spool, err = newSpool(b.config.Folder, (*looked)(w)); err != nil {
+		return nil, err
+	}
 	if l.Attempt > 1 {
 		w.printf("\n(attempt %d: the one before was cut off)\n", l.Attempt)
 	}
-	return w
+	return w, nil
 }
 
-// hide hides values from now on.
+// hide hides values in all that is not handed on yet.
 func (w *logger) hide(values []Pair) {
 	set, short := hiding(values)
 	for _, name := range short {
@@ -175,7 +184,16 @@ func hiding(values []Pair) (set *redact.Set, short []string) {
 	return redact.New(all...)
 }
 
-func (w *logger) Write(p []byte) (int, error) {
+// Write takes what a build says.
+func (w *logger) Write(p []byte) (int, error) { return w.spool.Write(p) }
+
+func (w *logger) printf(format string, a ...any) { fmt.Fprintf(w, format, a...) }
+
+// looked is a logger behind its spool.
+type looked logger
+
+// Write hides secrets in what a build has said.
+func (w *looked) Write(p []byte) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.masked != nil {
@@ -184,19 +202,19 @@ func (w *logger) Write(p []byte) (int, error) {
 	return w.log.Write(p)
 }
 
-func (w *logger) printf(format string, a ...any) { fmt.Fprintf(w, format, a...) }
-
-func (w *logger) flush() error {
+// close keeps the rest. The error says that not all of the log could be kept.
+func (w *logger) close() error {
+	err := w.spool.close()
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.masked == nil {
-		return nil
+	if w.masked != nil {
+		err = errors.Join(err, w.masked.Flush())
 	}
-	return w.masked.Flush()
+	if errors.Is(err, work.ErrLost) {
+		err = nil // the one who has it now tells
+	}
+	return errors.Join(err, w.log.Close())
 }
-
-// close keeps the rest. The error says that not all of the log could be kept.
-func (w *logger) close() error { return errors.Join(w.flush(), w.log.Close()) }
 
 // output is a file that a build made, on its way to where it is kept.
 type output struct {
@@ -221,7 +239,7 @@ func (b *Builds) perform(ctx context.Context, l work.Lease, made *Build, log *lo
 	if err != nil {
 		return d, nil, files, err
 	}
-	log.hide(append(t.Secrets, Pair{Name: "token", Value: t.Token}))
+	log.hide(t.hidden())
 	if reason != nil {
 		if detail == "" {
 			detail = reason.Text

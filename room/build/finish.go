@@ -61,6 +61,15 @@ func (b *Builds) finish(ctx context.Context, l work.Lease, made Build, d perform
 	})
 }
 
+// context is a reason as a phase has it. A mistake in a file says where it is: clients of CodeBuild's see nothing else of it.
+func (r *Reason) context() Context {
+	text := r.Text
+	if r.Code == "YAML_FILE_ERROR" && r.Where != "" {
+		text = r.Where + ": " + text
+	}
+	return Context{r.Code, clip(text, 2000)}
+}
+
 // verdict is what became of a build, and why its last phase ended so.
 func (b *Build) verdict(d performed, reason *Reason) (Status, []Context) {
 	switch {
@@ -69,10 +78,10 @@ func (b *Build) verdict(d performed, reason *Reason) (Status, []Context) {
 		how := Failed
 		if n := len(b.Phases); n > 0 && b.Phases[n-1].Status != InProgress { // all its phases are behind it
 			last := &b.Phases[n-1]
-			last.Status, last.Contexts = how, append(last.Contexts, Context{reason.Code, clip(reason.Text, 2000)})
+			last.Status, last.Contexts = how, append(last.Contexts, reason.context())
 			return how, nil
 		}
-		return how, []Context{{reason.Code, clip(reason.Text, 2000)}}
+		return how, []Context{reason.context()}
 	case d.Status == tool.Succeeded:
 		return Succeeded, nil
 	}

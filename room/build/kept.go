@@ -57,7 +57,7 @@ func (b *Builds) keepWork(made Build, t Task, at Room) error {
 	if err := os.RemoveAll(filepath.Join(at.Dir, "home")); err != nil {
 		return err
 	}
-	size, err := clean(at.Dir, append(slices.Clone(t.Secrets), Pair{Name: "token", Value: t.Token}))
+	size, err := clean(at.Dir, t.hidden())
 	if err != nil || size > b.config.KeptBytes {
 		return err
 	}
@@ -182,7 +182,7 @@ func (b *Builds) tidyFolder() error {
 	if err := os.MkdirAll(b.config.Folder, 0o700); err != nil {
 		return err
 	}
-	for _, pattern := range []string{"build-*", "batch-*", "token-*", "report-*"} {
+	for _, pattern := range []string{"build-*", "batch-*", "spool-*"} {
 		left, err := filepath.Glob(filepath.Join(b.config.Folder, pattern))
 		if err != nil {
 			return err

@@ -183,8 +183,11 @@ func (b *Builds) known(ctx context.Context, l work.Lease, made Build) (*leased, 
 	if err != nil {
 		return nil, err
 	}
-	log := b.open(context.WithoutCancel(ctx), l, made)
-	log.hide(append(slices.Clone(t.Secrets), Pair{Name: "token", Value: t.Token}))
+	log, err := b.open(context.WithoutCancel(ctx), l, made)
+	if err != nil {
+		return nil, err
+	}
+	log.hide(t.hidden())
 	if reason != nil { // what is wrong with the build no runner has to find out
 		if detail == "" {
 			detail = reason.Text

@@ -326,5 +326,14 @@ func commandsSpec(commands, exported []string, outputs map[string][]string) (str
 	return string(text), err
 }
 
+// hidden is what no log may hold.
+func (t *Task) hidden() []Pair {
+	all := slices.Clone(t.Secrets)
+	if t.Token != "" {
+		all = append(all, Pair{Name: "token", Value: t.Token})
+	}
+	return all
+}
+
 // limit is how long a build may take from now.
 func (t *Task) limit() time.Duration { return time.Duration(t.Seconds) * time.Second }

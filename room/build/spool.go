@@ -1,0 +1,102 @@
+package build
+
+import (
+	"errors"
+	"io"
+	"os"
+	"sync"
+)
+
+// spool is what a build has said and nobody has looked at yet. It lies in a file,
+// so that a build that says much is not held up by what becomes of it: secrets are
+// looked for, and it is packed and kept, behind it.
+type spool struct {
+	to   io.Writer
+	file *os.File // without a name
+
+	mu      sync.Mutex
+	moved   sync.Cond // something was written or read
+	written int64
+	read    int64
+	closed  bool
+	err     error // of to
+	over    chan struct{}
+}
+
+// newSpool hands on to w what is written to it.
+func newSpool(dir string, to io.Writer) (*spool, error) {
+	file, err := os.CreateTemp(dir, "spool-")
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Remove(file.Name()); err != nil {
+		file.Close()
+		return nil, err
+	}
+	s := &spool{to: to, file: file, over: make(chan struct{})}
+	s.moved.L = &s.mu
+	go s.run()
+	return s, nil
+}
+
+// Write takes text. The error is that of a text before, which could not be handed on.
+func (s *spool) Write(b []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.err != nil:
+		return 0, s.err
+	case s.closed:
+		return 0, os.ErrClosed
+	}
+	n, err := s.file.WriteAt(b, s.written)
+	s.written += int64(n)
+	s.moved.Broadcast()
+	return n, err
+}
+
+func (s *spool) run() {
+	defer close(s.over)
+	chunk := make([]byte, 256<<10)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for {
+		for s.read == s.written && !s.closed {
+			s.moved.Wait()
+		}
+		if s.read == s.written {
+			return
+		}
+		n := min(int64(len(chunk)), s.written-s.read)
+		at := s.read
+		s.mu.Unlock()
+		_, err := s.file.ReadAt(chunk[:n], at)
+		if err == nil {
+			_, err = s.to.Write(chunk[:n])
+		}
+		s.mu.Lock()
+		if s.read += n; s.err == nil {
+			s.err = err
+		}
+		if s.read == s.written { // all is looked at: the room it took is free again
+			if cut := s.file.Truncate(0); cut == nil {
+				s.read, s.written = 0, 0
+			}
+		}
+		s.moved.Broadcast()
+	}
+}
+
+// close hands on the rest.
+func (s *spool) close() error {
+	s.mu.Lock()
+	was := s.closed
+	s.closed = true
+	s.moved.Broadcast()
+	s.mu.Unlock()
+	<-s.over
+	if was {
+		return s.err
+	}
+	return errors.Join(s.err, s.file.Close())
+}
