@@ -127,7 +127,7 @@ func (s *service) retryBuild(ctx context.Context, c *wire.Call, in *retryInput) 
 
 type buildsOutput struct {
 	Builds   []build.Build `json:"builds"`
-	NotFound []string      `json:"buildsNotFound,omitzero"`
+	NotFound []string      `json:"buildsNotFound"`
 }
 
 func (s *service) batchGetBuilds(ctx context.Context, _ *wire.Call, in *idsInput) (*buildsOutput, error) {
@@ -267,7 +267,7 @@ func (s *service) deleteBatch(ctx context.Context, _ *wire.Call, in *idInput) (*
 
 type batchesOutput struct {
 	Batches  []build.Batch `json:"buildBatches"`
-	NotFound []string      `json:"buildBatchesNotFound,omitzero"`
+	NotFound []string      `json:"buildBatchesNotFound"`
 }
 
 func (s *service) batchGetBatches(ctx context.Context, _ *wire.Call, in *idsInput) (*batchesOutput, error) {

@@ -166,6 +166,11 @@ func TestBuildsAndReports(t *testing.T) {
 	if got := good(t, s, "ListProjects", object{})["projects"]; fmt.Sprint(got) != "[shop]" {
 		t.Errorf("projects: %v", got)
 	}
+	for _, op := range [][2]string{{"ListReports", "reports"}, {"ListReportGroups", "reportGroups"}, {"ListFleets", "fleets"}} { // scripts count on lists that are empty
+		if got, ok := good(t, s, op[0], object{})[op[1]].([]any); !ok || len(got) != 0 {
+			t.Errorf("%s of nothing: %v", op[0], got)
+		}
+	}
 	started := good(t, s, "StartBuild", object{"projectName": "shop", "environmentVariablesOverride": []object{{"name": "WHAT", "value": "hats"}}, "idempotencyToken": "once"})["build"].(object)
 	again := good(t, s, "StartBuild", object{"projectName": "shop", "environmentVariablesOverride": []object{{"name": "WHAT", "value": "hats"}}, "idempotencyToken": "once"})["build"].(object)
 	if again["id"] != started["id"] {

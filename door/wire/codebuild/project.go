@@ -114,7 +114,7 @@ func (s *service) deleteProject(ctx context.Context, _ *wire.Call, in *nameInput
 
 type projectsOutput struct {
 	Projects []build.Project `json:"projects"`
-	NotFound []string        `json:"projectsNotFound,omitzero"`
+	NotFound []string        `json:"projectsNotFound"`
 }
 
 func (s *service) batchGetProjects(ctx context.Context, _ *wire.Call, in *namesInput) (*projectsOutput, error) {
@@ -141,7 +141,7 @@ type listProjectsInput struct {
 
 type listProjectsOutput struct {
 	NextToken string   `json:"nextToken,omitzero"`
-	Projects  []string `json:"projects,omitzero"`
+	Projects  []string `json:"projects"`
 }
 
 func (s *service) listProjects(ctx context.Context, _ *wire.Call, in *listProjectsInput) (*listProjectsOutput, error) {

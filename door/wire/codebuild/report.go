@@ -62,8 +62,8 @@ type groupsInput struct {
 }
 
 type groupsOutput struct {
-	Groups   []build.ReportGroup `json:"reportGroups,omitzero"`
-	NotFound []string            `json:"reportGroupsNotFound,omitzero"`
+	Groups   []build.ReportGroup `json:"reportGroups"`
+	NotFound []string            `json:"reportGroupsNotFound"`
 }
 
 func (s *service) askGroups(c *wire.Call, in *groupsInput) []iam.Request {
@@ -95,7 +95,7 @@ type listGroupsInput struct {
 
 type listGroupsOutput struct {
 	NextToken string   `json:"nextToken,omitzero"`
-	Groups    []string `json:"reportGroups,omitzero"`
+	Groups    []string `json:"reportGroups"`
 }
 
 func (s *service) listGroups(ctx context.Context, _ *wire.Call, in *listGroupsInput) (*listGroupsOutput, error) {
@@ -129,8 +129,8 @@ type reportsInput struct {
 }
 
 type reportsOutput struct {
-	Reports  []build.Report `json:"reports,omitzero"`
-	NotFound []string       `json:"reportsNotFound,omitzero"`
+	Reports  []build.Report `json:"reports"`
+	NotFound []string       `json:"reportsNotFound"`
 }
 
 func (s *service) askReports(c *wire.Call, in *reportsInput) []iam.Request {
@@ -170,7 +170,7 @@ func (s *service) askListReports(c *wire.Call, in *listReportsInput) []iam.Reque
 
 type listReportsOutput struct {
 	NextToken string   `json:"nextToken,omitzero"`
-	Reports   []string `json:"reports,omitzero"`
+	Reports   []string `json:"reports"`
 }
 
 func (s *service) listReports(ctx context.Context, _ *wire.Call, in *listReportsInput) (*listReportsOutput, error) {
@@ -370,8 +370,8 @@ func (s *service) deleteFleet(ctx context.Context, _ *wire.Call, in *fleetInput)
 }
 
 type fleetsOutput struct {
-	Fleets   []build.Fleet `json:"fleets,omitzero"`
-	NotFound []string      `json:"fleetsNotFound,omitzero"`
+	Fleets   []build.Fleet `json:"fleets"`
+	NotFound []string      `json:"fleetsNotFound"`
 }
 
 func (s *service) askFleets(c *wire.Call, in *namesInput) []iam.Request {
@@ -403,7 +403,7 @@ type listFleetsInput struct {
 
 type listFleetsOutput struct {
 	NextToken string   `json:"nextToken,omitzero"`
-	Fleets    []string `json:"fleets,omitzero"`
+	Fleets    []string `json:"fleets"`
 }
 
 func (s *service) listFleets(ctx context.Context, _ *wire.Call, in *listFleetsInput) (*listFleetsOutput, error) {
