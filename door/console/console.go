@@ -89,6 +89,7 @@ type Console struct {
 	templates map[string]map[string]*tmpl // by language and page
 	mux       *http.ServeMux
 	logs      logIndexes
+	delivered delivered
 }
 
 // New makes the console's pages.

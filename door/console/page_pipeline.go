@@ -36,7 +36,6 @@ type pipelineView struct {
 	File        string // page of the file that it is from
 	Start       bool
 	Change      bool // transitions
-	Days        int
 	Stages      []string // that can be rolled back
 }
 
@@ -87,7 +86,7 @@ func (o *Console) pipelineView(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	v := pipelineView{Base: pipelinePath(name, ""), Days: doraDays, WhatIf: pipelinePath(name, "what-if"), AllRuns: "/runs?repository=" + url.QueryEscape(name)}
+	v := pipelineView{Base: pipelinePath(name, ""), WhatIf: pipelinePath(name, "what-if"), AllRuns: "/runs?repository=" + url.QueryEscape(name)}
 	if v.pipelineRow, err = o.pipelineRow(r, newest); err != nil {
 		return nil, err
 	}

@@ -3,6 +3,7 @@ package console
 import (
 	"context"
 	"net/url"
+	"sync"
 	"time"
 
 	"github.com/haechi-dev/haechi/base/git"
@@ -51,7 +52,7 @@ const (
 	pipelinesPage = 25
 	healthShown   = 12
 	doraDays      = 28
-	doraRuns      = 200
+	doraRuns      = 500
 )
 
 func (r *request) pipelineTabs(here string) []tab {
@@ -105,16 +106,9 @@ func (o *Console) pipelineRow(r *request, d pipeline.Definition) (row pipelineRo
 	if len(lasted) > 0 {
 		row.Median = r.lasted(median(lasted))
 	}
-	branch, repo, err := o.mainBranch(r.Context(), d.Repository)
-	if err != nil {
+	if row.DORA, err = o.delivery(r.Context(), d); err != nil {
 		return row, err
 	}
-	q := pipeline.Query{Pipeline: row.Name, Branch: branch, Limit: doraRuns}
-	runs, err := o.config.Runs.Executions(r.Context(), q)
-	if err != nil {
-		return row, err
-	}
-	row.DORA = doraOf(runs, committed(r.Context(), repo, runs), o.config.Now(), doraDays)
 	if row.DORA.LeadOf > 0 {
 		row.Lead = r.lasted(row.DORA.Lead)
 	}
@@ -122,6 +116,56 @@ func (o *Console) pipelineRow(r *request, d pipeline.Definition) (row pipelineRo
 		row.Restore = r.lasted(row.DORA.Restore)
 	}
 	return row, nil
+}
+
+// delivered are the figures of pipelines, as they were counted last.
+type delivered struct {
+	mu  sync.Mutex
+	all map[string]deliveredOf
+}
+
+type deliveredOf struct {
+	newest string // run, and how it stood
+	at     time.Time
+	dora   dora
+}
+
+const deliveredFor = time.Minute // what is older is counted anew
+
+// delivery counts a pipeline's figures, if they may have changed since it did last.
+func (o *Console) delivery(ctx context.Context, d pipeline.Definition) (dora, error) {
+	name, now := d.Structure.Name, o.config.Now()
+	branch, repo, err := o.mainBranch(ctx, d.Repository)
+	if err != nil {
+		return dora{}, err
+	}
+	newest, err := o.config.Runs.Executions(ctx, pipeline.Query{Pipeline: name, Branch: branch, Limit: 1})
+	if err != nil || len(newest) == 0 {
+		return dora{Days: doraDays}, err
+	}
+	mark := newest[0].ID + string(newest[0].Status) + newest[0].Ended.String()
+	o.delivered.mu.Lock()
+	kept, ok := o.delivered.all[name]
+	o.delivered.mu.Unlock()
+	if ok && kept.newest == mark && now.Sub(kept.at) < deliveredFor {
+		return kept.dora, nil
+	}
+	runs, err := o.config.Runs.Executions(ctx, pipeline.Query{Pipeline: name, Branch: branch, Limit: doraRuns})
+	if err != nil {
+		return dora{}, err
+	}
+	days := doraDays
+	if len(runs) == doraRuns { // a busy one: the days that they are from
+		days = max(1, min(days, int(now.Sub(runs[len(runs)-1].Created).Hours()/24)))
+	}
+	kept = deliveredOf{mark, now, doraOf(runs, committed(ctx, repo, runs), now, days)}
+	o.delivered.mu.Lock()
+	defer o.delivered.mu.Unlock()
+	if o.delivered.all == nil || len(o.delivered.all) > 1000 {
+		o.delivered.all = map[string]deliveredOf{}
+	}
+	o.delivered.all[name] = kept
+	return kept.dora, nil
 }
 
 // lasted is a length of time as people say it.
