@@ -35,7 +35,7 @@ type pipelineView struct {
 	Repository  string // its page
 	File        string // page of the file that it is from
 	Start       bool
-	Change      bool // transitions
+	Change      bool     // transitions
 	Stages      []string // that can be rolled back
 }
 
