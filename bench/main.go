@@ -24,11 +24,11 @@ import (
 
 func main() {
 	if len(os.Args) < 3 {
-		fmt.Fprintln(os.Stderr, "usage: bench HAECHI start|import|query|scan|reports|deps|image|guard|secrets…")
+		fmt.Fprintln(os.Stderr, "usage: bench HAECHI start|import|query|scan|reports|deps|image|git|builds|guard|secrets…")
 		os.Exit(2)
 	}
 	for _, what := range os.Args[2:] {
-		measure, ok := map[string]func(program string) error{"start": start, "import": imports, "query": query, "scan": scan, "reports": reports, "deps": deps, "image": image, "guard": guards, "secrets": secrets}[what]
+		measure, ok := map[string]func(program string) error{"start": start, "import": imports, "query": query, "scan": scan, "reports": reports, "deps": deps, "image": image, "git": gits, "builds": builds, "guard": guards, "secrets": secrets}[what]
 		if !ok {
 			fmt.Fprintf(os.Stderr, "bench: there is no %q\n", what)
 			os.Exit(2)

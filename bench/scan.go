@@ -18,7 +18,7 @@ func scan(program string) error {
 		return err
 	}
 	defer os.RemoveAll(folder)
-	size, err := grow(folder, 50<<20)
+	size, err := grow(folder, 50<<20, codeWords)
 	if err != nil {
 		return err
 	}
@@ -39,10 +39,13 @@ func scan(program string) error {
 	return nil
 }
 
-// grow writes a tree of about size bytes that looks like code.
-func grow(folder string, size int) (written int, err error) {
+// codeWords are those of which grow's code is.
+const codeWords = "func return if else for range err nil string package import value config request response token user password key client server context handler error type struct interface map int64 byte slice append make len copy test assert equal data path file name list item order price count total"
+
+// grow writes a tree of about size bytes that looks like code, made of some words.
+func grow(folder string, size int, of string) (written int, err error) {
 	r := rand.New(rand.NewPCG(1, 2))
-	words := strings.Fields("func return if else for range err nil string package import value config request response token user password key client server context handler error type struct interface map int64 byte slice append make len copy test assert equal data path file name list item order price count total")
+	words := strings.Fields(of)
 	extensions := []string{".go", ".js", ".py", ".java", ".yaml", ".md", ".ts", ".json"}
 	for n := 0; written < size; n++ {
 		var b strings.Builder
