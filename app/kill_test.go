@@ -59,6 +59,29 @@ type victim struct {
 
 func start(t *testing.T, folder, database string) victim {
 	t.Helper()
+	v, err := tryStart(t, folder, database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+// startAgain starts a server where another was killed a moment ago: what that one had begun may hold its folder until it is killed, too.
+func startAgain(t *testing.T, folder, database string) victim {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		v, err := tryStart(t, folder, database)
+		if err == nil {
+			return v
+		}
+		if time.Now().After(deadline) {
+			t.Fatal(err)
+		}
+	}
+}
+
+func tryStart(t *testing.T, folder, database string) (victim, error) {
+	t.Helper()
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), "HAECHI_TEST_SERVER=1", "HAECHI_DATA="+folder, "HAECHI_DATABASE="+database, "HAECHI_LISTEN=127.0.0.1:0")
 	var said bytes.Buffer
@@ -73,9 +96,9 @@ func start(t *testing.T, folder, database string) victim {
 	line, err := bufio.NewReader(out).ReadString('\n')
 	if err != nil {
 		_ = cmd.Wait()
-		t.Fatalf("the server did not start: %v\n%s", err, said.String())
+		return victim{}, fmt.Errorf("the server did not start: %v\n%s", err, said.String())
 	}
-	return victim{cmd, strings.TrimSpace(line)}
+	return victim{cmd, strings.TrimSpace(line)}, nil
 }
 
 // ledger is what was acknowledged.

@@ -75,7 +75,7 @@ func queued(t *testing.T, database string) {
 		if kills > 2*runs+60 {
 			t.Fatalf("after %d kills only %d of %d runs have ended", kills, done, runs)
 		}
-		v := start(t, folder, database)
+		v := startAgain(t, folder, database)
 		time.Sleep(time.Second + time.Duration(kills)*10*time.Millisecond) // ever longer: a slow machine ends it too
 		if err := v.cmd.Process.Kill(); err != nil {
 			t.Fatal(err)
