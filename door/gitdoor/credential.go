@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"regexp"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/haechi-dev/haechi/word/fault"
@@ -60,16 +61,16 @@ func mac(key []byte, text string) []byte {
 }
 
 var (
-	keyName = regexp.MustCompile(`^[A-Z0-9]{16,128}$`)
-	signed  = regexp.MustCompile(`^([0-9]{8}T[0-9]{6})Z([0-9a-f]{64})$`)
+	keyName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Z0-9]{16,128}$`) })
+	signed  = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^([0-9]{8}T[0-9]{6})Z([0-9a-f]{64})$`) })
 )
 
 // parseSignature reads a user name and password of the credential helper's;
 // ok is false for what is none. It does not ask when it was made.
 func parseSignature(user, password string) (s Signature, ok bool) {
 	key, token, _ := strings.Cut(user, "%")
-	m := signed.FindStringSubmatch(password)
-	if m == nil || !keyName.MatchString(key) || len(token) > 8192 {
+	m := signed().FindStringSubmatch(password)
+	if m == nil || !keyName().MatchString(key) || len(token) > 8192 {
 		return s, false
 	}
 	return Signature{AccessKey: key, Token: token, Stamp: m[1], Signature: m[2]}, true

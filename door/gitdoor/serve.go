@@ -12,6 +12,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 
 	"github.com/haechi-dev/haechi/base/git"
@@ -20,7 +21,7 @@ import (
 )
 
 // protocol is what a Git-Protocol header may hold: it becomes part of an environment.
-var protocol = regexp.MustCompile(`^[a-z0-9=:.-]{1,64}$`)
+var protocol = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[a-z0-9=:.-]{1,64}$`) })
 
 // giving are the settings of git-upload-pack, beside base/git's own.
 var giving = []string{"uploadpack.allowFilter=true"}
@@ -55,7 +56,7 @@ func (d *Door) answer(w http.ResponseWriter, r *http.Request, c call) error {
 		return context.Cause(ctx)
 	}
 	cmd := d.command(ctx, repo, c)
-	if v := r.Header.Get("Git-Protocol"); protocol.MatchString(v) {
+	if v := r.Header.Get("Git-Protocol"); protocol().MatchString(v) {
 		cmd.Env = append(cmd.Env, "GIT_PROTOCOL="+v)
 	}
 	out := &reply{w: w}

@@ -94,7 +94,7 @@ CREATE TABLE access_challenges (hash TEXT PRIMARY KEY, user_name TEXT NOT NULL, 
 CREATE TABLE access_uses (arn TEXT PRIMARY KEY, used BIGINT NOT NULL, region TEXT NOT NULL)`}}
 }
 
-var userName = regexp.MustCompile(`^[\w+=,.@-]{1,64}$`) // IAM's
+var userName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[\w+=,.@-]{1,64}$`) }) // IAM's
 
 // change is a write after which everybody is looked up anew.
 func (a *Access) change(ctx context.Context, f func(*db.Tx) error) error {

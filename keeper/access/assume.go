@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/haechi-dev/haechi/base/db"
@@ -48,7 +49,7 @@ const (
 	mostSession  = 2048 // characters of session policies
 )
 
-var sessionName = regexp.MustCompile(`^[\w+=,.@-]{2,64}$`)
+var sessionName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[\w+=,.@-]{2,64}$`) })
 
 // Asks are what must be allowed, on whom, for a role to be assumed so.
 func (as *Assume) Asks(action string) []iam.Request {
@@ -149,7 +150,7 @@ func (a *Access) become(ctx context.Context, as Assume, chained bool, s *Session
 	if role == nil || d.RoleARN(role) != as.Role {
 		return t, fault.Denied.Errorf("%s cannot be assumed: there is no such role here", as.Role)
 	}
-	if !sessionName.MatchString(as.Name) {
+	if !sessionName().MatchString(as.Name) {
 		return t, fault.Invalid.Errorf("the name of a session is 2 to 64 letters, digits and _+=,.@-, not %q", as.Name)
 	}
 	if as.Seconds == 0 {
@@ -246,7 +247,7 @@ func (a *Access) FederationToken(ctx context.Context, who iam.Principal, as Assu
 	if who.Type != "User" || who.Session != nil {
 		return t, fault.Denied.Errorf("Cannot call GetFederationToken with session credentials")
 	}
-	if !userName.MatchString(as.Name) || len(as.Name) > 32 || len(as.Name) < 2 {
+	if !userName().MatchString(as.Name) || len(as.Name) > 32 || len(as.Name) < 2 {
 		return t, fault.Invalid.Errorf("the name of a federated user is 2 to 32 letters, digits and _+=,.@-, not %q", as.Name)
 	}
 	d, err := a.Directory(ctx)

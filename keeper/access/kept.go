@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -301,9 +302,9 @@ func (a *Access) editHolder(ctx context.Context, o Owner, f func(*db.Tx, *Holder
 }
 
 var (
-	longName   = regexp.MustCompile(`^[\w+=,.@-]{1,128}$`)
-	pathForm   = regexp.MustCompile(`^/([!-~]+/)?$`)
-	tagText    = regexp.MustCompile(`^[\p{L}\p{Z}\p{N}_.:/=+\-@]*$`)
+	longName   = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[\w+=,.@-]{1,128}$`) })
+	pathForm   = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^/([!-~]+/)?$`) })
+	tagText    = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[\p{L}\p{Z}\p{N}_.:/=+\-@]*$`) })
 	mostTags   = 50
 	mostGroups = 10
 )
@@ -314,7 +315,7 @@ func named(what kind, name string, path *string) error {
 	if what == "user" || what == aRole {
 		form, most = userName, 64
 	}
-	if !form.MatchString(name) {
+	if !form().MatchString(name) {
 		return fault.Invalid.Errorf("a %s's name is 1 to %d letters, digits and _+=,.@-, not %q", what, most, name)
 	}
 	if path == nil {
@@ -323,7 +324,7 @@ func named(what kind, name string, path *string) error {
 	if *path == "" {
 		*path = "/"
 	}
-	if len(*path) > 512 || !pathForm.MatchString(*path) || strings.Contains(*path, "//") {
+	if len(*path) > 512 || !pathForm().MatchString(*path) || strings.Contains(*path, "//") {
 		return fault.Invalid.Errorf("a path begins and ends with a slash, as /team/, not %q", *path)
 	}
 	return nil
@@ -339,7 +340,7 @@ func tagged(tags map[string]string, set map[string]string, drop []string) (map[s
 		delete(next, k)
 	}
 	for k, v := range set {
-		if n := len([]rune(k)); n < 1 || n > 128 || len([]rune(v)) > 256 || !tagText.MatchString(k) || !tagText.MatchString(v) || strings.HasPrefix(strings.ToLower(k), "aws:") {
+		if n := len([]rune(k)); n < 1 || n > 128 || len([]rune(v)) > 256 || !tagText().MatchString(k) || !tagText().MatchString(v) || strings.HasPrefix(strings.ToLower(k), "aws:") {
 			return nil, fault.Invalid.Errorf("a tag has a key of 1 to 128 letters, digits and _.:/=+-@ that does not begin with aws:, and a value of at most 256, not %q", k)
 		}
 		for have := range next {

@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -173,7 +174,7 @@ func (a *Access) exchange(ctx context.Context, l *Login, back, code, verifier st
 	return answer.Token, nil
 }
 
-var notInNames = regexp.MustCompile(`[^\w+=,.@-]`)
+var notInNames = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`[^\w+=,.@-]`) })
 
 // admit begins the console session of the role that the claims map to, if the role's trust policy takes them.
 func (a *Access) admit(ctx context.Context, l *Login, claims jwt.Claims, provider string, keys map[string][]string) (seal.Secret, iam.Principal, error) {
@@ -184,7 +185,7 @@ func (a *Access) admit(ctx context.Context, l *Login, claims jwt.Claims, provide
 	if as.Name == "" {
 		as.Name = claims.Subject
 	}
-	as.Name = notInNames.ReplaceAllString(as.Name, "-")
+	as.Name = notInNames().ReplaceAllString(as.Name, "-")
 	if as.Name = as.Name[:min(len(as.Name), 64)]; len(as.Name) < 2 {
 		as.Name += "--"
 	}

@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 	"unicode"
 
@@ -584,11 +585,11 @@ func (a *Access) DeleteProfile(ctx context.Context, name string) error {
 	})
 }
 
-var aliasForm = regexp.MustCompile(`^[a-z0-9](([a-z0-9]|-[a-z0-9])*)?$`)
+var aliasForm = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[a-z0-9](([a-z0-9]|-[a-z0-9])*)?$`) })
 
 // SetAlias gives the account another name, in place of any former one.
 func (a *Access) SetAlias(ctx context.Context, alias string) error {
-	if len(alias) < 3 || len(alias) > 63 || !aliasForm.MatchString(alias) || strings.Trim(alias, "0123456789") == "" && len(alias) == 12 {
+	if len(alias) < 3 || len(alias) > 63 || !aliasForm().MatchString(alias) || strings.Trim(alias, "0123456789") == "" && len(alias) == 12 {
 		return fault.Invalid.Errorf("an account's alias is 3 to 63 lower case letters, digits and single dashes, not %q", alias)
 	}
 	return a.change(ctx, func(tx *db.Tx) error {
@@ -642,7 +643,7 @@ func (a *Access) CreateProvider(ctx context.Context, address string, clients, th
 	})
 }
 
-var thumbprint = regexp.MustCompile(`^[0-9a-fA-F]{40}$`)
+var thumbprint = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[0-9a-fA-F]{40}$`) })
 
 func checkClients(clients, thumbprints []string) error {
 	if len(clients) > 100 {
@@ -657,7 +658,7 @@ func checkClients(clients, thumbprints []string) error {
 		return quota("ThumbprintsPerOpenIdConnectProvider", 5)
 	}
 	for _, t := range thumbprints {
-		if !thumbprint.MatchString(t) {
+		if !thumbprint().MatchString(t) {
 			return fault.Invalid.Errorf("a thumbprint has 40 hexadecimal digits")
 		}
 	}

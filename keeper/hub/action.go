@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/haechi-dev/haechi/base/db"
@@ -20,7 +21,7 @@ type Action struct {
 	Description string `json:"Description"`
 }
 
-var actionForm = regexp.MustCompile(`^[A-Za-z0-9]{1,20}$`)
+var actionForm = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9]{1,20}$`) })
 
 func (a *Action) check() error {
 	switch {
@@ -38,7 +39,7 @@ const maxActions = 500
 
 // CreateAction adds an action; id is at most 20 letters and digits.
 func (h *Hub) CreateAction(ctx context.Context, id string, a Action) (Action, error) {
-	if !actionForm.MatchString(id) {
+	if !actionForm().MatchString(id) {
 		return a, fault.Invalid.Errorf("an action's Id is 1 to 20 letters and digits, not %q", id)
 	}
 	if err := a.check(); err != nil {

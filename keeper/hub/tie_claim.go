@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/haechi-dev/haechi/word/finding"
 )
@@ -93,7 +94,9 @@ func claimsOf(f *finding.Finding) (claims []claim) {
 
 // schemes are the names of vulnerabilities that two databases may have for one. Advisories that speak of
 // several (USN, RHSA, DSA …) are not among them.
-var schemes = regexp.MustCompile(`^(CVE|GHSA|PYSEC|GO|RUSTSEC|SNYK|MAL|OSV|RSEC|HSEC|GMS)-`)
+var schemes = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^(CVE|GHSA|PYSEC|GO|RUSTSEC|SNYK|MAL|OSV|RSEC|HSEC|GMS)-`)
+})
 
 func vulnerabilityClaims(f *finding.Finding, target string) (claims []claim) {
 	for _, v := range f.Vulnerabilities[:min(len(f.Vulnerabilities), maxClaims)] {
@@ -122,7 +125,7 @@ func namesOf(v *finding.Vulnerability) (names []string) {
 	for _, id := range append([]string{v.ID}, v.Related...) {
 		id = strings.ToUpper(strings.TrimSpace(id))
 		scheme, _, _ := strings.Cut(id, "-")
-		if schemes.MatchString(id) && !slices.Contains(names, id) {
+		if schemes().MatchString(id) && !slices.Contains(names, id) {
 			count[scheme]++
 			names = append(names, id)
 		}
@@ -235,7 +238,9 @@ func parameterOf(query string) string {
 }
 
 // number is a part of a path that stands for a thing rather than for a route.
-var numberPart = regexp.MustCompile(`^([0-9]+|[0-9a-fA-F]{8}-[0-9a-fA-F-]{27}|[0-9a-f]{24,}|«[^»]*»)$`)
+var numberPart = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^([0-9]+|[0-9a-fA-F]{8}-[0-9a-fA-F-]{27}|[0-9a-f]{24,}|«[^»]*»)$`)
+})
 
 // routes are the routes that may answer at an address: as it is written, and with * for what is a number.
 func (a address) routes() []string {
@@ -244,7 +249,7 @@ func (a address) routes() []string {
 	}
 	parts := strings.Split(a.path, "/")
 	for i, p := range parts {
-		if numberPart.MatchString(p) {
+		if numberPart().MatchString(p) {
 			parts[i] = "*"
 		}
 	}
@@ -256,9 +261,13 @@ func (a address) routes() []string {
 
 var (
 	// quotedPath is a path as code writes a route: quoted, from the root, with nothing that no path has.
-	quotedPath = regexp.MustCompile("[\"'`](/[A-Za-z0-9_~.:<>{}\\[\\]()*?$/-]{1,200})[\"'`]")
+	quotedPath = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile("[\"'`](/[A-Za-z0-9_~.:<>{}\\[\\]()*?$/-]{1,200})[\"'`]")
+	})
 	// routePart is a part of a route that stands for any: :id, {id}, <int:id>, [id], *.
-	routePart = regexp.MustCompile(`^(:[A-Za-z_][A-Za-z0-9_]*\??(\([^)]*\))?|\{[^}]*\}|<[^>]*>|\[[^\]]*\]|\*)$`)
+	routePart = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`^(:[A-Za-z_][A-Za-z0-9_]*\??(\([^)]*\))?|\{[^}]*\}|<[^>]*>|\[[^\]]*\]|\*)$`)
+	})
 )
 
 // routesOf are the routes that a finding's code answers at: those that are written in its excerpt, and for
@@ -269,10 +278,10 @@ func routesOf(f *finding.Finding) (routes []string) {
 			routes = append(routes, r)
 		}
 	}
-	for _, m := range quotedPath.FindAllStringSubmatch(f.ProductFields[finding.FieldExcerpt], 8) {
+	for _, m := range quotedPath().FindAllStringSubmatch(f.ProductFields[finding.FieldExcerpt], 8) {
 		parts := strings.Split(m[1], "/")
 		for i, p := range parts {
-			if routePart.MatchString(p) {
+			if routePart().MatchString(p) {
 				parts[i] = "*"
 			}
 		}

@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -27,15 +28,17 @@ const (
 )
 
 var (
-	accountForm = regexp.MustCompile(`^[0-9]{12}$`)
-	productForm = regexp.MustCompile(`^arn:(aws[a-z-]*):securityhub:([a-z0-9-]{0,25}):([0-9]{12})?:product/([^/\x00-\x1f]+)/([^/\x00-\x1f]+)$`)
+	accountForm = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[0-9]{12}$`) })
+	productForm = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`^arn:(aws[a-z-]*):securityhub:([a-z0-9-]{0,25}):([0-9]{12})?:product/([^/\x00-\x1f]+)/([^/\x00-\x1f]+)$`)
+	})
 )
 
 // productARN is whose findings these are.
 type productARN struct{ partition, region, account, company, product string }
 
 func parseProductARN(text string) (p productARN, ok bool) {
-	m := productForm.FindStringSubmatch(text)
+	m := productForm().FindStringSubmatch(text)
 	if m == nil || len(text) > 2048 {
 		return p, false
 	}
@@ -43,7 +46,7 @@ func parseProductARN(text string) (p productARN, ok bool) {
 }
 
 // own tells whether it is the default product of an account: its owner's own findings.
-func (p productARN) own() bool { return p.product == "default" && accountForm.MatchString(p.company) }
+func (p productARN) own() bool { return p.product == "default" && accountForm().MatchString(p.company) }
 
 // problem is the first thing that is wrong with a finding that is to be imported.
 type problem struct {
@@ -115,7 +118,7 @@ func checkIdentity(f *finding.Finding) *problem {
 	if f.SchemaVersion != finding.SchemaVersion {
 		return wrong("SchemaVersion", "is %q, must be %q", f.SchemaVersion, finding.SchemaVersion)
 	}
-	if !accountForm.MatchString(f.AccountID) {
+	if !accountForm().MatchString(f.AccountID) {
 		return wrong("AwsAccountId", "is %q, must be twelve digits", f.AccountID)
 	}
 	arn, ok := parseProductARN(f.ProductARN)

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -43,12 +44,12 @@ type Parameter struct {
 	sealed string
 }
 
-var parameterForm = regexp.MustCompile(`^(/?[A-Za-z0-9_.-]+|(/[A-Za-z0-9_.-]+)+)$`)
+var parameterForm = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^(/?[A-Za-z0-9_.-]+|(/[A-Za-z0-9_.-]+)+)$`) })
 
 func (p *Parameter) check(value seal.Secret) error {
 	first := strings.ToLower(strings.TrimPrefix(p.Name, "/"))
 	switch {
-	case len(p.Name) > 1011 || !parameterForm.MatchString(p.Name):
+	case len(p.Name) > 1011 || !parameterForm().MatchString(p.Name):
 		return fault.Invalid.Errorf("Parameter name must be a fully qualified name: letters, digits and _.- between slashes, the first of which begins it; not %.100q", p.Name)
 	case strings.HasPrefix(first, "aws") || strings.HasPrefix(first, "ssm"):
 		return fault.Invalid.Errorf("No access to reserved parameter name: %s.", p.Name)

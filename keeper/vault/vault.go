@@ -16,6 +16,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -116,11 +117,11 @@ func (v *Vault) arn(id string) string {
 	return "arn:aws:secretsmanager:" + v.config.Region + ":" + v.config.Account + ":secret:" + id
 }
 
-var nameForm = regexp.MustCompile(`^[A-Za-z0-9/_+=.@!-]{1,512}$`)
+var nameForm = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9/_+=.@!-]{1,512}$`) })
 
 func (s *Secret) check() error {
 	switch {
-	case !nameForm.MatchString(s.Name):
+	case !nameForm().MatchString(s.Name):
 		return fault.Invalid.Errorf("Invalid name. Must be a valid name containing alphanumeric characters, or any of the following: -/_+=.@!")
 	case len(s.Description) > 2048:
 		return fault.Invalid.Errorf("a description has at most 2,048 bytes")

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"go.yaml.in/yaml/v4"
 
@@ -21,10 +22,10 @@ import (
 func Phases() []string { return []string{"install", "pre_build", "build", "post_build"} }
 
 var (
-	variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
-	userName     = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.-]{0,31}$`)
-	identifier   = regexp.MustCompile(`^[A-Za-z0-9_]{1,128}$`)  // of artifacts: part of a variable's name
-	buildName    = regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`) // of builds of a batch
+	variableName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`) })
+	userName     = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.-]{0,31}$`) })
+	identifier   = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9_]{1,128}$`) })  // of artifacts: part of a variable's name
+	buildName    = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`) }) // of builds of a batch
 )
 
 // Parse reads the text of the file so named. security are the formats that
@@ -130,7 +131,7 @@ func (c *checker) shell(name string) string {
 func (c *checker) user(s *Spec, name string, where ...string) string {
 	switch {
 	case name == "":
-	case !userName.MatchString(name):
+	case !userName().MatchString(name):
 		c.fail(c.at(where...), "write a user of Linux", "%q cannot be a user", name)
 	default:
 		s.Warnings = append(s.Warnings, fmt.Sprintf("%s: %s is passed over: commands run as a user of this build alone, without rights", strings.Join(where, "/"), name))

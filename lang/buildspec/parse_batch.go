@@ -61,7 +61,7 @@ func (c *checker) builds(s *Spec, kind string, list []fileBuild) (all []Build) {
 			b.Identifier = "build" + strconv.Itoa(i+1)
 		case f.Identifier == "":
 			c.fail(c.item(kind, i, "identifier"), "add identifier", "a build of the graph has no identifier")
-		case !buildName.MatchString(f.Identifier):
+		case !buildName().MatchString(f.Identifier):
 			c.fail(c.item(kind, i, "identifier"), "letters, digits, _ and -, 128 at most", "%q cannot be an identifier", f.Identifier)
 		}
 		if len(f.DependOn) > 0 && kind == "build-list" {
@@ -82,7 +82,7 @@ func (c *checker) builds(s *Spec, kind string, list []fileBuild) (all []Build) {
 }
 
 func (c *checker) loose(name string, at *yaml.Node) {
-	if !variableName.MatchString(name) || strings.HasPrefix(name, "CODEBUILD_") {
+	if !variableName().MatchString(name) || strings.HasPrefix(name, "CODEBUILD_") {
 		c.fail(at, "letters, digits and _, no digit first, and not CODEBUILD_", "%q cannot be a variable of a build", name)
 	}
 }

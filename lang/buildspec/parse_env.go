@@ -41,7 +41,7 @@ func (c *checker) environment(s *Spec, f file) {
 		_, parameter := s.Parameters[name]
 		at := c.at("env", "exported-variables")
 		switch {
-		case !variableName.MatchString(name):
+		case !variableName().MatchString(name):
 			c.fail(at, "letters, digits and _, no digit first", "%q cannot be a variable", name)
 		case strings.HasPrefix(name, "AWS_"):
 			c.fail(at, "give its value to a variable of another name", "%s cannot be exported: variables that start with AWS_ stay in the build", name)
@@ -55,7 +55,7 @@ func (c *checker) environment(s *Spec, f file) {
 
 func (c *checker) variable(name string, where ...string) {
 	switch {
-	case !variableName.MatchString(name):
+	case !variableName().MatchString(name):
 		c.fail(c.key(where...), "letters, digits and _, no digit first", "%q cannot be a variable", name)
 	case strings.HasPrefix(name, "CODEBUILD_"):
 		c.fail(c.key(where...), "choose another name", "variables that start with CODEBUILD_ are set by the build")

@@ -58,7 +58,7 @@ func (c *checker) artifacts(s *Spec, f *fileArtifacts) {
 	s.Artifacts = append(s.Artifacts, c.artifact(s, "", f.main(), "artifacts"))
 	for _, id := range slices.Sorted(maps.Keys(f.Secondary)) {
 		where := []string{"artifacts", "secondary-artifacts", id}
-		if !identifier.MatchString(id) {
+		if !identifier().MatchString(id) {
 			c.fail(c.key(where...), "letters, digits and _", "%q cannot be the identifier of an artifact", id)
 		}
 		if len(f.Secondary[id].Files) == 0 {

@@ -5,10 +5,11 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
+	"sync"
 )
 
 // secretish is what could be a token, if it has a digit in it.
-var secretish = regexp.MustCompile(`[A-Za-z0-9_+/=-]{20,}`)
+var secretish = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`[A-Za-z0-9_+/=-]{20,}`) })
 
 // mask is an error's words as they may be kept and shown: without the target's
 // secrets, without addresses (they often are secrets), and not long.
@@ -27,7 +28,7 @@ func mask(err error, live *liveReceiver) string {
 			text = strings.ReplaceAll(text, secret, "[sealed]")
 		}
 	}
-	text = secretish.ReplaceAllStringFunc(text, func(s string) string {
+	text = secretish().ReplaceAllStringFunc(text, func(s string) string {
 		if !strings.ContainsAny(s, "0123456789") {
 			return s
 		}

@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -40,7 +41,7 @@ type transform struct {
 // What a template may name besides its own paths.
 var reserved = [...]string{"aws.events.rule-arn", "aws.events.rule-name", "aws.events.event.ingestion-time", "aws.events.event", "aws.events.event.json"}
 
-var variableName = regexp.MustCompile(`^[A-Za-z0-9_-]{1,256}$`)
+var variableName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9_-]{1,256}$`) })
 
 // compile reads the three ways in which a target may change its input; at most one is allowed.
 func compile(input, inputPath string, t *Transformer) (transform, error) {
@@ -79,7 +80,7 @@ func compileTemplate(t Transformer) (transform, error) {
 	}
 	paths := map[string]path{}
 	for name, text := range t.Paths {
-		if !variableName.MatchString(name) || strings.HasPrefix(strings.ToUpper(name), "AWS.") {
+		if !variableName().MatchString(name) || strings.HasPrefix(strings.ToUpper(name), "AWS.") {
 			return transform{}, fault.Invalid.Errorf("InputPathsMap: %q is not a name of letters, digits, - and _", name)
 		}
 		p, err := parsePath(text)
@@ -296,7 +297,7 @@ func (p *templateParser) composite() (*node, error) {
 			if err != nil {
 				return nil, err
 			}
-			if text := name.String(); strings.HasPrefix(text, mark) || len(placeholders.FindString(text)) > 0 {
+			if text := name.String(); strings.HasPrefix(text, mark) || len(placeholders().FindString(text)) > 0 {
 				return nil, fault.Invalid.Errorf("a variable cannot be a member's name: %q", strings.TrimPrefix(text, mark))
 			}
 			n.names = append(n.names, quoted(name.String()))
@@ -311,7 +312,7 @@ func (p *templateParser) composite() (*node, error) {
 	return n, err
 }
 
-var placeholders = regexp.MustCompile(`<[A-Za-z0-9_.-]+>`)
+var placeholders = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`<[A-Za-z0-9_.-]+>`) })
 
 // text splits what stands within quotes at its variables.
 func (p *templateParser) text(text string) (*node, error) {
@@ -320,7 +321,7 @@ func (p *templateParser) text(text string) (*node, error) {
 	}
 	n := &node{parts: []part{}}
 	last := 0
-	for _, at := range placeholders.FindAllStringIndex(text, -1) {
+	for _, at := range placeholders().FindAllStringIndex(text, -1) {
 		name := text[at[0]+1 : at[1]-1]
 		if err := knownVariable(name, p.known); err != nil {
 			return nil, err

@@ -4,6 +4,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -62,17 +63,19 @@ func readASFF(r *reading) error {
 }
 
 var (
-	accountForm = regexp.MustCompile(`^[0-9]{12}$`)
-	productForm = regexp.MustCompile(`^arn:aws[a-z-]*:securityhub:[a-z0-9-]{0,25}:([0-9]{12})?:product/[^/]+/[^/]+$`)
+	accountForm = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[0-9]{12}$`) })
+	productForm = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`^arn:aws[a-z-]*:securityhub:[a-z0-9-]{0,25}:([0-9]{12})?:product/[^/]+/[^/]+$`)
+	})
 )
 
 // mend leaves empty what a finding must not have as it is, for its new owner to fill: accounts that
 // were blacked out, times in no known form.
 func mend(f *finding.Finding) {
-	if !accountForm.MatchString(f.AccountID) {
+	if !accountForm().MatchString(f.AccountID) {
 		f.AccountID = ""
 	}
-	if !productForm.MatchString(f.ProductARN) {
+	if !productForm().MatchString(f.ProductARN) {
 		f.ProductARN = ""
 	}
 	f.CreatedAt, f.UpdatedAt, f.FirstObservedAt, f.LastObservedAt = timely(f.CreatedAt), timely(f.UpdatedAt), timely(f.FirstObservedAt), timely(f.LastObservedAt)

@@ -3,6 +3,7 @@ package report
 import (
 	"regexp"
 	"strings"
+	"sync"
 
 	"github.com/haechi-dev/haechi/word/finding"
 )
@@ -28,29 +29,29 @@ func burpFormat() format {
 	}}
 }
 
-var bracketed = regexp.MustCompile(`\[([^\]]*)\]`)
+var bracketed = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`\[([^\]]*)\]`) })
 
 // burpParameter is what stands in brackets behind the path: the parameter.
 func burpParameter(location string) string {
-	if m := bracketed.FindStringSubmatch(location); m != nil {
+	if m := bracketed().FindStringSubmatch(location); m != nil {
 		return m[1]
 	}
 	return ""
 }
 
 var (
-	hrefs   = regexp.MustCompile(`href=["']?([^"' >]+)`)
-	cweText = regexp.MustCompile(`CWE-[0-9]+`)
+	hrefs   = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`href=["']?([^"' >]+)`) })
+	cweText = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`CWE-[0-9]+`) })
 )
 
 func links(html string) (all []string) {
-	for _, m := range hrefs.FindAllStringSubmatch(html, 30) {
+	for _, m := range hrefs().FindAllStringSubmatch(html, 30) {
 		all = append(all, m[1])
 	}
 	return all
 }
 
-func cwesIn(text string) []string { return cweText.FindAllString(text, 20) }
+func cwesIn(text string) []string { return cweText().FindAllString(text, 20) }
 
 func burpAPIFormat() format {
 	return format{name: "burp-api-json", tool: "burp", is: func(d *doc) bool {

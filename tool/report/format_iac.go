@@ -3,6 +3,7 @@ package report
 import (
 	"regexp"
 	"strings"
+	"sync"
 
 	"github.com/haechi-dev/haechi/word/finding"
 )
@@ -65,7 +66,7 @@ func cfnNagFormat() format {
 	}}
 }
 
-var tfsecResource = regexp.MustCompile(`'([^']+)'|"([^"]+)"`)
+var tfsecResource = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`'([^']+)'|"([^"]+)"`) })
 
 func tfsecFormat() format {
 	return format{name: "tfsec-json", tool: "tfsec", is: func(d *doc) bool {
@@ -77,7 +78,7 @@ func tfsecFormat() format {
 				r.passed()
 				return nil
 			}
-			resource := or(n.text("resource"), tfsecResource.FindString(n.text("description")))
+			resource := or(n.text("resource"), tfsecResource().FindString(n.text("description")))
 			at := n.at("location")
 			return r.add(record{
 				rule: or(n.text("long_id"), n.text("rule_id")), title: or(n.text("rule_description"), n.text("description")),

@@ -2,6 +2,7 @@ package report
 
 import (
 	"regexp"
+	"sync"
 
 	"github.com/haechi-dev/haechi/word/finding"
 )
@@ -49,7 +50,7 @@ func nmapFormat() format {
 	}}
 }
 
-var vulnersLine = regexp.MustCompile(`(CVE-[0-9]{4}-[0-9]+)\s+([0-9.]+)\s+(https?://\S+)`)
+var vulnersLine = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(CVE-[0-9]{4}-[0-9]+)\s+([0-9.]+)\s+(https?://\S+)`) })
 
 // addVulners takes what the script vulners says of a port's service.
 func (r *reading) addVulners(port node, host, name string, service node) error {
@@ -57,7 +58,7 @@ func (r *reading) addVulners(port node, host, name string, service node) error {
 		if s.text("@id") != "vulners" {
 			continue
 		}
-		for _, m := range vulnersLine.FindAllStringSubmatch(s.text("@output"), 1000) {
+		for _, m := range vulnersLine().FindAllStringSubmatch(s.text("@output"), 1000) {
 			score, _ := node{m[2]}.number()
 			if err := r.add(record{
 				rule: "vulners", vulnerability: m[1], pkg: or(service.text("@product"), service.text("@name")),

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -364,15 +365,15 @@ func firstLine(s string) string {
 	return strings.TrimSpace(line)
 }
 
-var tags = regexp.MustCompile(`<(/?)([a-zA-Z][a-zA-Z0-9]*)[^<>]*>`)
+var tags = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`<(/?)([a-zA-Z][a-zA-Z0-9]*)[^<>]*>`) })
 
 // plainText is the text of HTML: for reading only, nothing is ever shown as HTML.
 func plainText(html string) string {
 	if !strings.Contains(html, "<") && !strings.Contains(html, "&") {
 		return html
 	}
-	text := tags.ReplaceAllStringFunc(html, func(tag string) string {
-		switch m := tags.FindStringSubmatch(tag); strings.ToLower(m[2]) {
+	text := tags().ReplaceAllStringFunc(html, func(tag string) string {
+		switch m := tags().FindStringSubmatch(tag); strings.ToLower(m[2]) {
 		case "p", "br", "li", "div", "tr", "h1", "h2", "h3", "pre", "ul", "ol":
 			return "\n"
 		}
@@ -386,7 +387,7 @@ func plainText(html string) string {
 	return strings.TrimSpace(strings.Join(slices.DeleteFunc(lines, func(l string) bool { return l == "" }), "\n"))
 }
 
-var windowsDrive = regexp.MustCompile(`^[A-Za-z]:/`)
+var windowsDrive = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z]:/`) })
 
 // cleanPath is a path as findings have them: slashes, relative where that can be told, no percent signs of URIs.
 func cleanPath(p string) string {
@@ -402,7 +403,7 @@ func cleanPath(p string) string {
 		return ""
 	}
 	p = strings.ReplaceAll(p, `\`, "/")
-	p = windowsDrive.ReplaceAllString(strings.TrimPrefix(p, "//?/"), "")
+	p = windowsDrive().ReplaceAllString(strings.TrimPrefix(p, "//?/"), "")
 	p = strings.TrimLeft(path.Clean("/"+p), "/")
 	for _, folder := range []string{"github/workspace/", "code-under-test/"} {
 		p = strings.TrimPrefix(p, folder)
@@ -410,12 +411,14 @@ func cleanPath(p string) string {
 	return clean(p, 1024)
 }
 
-var cweForm = regexp.MustCompile(`(?i)^(?:external/cwe/)?(?:cwe[-_: ]*)?0*([1-9][0-9]{0,4})(?:\b|$)`)
+var cweForm = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`(?i)^(?:external/cwe/)?(?:cwe[-_: ]*)?0*([1-9][0-9]{0,4})(?:\b|$)`)
+})
 
 // cwes are the weaknesses as CWE-79, each once.
 func cwes(texts []string) (all []string) {
 	for _, t := range texts {
-		if m := cweForm.FindStringSubmatch(strings.TrimSpace(t)); m != nil && !slices.Contains(all, "CWE-"+m[1]) {
+		if m := cweForm().FindStringSubmatch(strings.TrimSpace(t)); m != nil && !slices.Contains(all, "CWE-"+m[1]) {
 			all = append(all, "CWE-"+m[1])
 		}
 	}

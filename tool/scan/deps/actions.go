@@ -5,6 +5,7 @@ import (
 	"path"
 	"regexp"
 	"strings"
+	"sync"
 
 	"github.com/haechi-dev/haechi/base/advisory"
 	"github.com/haechi-dev/haechi/tool/scan"
@@ -22,9 +23,11 @@ func isWorkflow(name string) bool {
 }
 
 var (
-	uses      = regexp.MustCompile(`^\s*(?:-\s+)?["']?uses["']?\s*:\s*["']?([^\s"'#]+)["']?\s*(?:#\s*(.*))?$`)
-	commitSHA = regexp.MustCompile(`^[0-9a-f]{40}$`)
-	tagInText = regexp.MustCompile(`\bv?[0-9]+\.[0-9]+\.[0-9]+\b`)
+	uses = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`^\s*(?:-\s+)?["']?uses["']?\s*:\s*["']?([^\s"'#]+)["']?\s*(?:#\s*(.*))?$`)
+	})
+	commitSHA = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[0-9a-f]{40}$`) })
+	tagInText = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`\bv?[0-9]+\.[0-9]+\.[0-9]+\b`) })
 )
 
 // workflow lists the actions that a workflow of GitHub uses. A tag of three
@@ -34,7 +37,7 @@ func workflow(_ context.Context, f manifest, out func(component.Component)) erro
 	number := 0
 	for line := range strings.Lines(string(f.content)) {
 		number++
-		if m := imageLine.FindStringSubmatch(line); m != nil { // what a job, its services or a container action run in
+		if m := imageLine().FindStringSubmatch(line); m != nil { // what a job, its services or a container action run in
 			name := strings.TrimPrefix(m[1], "docker://")
 			if c := imageComponent(name, diag.Place{File: f.path, Line: number}); !scan.IsDockerfile(name) && !strings.HasPrefix(name, ".") && !strings.HasPrefix(name, "$") && strings.Trim(c.Name, "/:@{}[]|>&*~") != "" {
 				c.Scope = component.Development
@@ -42,7 +45,7 @@ func workflow(_ context.Context, f manifest, out func(component.Component)) erro
 			}
 			continue
 		}
-		m := uses.FindStringSubmatch(strings.TrimRight(line, "\r\n"))
+		m := uses().FindStringSubmatch(strings.TrimRight(line, "\r\n"))
 		if m == nil || strings.HasPrefix(m[1], ".") {
 			continue
 		}
@@ -60,11 +63,11 @@ func workflow(_ context.Context, f manifest, out func(component.Component)) erro
 		c := component.Component{PURL: component.PURL("githubactions", owner, repo), Ecosystem: "GitHub Actions", Name: owner + "/" + repo, Version: ref,
 			State: component.Unresolved, Scope: component.Development, Direct: true, Place: place, Path: []string{owner + "/" + repo}}
 		version := ref
-		if commitSHA.MatchString(ref) {
-			version = tagInText.FindString(m[2])
+		if commitSHA().MatchString(ref) {
+			version = tagInText().FindString(m[2])
 			c.Integrity = ref
 		}
-		if tagInText.FindString(version) == version && version != "" {
+		if tagInText().FindString(version) == version && version != "" {
 			if _, ok := advisory.Compare("GitHub Actions", version, version); ok {
 				c.Version, c.State = strings.TrimPrefix(version, "v"), component.Resolved
 			}

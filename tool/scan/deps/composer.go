@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/go-json-experiment/json"
 	"github.com/haechi-dev/haechi/base/advisory"
@@ -106,7 +107,7 @@ func composerComponent(name, version string) component.Component {
 }
 
 // exactVersion is one version and no range.
-var exactVersion = regexp.MustCompile(`^v?[0-9]+(\.[0-9]+){1,3}(-[A-Za-z0-9.]+)?$`)
+var exactVersion = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^v?[0-9]+(\.[0-9]+){1,3}(-[A-Za-z0-9.]+)?$`) })
 
 // composerProject lists what a composer.json asks for where there is no lock file.
 func composerProject(_ context.Context, f manifest, out func(component.Component)) error {
@@ -127,7 +128,7 @@ func composerProject(_ context.Context, f manifest, out func(component.Component
 				continue // php itself and its extensions
 			}
 			c := composerComponent(name, list.wanted[name])
-			if !exactVersion.MatchString(c.Version) {
+			if !exactVersion().MatchString(c.Version) {
 				c.State = component.Unresolved
 			}
 			c.Scope, c.Direct, c.Path = list.scope, true, []string{name}

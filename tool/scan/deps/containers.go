@@ -6,6 +6,7 @@ import (
 	"path"
 	"regexp"
 	"strings"
+	"sync"
 
 	"github.com/haechi-dev/haechi/word/component"
 	"github.com/haechi-dev/haechi/word/diag"
@@ -47,10 +48,16 @@ func imageComponent(reference string, place diag.Place) component.Component {
 }
 
 var (
-	dockerFrom = regexp.MustCompile(`(?i)^\s*FROM\s+(?:--\S+\s+)*(\S+)(?:\s+AS\s+(\S+))?`)
-	dockerArg  = regexp.MustCompile(`(?i)^\s*ARG\s+([A-Za-z_][A-Za-z0-9_]*)(?:=("[^"]*"|'[^']*'|\S*))?`)
-	dockerCopy = regexp.MustCompile(`(?i)^\s*(?:COPY|ADD)\s.*--from=(\S+)`)
-	dockerVar  = regexp.MustCompile(`\$(?:\{([A-Za-z_][A-Za-z0-9_]*)(?::?-([^}]*))?\}|([A-Za-z_][A-Za-z0-9_]*))`)
+	dockerFrom = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`(?i)^\s*FROM\s+(?:--\S+\s+)*(\S+)(?:\s+AS\s+(\S+))?`)
+	})
+	dockerArg = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`(?i)^\s*ARG\s+([A-Za-z_][A-Za-z0-9_]*)(?:=("[^"]*"|'[^']*'|\S*))?`)
+	})
+	dockerCopy = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(?i)^\s*(?:COPY|ADD)\s.*--from=(\S+)`) })
+	dockerVar  = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`\$(?:\{([A-Za-z_][A-Za-z0-9_]*)(?::?-([^}]*))?\}|([A-Za-z_][A-Za-z0-9_]*))`)
+	})
 )
 
 // stagedImage is an image in the stage of a Dockerfile that asks for it.
@@ -70,10 +77,10 @@ func dockerfile(_ context.Context, f manifest, out func(component.Component)) er
 	for line := range strings.Lines(string(f.content)) {
 		number++
 		place := diag.Place{File: f.path, Line: number}
-		if m := dockerArg.FindStringSubmatch(line); m != nil && len(from) == 0 && m[2] != "" {
+		if m := dockerArg().FindStringSubmatch(line); m != nil && len(from) == 0 && m[2] != "" {
 			arguments[m[1]] = dockerExpand(strings.Trim(m[2], `"'`), arguments)
 		}
-		if m := dockerFrom.FindStringSubmatch(line); m != nil {
+		if m := dockerFrom().FindStringSubmatch(line); m != nil {
 			name, stage := dockerExpand(m[1], arguments), len(from)
 			earlier, ok := stages[strings.ToLower(name)]
 			switch {
@@ -89,7 +96,7 @@ func dockerfile(_ context.Context, f manifest, out func(component.Component)) er
 				stages[strings.ToLower(m[2])] = stage
 			}
 		}
-		if m := dockerCopy.FindStringSubmatch(line); m != nil && len(from) > 0 {
+		if m := dockerCopy().FindStringSubmatch(line); m != nil && len(from) > 0 {
 			name := dockerExpand(m[1], arguments)
 			if _, ok := stages[strings.ToLower(name)]; !ok && strings.Trim(name, "0123456789") != "" {
 				listed = append(listed, stagedImage{imageComponent(name, place), len(from) - 1})
@@ -117,8 +124,8 @@ func dockerExpand(s string, values map[string]string) string {
 		return s
 	}
 	const longest = 4096
-	expanded := dockerVar.ReplaceAllStringFunc(s, func(v string) string {
-		m := dockerVar.FindStringSubmatch(v)
+	expanded := dockerVar().ReplaceAllStringFunc(s, func(v string) string {
+		m := dockerVar().FindStringSubmatch(v)
 		if value, ok := values[m[1]+m[3]]; ok && value != "" {
 			return value
 		}
@@ -138,7 +145,9 @@ func isYAML(name string) bool {
 	return ext == ".yaml" || ext == ".yml"
 }
 
-var imageLine = regexp.MustCompile(`^\s*(?:-\s+)?["']?image["']?\s*:\s*["']?([^\s"'#]+)`)
+var imageLine = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^\s*(?:-\s+)?["']?image["']?\s*:\s*["']?([^\s"'#]+)`)
+})
 
 // images lists the images that a compose file or a manifest of Kubernetes names.
 // Other YAML is passed over.
@@ -154,7 +163,7 @@ func images(_ context.Context, f manifest, out func(component.Component)) error 
 	number := 0
 	for line := range strings.Lines(string(f.content)) {
 		number++
-		m := imageLine.FindStringSubmatch(line)
+		m := imageLine().FindStringSubmatch(line)
 		if m == nil || strings.Trim(m[1], "/:@{}[]|>&*~") == "" || strings.HasPrefix(m[1], "{{") || strings.HasPrefix(m[1], "{") {
 			continue
 		}

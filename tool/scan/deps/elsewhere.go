@@ -6,6 +6,7 @@ import (
 	"path"
 	"regexp"
 	"strings"
+	"sync"
 
 	"github.com/haechi-dev/haechi/base/advisory"
 	"github.com/haechi-dev/haechi/word/component"
@@ -51,14 +52,16 @@ func pubLock(_ context.Context, f manifest, out func(component.Component)) error
 	return nil
 }
 
-var mixEntry = regexp.MustCompile(`^\s*"([A-Za-z0-9_]+)":\s*\{:(hex|git),\s*:?"?([^",}]+)"?,\s*"([^"]+)"`)
+var mixEntry = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^\s*"([A-Za-z0-9_]+)":\s*\{:(hex|git),\s*:?"?([^",}]+)"?,\s*"([^"]+)"`)
+})
 
 // mixLock lists the packages of Elixir's mix.lock.
 func mixLock(_ context.Context, f manifest, out func(component.Component)) error {
 	number := 0
 	for line := range strings.Lines(string(f.content)) {
 		number++
-		m := mixEntry.FindStringSubmatch(line)
+		m := mixEntry().FindStringSubmatch(line)
 		if m == nil {
 			continue
 		}
@@ -124,7 +127,7 @@ func swiftResolved(_ context.Context, f manifest, out func(component.Component))
 	})
 }
 
-var podEntry = regexp.MustCompile(`^"?([A-Za-z0-9_.+/-]+)"? \(([^)]*)\)"?:?$`)
+var podEntry = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^"?([A-Za-z0-9_.+/-]+)"? \(([^)]*)\)"?:?$`) })
 
 // podLock lists the pods of a Podfile.lock. Parts of a pod (name/part) have its version.
 func podLock(ctx context.Context, f manifest, out func(component.Component)) error {
@@ -149,7 +152,7 @@ func podLock(ctx context.Context, f manifest, out func(component.Component)) err
 		case section == "DEPENDENCIES":
 			direct = append(direct, name)
 		case section == "PODS" && indent == 2:
-			m := podEntry.FindStringSubmatch(item)
+			m := podEntry().FindStringSubmatch(item)
 			if m == nil {
 				continue
 			}
@@ -240,7 +243,9 @@ func renvLock(_ context.Context, f manifest, out func(component.Component)) erro
 	})
 }
 
-var haskellPackage = regexp.MustCompile(`(?:hackage:\s*|any\.)([A-Za-z][A-Za-z0-9-]*?)(?:-| ==)([0-9]+(?:\.[0-9]+)*)`)
+var haskellPackage = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`(?:hackage:\s*|any\.)([A-Za-z][A-Za-z0-9-]*?)(?:-| ==)([0-9]+(?:\.[0-9]+)*)`)
+})
 
 // haskellLock lists the packages of stack.yaml.lock and cabal.project.freeze.
 func haskellLock(_ context.Context, f manifest, out func(component.Component)) error {
@@ -249,7 +254,7 @@ func haskellLock(_ context.Context, f manifest, out func(component.Component)) e
 	seen := map[string]bool{}
 	for line := range bytes.Lines(f.content) {
 		number++
-		for _, m := range haskellPackage.FindAllSubmatch(line, -1) {
+		for _, m := range haskellPackage().FindAllSubmatch(line, -1) {
 			c := packageOf("hackage", "Hackage", string(m[1]), string(m[2]))
 			if stack && seen[c.Locator()] { // as it was asked for, and as it was found
 				continue

@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/go-json-experiment/json"
 	"github.com/haechi-dev/haechi/base/advisory"
@@ -188,7 +189,7 @@ func editPom(e *edited, u Upgrade) string {
 		e.changed[i] = strings.Replace(line, ">"+u.Component.Version+"<", ">"+u.To+"<", 1)
 		return ""
 	}
-	if m := pomProperty.FindStringSubmatch(line); m != nil {
+	if m := pomProperty().FindStringSubmatch(line); m != nil {
 		for j := range e.lines {
 			open, end := "<"+m[1]+">", "</"+m[1]+">"
 			if now := e.line(j); strings.Contains(now, open+u.Component.Version+end) {
@@ -206,7 +207,7 @@ func editPom(e *edited, u Upgrade) string {
 	return "its version is managed elsewhere: set it there to " + u.To
 }
 
-var pomProperty = regexp.MustCompile(`<version>\s*\$\{([A-Za-z0-9_.-]+)\}\s*</version>`)
+var pomProperty = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`<version>\s*\$\{([A-Za-z0-9_.-]+)\}\s*</version>`) })
 
 // editPackage changes the range of what the project asks for, and overrides what others bring in.
 func editPackage(e *edited, u Upgrade) string {

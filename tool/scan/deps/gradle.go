@@ -5,6 +5,7 @@ import (
 	"path"
 	"regexp"
 	"strings"
+	"sync"
 
 	"github.com/haechi-dev/haechi/lang/toml"
 	"github.com/haechi-dev/haechi/word/component"
@@ -154,7 +155,7 @@ func gradleScript(_ context.Context, f manifest, out func(component.Component)) 
 	number := 0
 	for line := range strings.Lines(string(f.content)) {
 		number++
-		m := gradleCall.FindStringSubmatch(line)
+		m := gradleCall().FindStringSubmatch(line)
 		if m == nil {
 			continue
 		}
@@ -179,7 +180,9 @@ func gradleScript(_ context.Context, f manifest, out func(component.Component)) 
 }
 
 // gradleCall is `implementation 'group:artifact:version'` in Groovy or Kotlin.
-var gradleCall = regexp.MustCompile(`^\s*([A-Za-z]*(?:[iI]mplementation|[aA]pi|[cC]ompile|[cC]ompileOnly|[rR]untimeOnly|[rR]untime|classpath|[aA]nnotationProcessor|kapt|ksp|developmentOnly|providedCompile))\s*\(?\s*(?:(?:enforcedPlatform|platform)\s*\(\s*)?['"]([A-Za-z0-9_.-]+):([A-Za-z0-9_.-]+)(?::([^'":]*))?(?::[^'"]*)?['"]`)
+var gradleCall = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^\s*([A-Za-z]*(?:[iI]mplementation|[aA]pi|[cC]ompile|[cC]ompileOnly|[rR]untimeOnly|[rR]untime|classpath|[aA]nnotationProcessor|kapt|ksp|developmentOnly|providedCompile))\s*\(?\s*(?:(?:enforcedPlatform|platform)\s*\(\s*)?['"]([A-Za-z0-9_.-]+):([A-Za-z0-9_.-]+)(?::([^'":]*))?(?::[^'"]*)?['"]`)
+})
 
 // gradleVerified lists what a verification-metadata.xml names: everything that a
 // build may download, with its digests, and not who asks for it.

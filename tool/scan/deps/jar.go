@@ -11,6 +11,7 @@ import (
 	"path"
 	"regexp"
 	"strings"
+	"sync"
 
 	"github.com/haechi-dev/haechi/word/component"
 	"github.com/haechi-dev/haechi/word/diag"
@@ -161,7 +162,9 @@ func pomProperties(text []byte) (component.Component, bool) {
 	return c, fields["groupId"] != "" && fields["artifactId"] != ""
 }
 
-var jarName = regexp.MustCompile(`^([A-Za-z][A-Za-z0-9_.]*(?:-[A-Za-z][A-Za-z0-9_.]*)*)-([0-9][A-Za-z0-9_.-]*?)\.[a-z]+$`)
+var jarName = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^([A-Za-z][A-Za-z0-9_.]*(?:-[A-Za-z][A-Za-z0-9_.]*)*)-([0-9][A-Za-z0-9_.-]*?)\.[a-z]+$`)
+})
 
 // jarOwn is the archive itself: the coordinates whose artifact the file is named
 // after, else what its manifest says. One that says neither has a name and no
@@ -181,7 +184,7 @@ func jarOwn(coordinates []component.Component, title map[string]string, file str
 	}
 	group := firstNonEmpty(title["Implementation-Vendor-Id"], symbolic(title["Bundle-SymbolicName"]), title["Automatic-Module-Name"])
 	artifact, version := "", firstNonEmpty(title["Implementation-Version"], title["Bundle-Version"], title["Specification-Version"])
-	if m := jarName.FindStringSubmatch(file); m != nil {
+	if m := jarName().FindStringSubmatch(file); m != nil {
 		artifact, version = m[1], m[2]
 	} else if artifact = stem; artifact == "" {
 		return nil

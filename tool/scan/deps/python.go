@@ -197,7 +197,7 @@ func pythonRequirements(doc *toml.Value) []pythonRequirement {
 // requirementOf is what follows the name in "requests[socks] >=2 ; marker".
 func requirementOf(s string) string {
 	s, _, _ = strings.Cut(s, ";")
-	if m := requirement.FindStringSubmatch(strings.TrimSpace(s)); m != nil {
+	if m := requirement().FindStringSubmatch(strings.TrimSpace(s)); m != nil {
 		return strings.Trim(strings.TrimSpace(m[2]), "()")
 	}
 	return s
@@ -231,7 +231,7 @@ func pythonProject(_ context.Context, f manifest, out func(component.Component))
 	for _, r := range wanted {
 		c := pythonComponent(r.name)
 		c.Version, c.Scope = r.version, r.scope
-		if exact := pinned.FindStringSubmatch(strings.TrimSpace(r.version)); exact != nil {
+		if exact := pinned().FindStringSubmatch(strings.TrimSpace(r.version)); exact != nil {
 			c.Version, c.State = exact[1], component.Resolved
 		}
 		c.Place, c.Path = diag.Place{File: f.path, Line: r.line}, []string{c.Name}

@@ -43,9 +43,15 @@ type imports struct {
 func newImports() *imports { return &imports{all: map[string]map[string]diag.Place{}} }
 
 var (
-	importJS     = regexp.MustCompile(`(?:\bfrom\s*|\brequire(?:\.resolve)?\s*\(\s*|\bimport\s*\(?\s*)["']([^"'\s./][^"'\s]*)["']`)
-	importPython = regexp.MustCompile(`^\s*(?:from\s+([A-Za-z_][A-Za-z0-9_.]*)\s+import\b|import\s+(.+))`)
-	importJava   = regexp.MustCompile(`^\s*import\s+(?:static\s+)?([A-Za-z_][A-Za-z0-9_.]*)`)
+	importJS = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`(?:\bfrom\s*|\brequire(?:\.resolve)?\s*\(\s*|\bimport\s*\(?\s*)["']([^"'\s./][^"'\s]*)["']`)
+	})
+	importPython = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`^\s*(?:from\s+([A-Za-z_][A-Za-z0-9_.]*)\s+import\b|import\s+(.+))`)
+	})
+	importJava = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`^\s*import\s+(?:static\s+)?([A-Za-z_][A-Za-z0-9_.]*)`)
+	})
 )
 
 // read collects what a source file imports.
@@ -61,18 +67,18 @@ func (m *imports) read(name string, content []byte) {
 		place := diag.Place{File: name, Line: number}
 		switch ecosystem {
 		case "npm":
-			for _, found := range importJS.FindAllSubmatch(line, -1) {
+			for _, found := range importJS().FindAllSubmatch(line, -1) {
 				m.add(ecosystem, npmModule(string(found[1])), place)
 			}
 		case "PyPI":
-			if found := importPython.FindSubmatch(line); found != nil {
+			if found := importPython().FindSubmatch(line); found != nil {
 				for part := range strings.SplitSeq(string(found[1])+string(found[2]), ",") {
 					module, _, _ := strings.Cut(strings.TrimSpace(part), " ")
 					m.add(ecosystem, module, place)
 				}
 			}
 		case "Maven":
-			if found := importJava.FindSubmatch(line); found != nil {
+			if found := importJava().FindSubmatch(line); found != nil {
 				m.add(ecosystem, string(found[1]), place)
 			}
 		}

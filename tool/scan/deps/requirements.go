@@ -5,6 +5,7 @@ import (
 	"path"
 	"regexp"
 	"strings"
+	"sync"
 
 	"github.com/haechi-dev/haechi/base/advisory"
 	"github.com/haechi-dev/haechi/word/component"
@@ -22,10 +23,12 @@ func isRequirements(name string) bool {
 }
 
 // requirement is `name[extras] specifiers ; marker`.
-var requirement = regexp.MustCompile(`^([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)\s*(?:\[[^\]]*\])?\s*(.*)$`)
+var requirement = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)\s*(?:\[[^\]]*\])?\s*(.*)$`)
+})
 
 // pinned is exactly one version, without a wildcard.
-var pinned = regexp.MustCompile(`^(?:===?)\s*([A-Za-z0-9][A-Za-z0-9._!+-]*)$`)
+var pinned = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^(?:===?)\s*([A-Za-z0-9][A-Za-z0-9._!+-]*)$`) })
 
 // requirements lists what a pip requirements file asks for. Files that it includes
 // are followed where they would not be looked at on their own.
@@ -169,7 +172,7 @@ func parseRequirement(line string) (component.Component, bool) {
 		line = strings.TrimSpace(line[:i])
 	}
 	line, _, _ = strings.Cut(line, ";")
-	m := requirement.FindStringSubmatch(strings.TrimSpace(line))
+	m := requirement().FindStringSubmatch(strings.TrimSpace(line))
 	if m == nil || strings.HasPrefix(m[2], "/") || strings.HasSuffix(m[1], ".whl") {
 		return component.Component{}, false
 	}
@@ -179,7 +182,7 @@ func parseRequirement(line string) (component.Component, bool) {
 	}
 	c := pythonComponent(m[1])
 	c.Version, c.Integrity = specifiers, hash
-	if exact := pinned.FindStringSubmatch(specifiers); exact != nil {
+	if exact := pinned().FindStringSubmatch(specifiers); exact != nil {
 		c.Version, c.State = exact[1], component.Resolved
 	}
 	return c, true
@@ -193,7 +196,7 @@ func fromAddress(line string) (component.Component, bool) {
 	}
 	name, _, _ = strings.Cut(name, "&")
 	name, _, _ = strings.Cut(name, "[")
-	if !requirement.MatchString(name) {
+	if !requirement().MatchString(name) {
 		return component.Component{}, false
 	}
 	c := pythonComponent(strings.TrimSpace(name))

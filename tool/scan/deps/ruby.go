@@ -5,6 +5,7 @@ import (
 	"path"
 	"regexp"
 	"strings"
+	"sync"
 
 	"github.com/haechi-dev/haechi/base/advisory"
 	"github.com/haechi-dev/haechi/word/component"
@@ -12,7 +13,7 @@ import (
 )
 
 // gemLine is `name (version)` of a Gemfile.lock.
-var gemLine = regexp.MustCompile(`^( {2,6})([A-Za-z0-9_.-]+)!?(?: \(([^)]*)\))?!?$`)
+var gemLine = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^( {2,6})([A-Za-z0-9_.-]+)!?(?: \(([^)]*)\))?!?$`) })
 
 // gemLock lists the gems of a Gemfile.lock. The groups are those of the Gemfile beside.
 func gemLock(ctx context.Context, f manifest, out func(component.Component)) error {
@@ -35,7 +36,7 @@ func gemLock(ctx context.Context, f manifest, out func(component.Component)) err
 			}
 			continue
 		}
-		m := gemLine.FindStringSubmatch(line)
+		m := gemLine().FindStringSubmatch(line)
 		if m == nil {
 			continue
 		}
@@ -90,10 +91,12 @@ func gemComponent(name, version string) component.Component {
 }
 
 var (
-	gemCall  = regexp.MustCompile(`^\s*gem[ (]\s*['"]([A-Za-z0-9_.-]+)['"](.*)$`)
-	gemGroup = regexp.MustCompile(`^\s*group[ (]\s*(.*?)\)?\s+do\b`)
-	gemBlock = regexp.MustCompile(`(?:\bdo\b(?:\s*\|[^|]*\|)?|^\s*(?:if|unless|case|begin)\b.*)\s*$`)
-	gemEnd   = regexp.MustCompile(`^\s*end\b`)
+	gemCall  = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^\s*gem[ (]\s*['"]([A-Za-z0-9_.-]+)['"](.*)$`) })
+	gemGroup = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^\s*group[ (]\s*(.*?)\)?\s+do\b`) })
+	gemBlock = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`(?:\bdo\b(?:\s*\|[^|]*\|)?|^\s*(?:if|unless|case|begin)\b.*)\s*$`)
+	})
+	gemEnd = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^\s*end\b`) })
 )
 
 // gemGroups tells which gems the Gemfile beside asks for only in groups for development or test.
@@ -110,7 +113,7 @@ func gemGroups(f manifest) map[string]bool {
 	var blocks []bool // of each open block: is it a group for development
 	for line := range strings.Lines(string(text)) {
 		line = strings.TrimRight(line, "\r\n")
-		if m := gemCall.FindStringSubmatch(line); m != nil {
+		if m := gemCall().FindStringSubmatch(line); m != nil {
 			inside := false
 			for _, b := range blocks {
 				inside = inside || b
@@ -122,12 +125,12 @@ func gemGroups(f manifest) map[string]bool {
 			}
 			continue
 		}
-		switch m := gemGroup.FindStringSubmatch(line); {
+		switch m := gemGroup().FindStringSubmatch(line); {
 		case m != nil:
 			blocks = append(blocks, onlyDevelopment(m[1]))
-		case gemEnd.MatchString(line):
+		case gemEnd().MatchString(line):
 			blocks = blocks[:max(0, len(blocks)-1)]
-		case gemBlock.MatchString(line) && len(blocks) < 100:
+		case gemBlock().MatchString(line) && len(blocks) < 100:
 			blocks = append(blocks, false)
 		}
 	}
@@ -146,20 +149,20 @@ func isGemspec(name string) bool {
 }
 
 var (
-	gemspecName    = regexp.MustCompile(`(?m)^\s*s\.name\s*=\s*"([A-Za-z0-9_.-]+)"`)
-	gemspecVersion = regexp.MustCompile(`(?m)^\s*s\.version\s*=\s*"([^"]+)"`)
-	gemspecLicence = regexp.MustCompile(`(?m)^\s*s\.licenses\s*=\s*\["([^"]+)"`)
+	gemspecName    = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(?m)^\s*s\.name\s*=\s*"([A-Za-z0-9_.-]+)"`) })
+	gemspecVersion = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(?m)^\s*s\.version\s*=\s*"([^"]+)"`) })
+	gemspecLicence = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(?m)^\s*s\.licenses\s*=\s*\["([^"]+)"`) })
 )
 
 // gemspec is an installed gem: what RubyGems writes into its specifications.
 func gemspec(_ context.Context, f manifest, out func(component.Component)) error {
-	name, version := gemspecName.FindSubmatch(f.content), gemspecVersion.FindSubmatch(f.content)
+	name, version := gemspecName().FindSubmatch(f.content), gemspecVersion().FindSubmatch(f.content)
 	if name == nil || version == nil {
 		return diag.Errorf(diag.Place{File: f.path, Line: 1}, "a gem without a name or a version").In(f.content)
 	}
 	c := gemComponent(string(name[1]), string(version[1]))
 	c.Place = diag.Place{File: f.path, Line: 1}
-	if l := gemspecLicence.FindSubmatch(f.content); l != nil {
+	if l := gemspecLicence().FindSubmatch(f.content); l != nil {
 		c.Licences = []string{string(l[1])}
 	}
 	out(c)

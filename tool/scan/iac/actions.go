@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/haechi-dev/haechi/lang/guard"
 )
@@ -190,7 +191,7 @@ func scriptLine(at *value, script string) int {
 	return at.Line()
 }
 
-var hash = regexp.MustCompile(`^([0-9a-f]{40}|[0-9a-f]{64})$`)
+var hash = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^([0-9a-f]{40}|[0-9a-f]{64})$`) })
 
 // action is what uses names: owner/repository/path@ref, ./path or docker://image.
 func action(uses *value) *value {
@@ -224,17 +225,19 @@ func action(uses *value) *value {
 			put("Path", parts[2])
 		}
 		put("Ref", ref)
-		pinned = hash.MatchString(ref)
+		pinned = hash().MatchString(ref)
 	}
 	m = append(m, named("Pinned", guard.NewBool(pinned).As(uses)))
 	return guard.NewMap(m...).As(uses)
 }
 
 var (
-	expression = regexp.MustCompile(`(?s)\$\{\{(.*?)\}\}`)
-	quotedText = regexp.MustCompile(`'(?:[^']|'')*'`)
-	reads      = regexp.MustCompile(`(?:^|[^A-Za-z0-9_.'-])((?:github|env|vars|job|jobs|steps|runner|secrets|strategy|matrix|needs|inputs)(?:\s*\.\s*[A-Za-z_*][A-Za-z0-9_-]*|\s*\[[^\]]*\])*)`)
-	indexed    = regexp.MustCompile(`\s*\[\s*(?:'([^']*)'|[^\]]*)\s*\]`)
+	expression = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(?s)\$\{\{(.*?)\}\}`) })
+	quotedText = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`'(?:[^']|'')*'`) })
+	reads      = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`(?:^|[^A-Za-z0-9_.'-])((?:github|env|vars|job|jobs|steps|runner|secrets|strategy|matrix|needs|inputs)(?:\s*\.\s*[A-Za-z_*][A-Za-z0-9_-]*|\s*\[[^\]]*\])*)`)
+	})
+	indexed = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`\s*\[\s*(?:'([^']*)'|[^\]]*)\s*\]`) })
 )
 
 // expressions are those in a text, each with what it reads.
@@ -243,7 +246,7 @@ func expressions(v *value, in string) (all []*value) {
 	if !ok {
 		return nil
 	}
-	bodies := expression.FindAllStringSubmatchIndex(t, 1000)
+	bodies := expression().FindAllStringSubmatchIndex(t, 1000)
 	if in == "if" && len(bodies) == 0 {
 		bodies = [][]int{{0, len(t), 0, len(t)}}
 	}
@@ -266,9 +269,9 @@ func expressions(v *value, in string) (all []*value) {
 func contextsIn(body string) (all []string) {
 	// What stands in an index is a name; a text anywhere else is no context.
 	body = regexp.MustCompile(`\[\s*'([A-Za-z_][A-Za-z0-9_-]*)'\s*\]`).ReplaceAllString(body, ".$1")
-	body = quotedText.ReplaceAllString(body, "''")
-	for _, m := range reads.FindAllStringSubmatch(body, 1000) {
-		c := indexed.ReplaceAllString(m[1], ".*")
+	body = quotedText().ReplaceAllString(body, "''")
+	for _, m := range reads().FindAllStringSubmatch(body, 1000) {
+		c := indexed().ReplaceAllString(m[1], ".*")
 		c = strings.Join(strings.Fields(c), "")
 		if !slices.Contains(all, c) {
 			all = append(all, c)

@@ -3,15 +3,16 @@ package iac
 import (
 	"path"
 	"regexp"
+	"sync"
 
 	"github.com/haechi-dev/haechi/lang/guard"
 )
 
-var buildspecName = regexp.MustCompile(`(?i)^buildspec([.-][^/]*)?\.ya?ml$`)
+var buildspecName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(?i)^buildspec([.-][^/]*)?\.ya?ml$`) })
 
 func isBuildspec(name string, root *value) bool {
 	version, ok := root.Get("version").Scalar()
-	return ok && root.Get("phases").IsMap() && (buildspecName.MatchString(path.Base(name)) || version == "0.2" || version == "0.1")
+	return ok && root.Get("phases").IsMap() && (buildspecName().MatchString(path.Base(name)) || version == "0.2" || version == "0.1")
 }
 
 // buildspec is the document of a build file of CodeBuild, and of Haechi's own pipelines.

@@ -382,7 +382,7 @@ type source struct {
 
 func newSource(content []byte) *source {
 	s := &source{lines: strings.Split(string(content), "\n")}
-	if markHint.Match(content) {
+	if markHint().Match(content) {
 		s.marks = marksIn(s.lines)
 	}
 	return s

@@ -5,11 +5,12 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/haechi-dev/haechi/lang/guard"
 )
 
-var composeName = regexp.MustCompile(`(?i)^(docker-)?compose([.-][^/]*)?\.ya?ml$`)
+var composeName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(?i)^(docker-)?compose([.-][^/]*)?\.ya?ml$`) })
 
 // isCompose tells by the name, or by services that say what they run.
 func isCompose(name string, root *value) bool {
@@ -17,7 +18,7 @@ func isCompose(name string, root *value) bool {
 	if !services.IsMap() {
 		return false
 	}
-	if composeName.MatchString(path.Base(name)) {
+	if composeName().MatchString(path.Base(name)) {
 		return true
 	}
 	for _, s := range services.Members() {
@@ -69,12 +70,14 @@ func interpolated(v *value) *value {
 	return composeText(t).As(v)
 }
 
-var composeVariable = regexp.MustCompile(`\$(?:\$|\{([A-Za-z_][A-Za-z0-9_]*)(:?[-+?][^}]*)?\}|([A-Za-z_][A-Za-z0-9_]*))`)
+var composeVariable = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`\$(?:\$|\{([A-Za-z_][A-Za-z0-9_]*)(:?[-+?][^}]*)?\}|([A-Za-z_][A-Za-z0-9_]*))`)
+})
 
 func composeText(t string) *value {
 	var all []piece
 	last := 0
-	for _, m := range composeVariable.FindAllStringSubmatchIndex(t, 1000) {
+	for _, m := range composeVariable().FindAllStringSubmatchIndex(t, 1000) {
 		all = append(all, piece{text: t[last:m[0]]})
 		last = m[1]
 		if t[m[0]:m[1]] == "$$" {

@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/go-json-experiment/json"
 	"github.com/haechi-dev/haechi/lang/guard"
@@ -47,17 +48,17 @@ func dockerfile(name string, content []byte) (*guard.Document, error) {
 }
 
 var (
-	directiveLine = regexp.MustCompile(`^#\s*[A-Za-z]+\s*=`)
-	backtick      = regexp.MustCompile("(?i)^#\\s*escape\\s*=\\s*`")
+	directiveLine = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^#\s*[A-Za-z]+\s*=`) })
+	backtick      = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile("(?i)^#\\s*escape\\s*=\\s*`") })
 )
 
 // escapeOf is what ends a line that goes on: the directives at the top may say so.
 func escapeOf(lines []string) string {
 	for _, l := range lines {
 		switch {
-		case backtick.MatchString(l):
+		case backtick().MatchString(l):
 			return "`"
-		case !directiveLine.MatchString(l):
+		case !directiveLine().MatchString(l):
 			return "\\"
 		}
 	}
@@ -162,14 +163,14 @@ func (in *instruction) takeFlags(rest string) string {
 	}
 }
 
-var heredocMark = regexp.MustCompile(`<<-?\s*["']?([A-Za-z_][A-Za-z0-9_]*)["']?`)
+var heredocMark = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`<<-?\s*["']?([A-Za-z_][A-Za-z0-9_]*)["']?`) })
 
 // takeHeredocs takes the texts in below RUN, COPY and ADD.
 func (in *instruction) takeHeredocs(lines []string, i int) int {
 	if in.name != "RUN" && in.name != "COPY" && in.name != "ADD" {
 		return i
 	}
-	for _, m := range heredocMark.FindAllStringSubmatch(in.text, 10) {
+	for _, m := range heredocMark().FindAllStringSubmatch(in.text, 10) {
 		from := i
 		for i < len(lines) && strings.TrimSpace(lines[i]) != m[1] {
 			i++
@@ -340,7 +341,9 @@ func (d *docker) image(in instruction, ref string) []member {
 	return m
 }
 
-var dockerVariable = regexp.MustCompile(`\\?\$(?:\{([A-Za-z_][A-Za-z0-9_]*)(:[-+][^}]*)?\}|([A-Za-z_][A-Za-z0-9_]*))`)
+var dockerVariable = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`\\?\$(?:\{([A-Za-z_][A-Za-z0-9_]*)(:[-+][^}]*)?\}|([A-Za-z_][A-Za-z0-9_]*))`)
+})
 
 // text is a text with the arguments put in that have a default.
 func (d *docker) text(s string) *value { return d.expandWith(s, d.arguments) }
@@ -357,7 +360,7 @@ func (d *docker) expandWith(s string, known map[string]string) *value {
 	parts := []string{""}
 	why := ""
 	last := 0
-	for _, m := range dockerVariable.FindAllStringSubmatchIndex(s, 1000) {
+	for _, m := range dockerVariable().FindAllStringSubmatchIndex(s, 1000) {
 		parts[len(parts)-1] += s[last:m[0]]
 		last = m[1]
 		if s[m[0]] == '\\' {
@@ -419,7 +422,7 @@ func (d *docker) value(in instruction) *value {
 	case "ENV", "ARG", "LABEL":
 		m = append(m, in.put2("Variables", d.variables(in, whole)))
 	case "COPY", "ADD", "EXPOSE", "VOLUME", "USER", "WORKDIR", "FROM":
-		words := strings.Fields(heredocMark.ReplaceAllString(in.joined(), ""))
+		words := strings.Fields(heredocMark().ReplaceAllString(in.joined(), ""))
 		if isExec {
 			words = exec
 		}
@@ -487,7 +490,9 @@ func (d *docker) shellOf(in instruction, exec []string, isExec bool) []member {
 	return append(m, in.put2("Commands", in.put(guard.NewList(all...))))
 }
 
-var dockerPair = regexp.MustCompile(`([A-Za-z_][^\s=]*)=("(?:[^"\\]|\\.)*"|'[^']*'|(?:\\.|[^\s"'])*)`)
+var dockerPair = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`([A-Za-z_][^\s=]*)=("(?:[^"\\]|\\.)*"|'[^']*'|(?:\\.|[^\s"'])*)`)
+})
 
 // variables are what ENV, ARG and LABEL set; ARGs and ENVs are put in from then on.
 func (d *docker) variables(in instruction, whole string) *value {
@@ -505,7 +510,7 @@ func (d *docker) variables(in instruction, whole string) *value {
 			d.arguments[name] = t
 		}
 	}
-	pairs := dockerPair.FindAllStringSubmatch(whole, 1000)
+	pairs := dockerPair().FindAllStringSubmatch(whole, 1000)
 	name, rest, _ := strings.Cut(whole, " ")
 	switch {
 	case in.name == "ARG" && !strings.Contains(whole, "="):

@@ -6,6 +6,7 @@ import (
 	"path"
 	"regexp"
 	"strings"
+	"sync"
 
 	"github.com/haechi-dev/haechi/base/shape"
 	"github.com/haechi-dev/haechi/lang/guard"
@@ -125,17 +126,21 @@ func isCloudFormation(root *value) bool {
 }
 
 var (
-	strong = regexp.MustCompile(`(?m)AWSTemplateFormatVersion|AWS::[A-Za-z0-9]+::[A-Za-z0-9]+|^apiVersion:|"apiVersion"\s*:`)
+	strong = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`(?m)AWSTemplateFormatVersion|AWS::[A-Za-z0-9]+::[A-Za-z0-9]+|^apiVersion:|"apiVersion"\s*:`)
+	})
 	// What other programs fill in before it is YAML or JSON.
-	templated = regexp.MustCompile(`(^|[^$])\{\{|\{%|<%`)
-	weak      = regexp.MustCompile(`(?m)AWSTemplateFormatVersion|::|^\s*-?\s*["']?apiVersion|"apiVersion"|^["']?(services|jobs|phases|runs)["']?\s*:|^\{`)
+	templated = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(^|[^$])\{\{|\{%|<%`) })
+	weak      = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`(?m)AWSTemplateFormatVersion|::|^\s*-?\s*["']?apiVersion|"apiVersion"|^["']?(services|jobs|phases|runs)["']?\s*:|^\{`)
+	})
 )
 
 // mayHold tells by a glance whether a file is worth reading.
 func mayHold(name string, content []byte) bool {
 	switch strings.ToLower(path.Ext(name)) {
 	case ".yaml", ".yml", ".json", ".template", ".jsn":
-		return weak.Match(content)
+		return weak().Match(content)
 	}
 	return false
 }
@@ -143,7 +148,7 @@ func mayHold(name string, content []byte) bool {
 // surely tells whether a file that cannot be read was meant to be infrastructure.
 func surely(name string, content []byte) bool {
 	base, dir := path.Base(name), path.Dir(name)
-	return strings.HasSuffix(dir, ".github/workflows") || composeName.MatchString(base) || buildspecName.MatchString(base) || strong.Match(content)
+	return strings.HasSuffix(dir, ".github/workflows") || composeName().MatchString(base) || buildspecName().MatchString(base) || strong().Match(content)
 }
 
 // Modules are the documents of Terraform's root modules in a tree, with the modules

@@ -158,7 +158,7 @@ func (p *pass) File(f scan.File) error {
 		switch {
 		case !surely(f.Path, f.Content):
 			return nil // a file of something else
-		case templated.Match(f.Content):
+		case templated().Match(f.Content):
 			p.keep(notFilled(f.Path))
 			return nil
 		}

@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/haechi-dev/haechi/lang/guard"
 	"github.com/haechi-dev/haechi/word/diag"
@@ -21,44 +22,50 @@ type mark struct {
 }
 
 var (
-	ownMark      = regexp.MustCompile(`haechi:allow((?:[ ,]+[A-Za-z][A-Za-z0-9_./-]*)*?)\s+reason=(.+)`)
-	checkovMark  = regexp.MustCompile(`(?:checkov|bridgecrew|cortex):skip=([A-Za-z0-9_./-]+)(?::\s*(.*))?`)
-	tfsecMark    = regexp.MustCompile(`(tfsec|trivy):ignore:(\S+)`)
-	hadolintMark = regexp.MustCompile(`hadolint\s+(?:global\s+)?ignore=([A-Z0-9, ]+)`)
-	kicsMark     = regexp.MustCompile(`kics-scan\s+(ignore-line|ignore-block|ignore)\b`)
-	zizmorMark   = regexp.MustCompile(`zizmor:\s*ignore\[([a-z0-9, -]+)\](?:\s*(.*))?`)
-	markHint     = regexp.MustCompile(`haechi:allow|:skip=|:ignore:|hadolint|kics-scan|zizmor:`)
+	ownMark = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`haechi:allow((?:[ ,]+[A-Za-z][A-Za-z0-9_./-]*)*?)\s+reason=(.+)`)
+	})
+	checkovMark = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`(?:checkov|bridgecrew|cortex):skip=([A-Za-z0-9_./-]+)(?::\s*(.*))?`)
+	})
+	tfsecMark    = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(tfsec|trivy):ignore:(\S+)`) })
+	hadolintMark = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`hadolint\s+(?:global\s+)?ignore=([A-Z0-9, ]+)`) })
+	kicsMark     = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`kics-scan\s+(ignore-line|ignore-block|ignore)\b`) })
+	zizmorMark   = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`zizmor:\s*ignore\[([a-z0-9, -]+)\](?:\s*(.*))?`) })
+	markHint     = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`haechi:allow|:skip=|:ignore:|hadolint|kics-scan|zizmor:`)
+	})
 )
 
 // marksIn are the comments of a file that let findings be.
 func marksIn(lines []string) (all []mark) {
 	for i, line := range lines {
-		if !markHint.MatchString(line) {
+		if !markHint().MatchString(line) {
 			continue
 		}
 		m := mark{line: i + 1, alone: isComment(line)}
 		switch {
-		case ownMark.MatchString(line):
-			x := ownMark.FindStringSubmatch(line)
+		case ownMark().MatchString(line):
+			x := ownMark().FindStringSubmatch(line)
 			m.by, m.ids, m.reason = "haechi", split(x[1]), ending(x[2])
-		case checkovMark.MatchString(line):
-			for _, x := range checkovMark.FindAllStringSubmatch(line, 20) {
+		case checkovMark().MatchString(line):
+			for _, x := range checkovMark().FindAllStringSubmatch(line, 20) {
 				m.by, m.ids, m.reason = "checkov", []string{x[1]}, ending(x[2])
 				all = append(all, m)
 			}
 			continue
-		case tfsecMark.MatchString(line):
-			x := tfsecMark.FindAllStringSubmatch(line, 20)
+		case tfsecMark().MatchString(line):
+			x := tfsecMark().FindAllStringSubmatch(line, 20)
 			for _, y := range x {
 				m.by = y[1]
 				m.ids = append(m.ids, strings.TrimPrefix(strings.Split(y[2], ":")[0], "custom-"))
 			}
-		case hadolintMark.MatchString(line):
-			m.by, m.ids = "hadolint", split(hadolintMark.FindStringSubmatch(line)[1])
-		case zizmorMark.MatchString(line):
-			x := zizmorMark.FindStringSubmatch(line)
+		case hadolintMark().MatchString(line):
+			m.by, m.ids = "hadolint", split(hadolintMark().FindStringSubmatch(line)[1])
+		case zizmorMark().MatchString(line):
+			x := zizmorMark().FindStringSubmatch(line)
 			m.by, m.ids, m.reason = "zizmor", split(x[1]), ending(x[2])
-		case kicsMark.MatchString(line):
+		case kicsMark().MatchString(line):
 			m.by = "kics"
 		default:
 			continue
