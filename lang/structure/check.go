@@ -7,7 +7,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/haechi-dev/haechi/lang/schedule"
 	"github.com/haechi-dev/haechi/word/diag"
 )
 
@@ -297,7 +296,11 @@ func (c *checker) typed(at path, t Type, a *Action) {
 		return
 	}
 	c.count(at.on("inputArtifacts"), "takes", "input", len(a.Inputs), t.Inputs)
-	c.count(at.on("outputArtifacts"), "gives", "output", len(a.Outputs), t.Outputs)
+	if t.Elsewhere && len(a.Outputs) > 0 {
+		c.fail(at.on("outputArtifacts"), "leave outputArtifacts out, and tell of what was made in output variables", "a worker elsewhere cannot hand in artifacts")
+	} else {
+		c.count(at.on("outputArtifacts"), "gives", "output", len(a.Outputs), t.Outputs)
+	}
 	c.properties(at.on("configuration"), t, a.Configuration)
 	switch {
 	case t.Commands && len(a.Commands) == 0:
@@ -438,197 +441,5 @@ func (c *checker) gives(at path, a *Action) {
 		if len(a.OutputVariables) > 0 {
 			c.given[a.Namespace] = a.OutputVariables
 		}
-	}
-}
-
-func (c *checker) conditions(at path, all []Condition, least int, results ...string) {
-	if n := len(all); n < least || n > 1 {
-		c.fail(at, "", "there is one condition here, not %d", n)
-	}
-	for i, one := range all {
-		at := at.on(i)
-		c.oneOf(at.on("result"), "result of a condition here", one.Result, results...)
-		if n := len(one.Rules); n < 1 || n > mostRules {
-			c.fail(at.on("rules"), "", "a condition has 1 to %d rules, not %d", mostRules, n)
-		}
-		names := map[string]bool{}
-		for j, r := range one.Rules {
-			at := at.on("rules", j)
-			if names[r.Name] {
-				c.fail(at.on("name"), "", "there are two rules %q", clipped(r.Name))
-			}
-			names[r.Name] = true
-			c.rule(at, r)
-		}
-	}
-}
-
-func (c *checker) rule(at path, r Rule) {
-	c.name(at.on("name"), nameForm, "a rule", r.Name)
-	c.minutes(at, r.Minutes)
-	c.configuration(at.on("configuration"), r.Configuration, 10_000)
-	c.inputs(at.on("inputArtifacts"), r.Inputs)
-	c.commands(at.on("commands"), r.Commands)
-	t, known := find(c.rules, r.Type)
-	switch {
-	case !known:
-		c.unknown(at.on("ruleTypeId"), r.Type, c.rules)
-		return
-	case t.Refused != "":
-		c.fail(at.on("ruleTypeId"), t.Refused, "%s does not run here", r.Type)
-		return
-	}
-	c.count(at.on("inputArtifacts"), "takes", "input", len(r.Inputs), t.Inputs)
-	c.properties(at.on("configuration"), t, r.Configuration)
-	if t.Commands != (len(r.Commands) > 0) {
-		c.fail(at, "", "commands are for rules of type Rule/AWS/Commands/1, and these need them")
-	}
-	switch r.Type.Provider {
-	case "DeploymentWindow":
-		if _, err := schedule.ParseWindow(r.Configuration["Cron"], r.Configuration["TimeZone"]); err != nil && len(References(r.Configuration["Cron"]+r.Configuration["TimeZone"])) == 0 {
-			c.fail(at.on("configuration"), "", "%s", err)
-		}
-	case "VariableCheck":
-		if r.Configuration["Operator"] == "MATCHES" && len(References(r.Configuration["Value"])) == 0 {
-			if _, err := regexp.Compile(r.Configuration["Value"]); err != nil {
-				c.fail(at.on("configuration", "Value"), "", "%q is no regular expression that is understood here", clipped(r.Configuration["Value"]))
-			}
-		}
-	}
-}
-
-func (c *checker) failure(at path, stage int, f *Failure) {
-	if f.Result == "" && len(f.Conditions) == 0 {
-		c.fail(at, "result: ROLLBACK or RETRY", "nothing is said of what to do")
-	}
-	if f.Result != "" {
-		c.oneOf(at.on("result"), "result of a failure", f.Result, Rollback, TryAgain)
-	}
-	retries := f.Result == TryAgain
-	for _, one := range f.Conditions {
-		retries = retries || one.Result == TryAgain
-		if one.Result == Rollback && stage == 0 {
-			c.fail(at, "", "the stage of the sources cannot be rolled back")
-		}
-	}
-	if f.Result == Rollback && stage == 0 {
-		c.fail(at.on("result"), "", "the stage of the sources cannot be rolled back")
-	}
-	if f.Retry != nil {
-		if f.Retry.Mode != "" {
-			c.oneOf(at.on("retryConfiguration", "retryMode"), "retry mode", f.Retry.Mode, FailedActions, AllActions)
-		}
-		if !retries {
-			c.fail(at.on("retryConfiguration"), "result: RETRY", "what is tried again is said, but nothing is tried again")
-		}
-	}
-	if len(f.Conditions) > 0 {
-		c.conditions(at.on("conditions"), f.Conditions, 0, Rollback, TryAgain)
-	}
-}
-
-func (c *checker) triggers() {
-	if n := len(c.p.Triggers); n > mostTriggers {
-		c.fail(path{"triggers"}, "", "a pipeline has at most %d triggers, not %d", mostTriggers, n)
-	}
-	var sources []string
-	for _, a := range c.p.Sources() {
-		sources = append(sources, a.Name)
-	}
-	seen := map[string]bool{}
-	for i, t := range c.p.Triggers {
-		at := path{"triggers", i}
-		c.oneOf(at.on("providerType"), "provider of triggers", t.Provider, "CodeStarSourceConnection")
-		at = at.on("gitConfiguration")
-		c.oneOf(at.on("sourceActionName"), "source action of this pipeline", t.Git.Source, sources...)
-		if seen[t.Git.Source] {
-			c.fail(at.on("sourceActionName"), "give it more filters instead", "two triggers are of the source %q", clipped(t.Git.Source))
-		}
-		seen[t.Git.Source] = true
-		if len(t.Git.Push) > mostFilters || len(t.Git.Pull) > mostFilters {
-			c.fail(at, "", "a trigger has at most %d filters of pushes, and of pull requests", mostFilters)
-		}
-		for j, f := range t.Git.Push {
-			at := at.on("push", j)
-			if f.Tags != nil && (f.Branches != nil || f.Files != nil) {
-				c.fail(at.on("tags"), "make two filters of it", "a filter is of tags, or of branches and files, not of both")
-			}
-			if f.Tags == nil && f.Branches == nil && f.Files == nil {
-				c.fail(at, "branches: {includes: [main]}", "the filter says nothing")
-			}
-			c.filter(at.on("branches"), f.Branches)
-			c.filter(at.on("tags"), f.Tags)
-			c.filter(at.on("filePaths"), f.Files)
-		}
-		for j, f := range t.Git.Pull {
-			at := at.on("pullRequest", j)
-			for k, e := range f.Events {
-				c.oneOf(at.on("events", k), "event of pull requests", e, Opened, Updated, Closed, Merged)
-			}
-			c.filter(at.on("branches"), f.Branches)
-			c.filter(at.on("filePaths"), f.Files)
-		}
-	}
-}
-
-func (c *checker) filter(at path, f *Filter) {
-	if f == nil {
-		return
-	}
-	if len(f.Includes) == 0 && len(f.Excludes) == 0 {
-		c.fail(at, "", "the filter names neither includes nor excludes")
-	}
-	for _, list := range []struct {
-		name     string
-		patterns []string
-	}{{"includes", f.Includes}, {"excludes", f.Excludes}} {
-		if len(list.patterns) > mostPatterns {
-			c.fail(at.on(list.name), "", "a filter has at most %d patterns, not %d", mostPatterns, len(list.patterns))
-		}
-		for i, text := range list.patterns {
-			if _, err := ParseGlob(text); err != nil {
-				c.fail(at.on(list.name, i), "", "%q is no pattern: %s", clipped(text), err)
-			}
-		}
-	}
-}
-
-func (c *checker) haechi() {
-	h := c.p.Haechi
-	if h == nil {
-		return
-	}
-	if len(h.On) > mostOn {
-		c.fail(path{"haechi", "on"}, "", "there are at most %d of these", mostOn)
-	}
-	for i, on := range h.On {
-		at := path{"haechi", "on", i}
-		said := 0
-		for _, text := range []string{on.Schedule, on.Pipeline, on.Artifact} {
-			if text != "" {
-				said++
-			}
-		}
-		if said != 1 {
-			c.fail(at, "", "one of schedule, pipeline and artifact stands here, not %d", said)
-		}
-		if on.Schedule != "" {
-			if _, err := schedule.Parse(on.Schedule); err != nil {
-				c.fail(at.on("schedule"), "", "%s", err)
-			}
-		}
-		if on.Pipeline != "" {
-			c.name(at.on("pipeline"), nameForm, "a pipeline", on.Pipeline)
-		}
-		if len(on.States) > 0 && on.Pipeline == "" {
-			c.fail(at.on("states"), "", "states are of a pipeline")
-		}
-		for j, s := range on.States {
-			c.oneOf(at.on("states", j), "state of a pipeline that ended", s, "SUCCEEDED", "FAILED", "STOPPED", "SUPERSEDED")
-		}
-		if on.Tags != nil && on.Artifact == "" {
-			c.fail(at.on("tags"), "", "tags are of an artifact")
-		}
-		c.filter(at.on("tags"), on.Tags)
 	}
 }

@@ -31,6 +31,7 @@ type Type struct {
 	Variables  []string // that it gives; nil is any
 	Commands   bool     // it has commands, and must
 	Refused    string   // why nothing of this type runs here, or ""
+	Elsewhere  bool     // workers elsewhere do it, who cannot hand in artifacts
 }
 
 func id(text string) TypeID {

@@ -39,7 +39,7 @@ type OwnProperty struct {
 }
 
 func (t OwnType) structure() structure.Type {
-	made := structure.Type{ID: t.ID, Inputs: t.Inputs, Outputs: t.Outputs}
+	made := structure.Type{ID: t.ID, Inputs: t.Inputs, Outputs: t.Outputs, Elsewhere: t.ID.Category != structure.Source}
 	for _, p := range t.Properties {
 		made.Properties = append(made.Properties, structure.Property{Name: p.Name, Required: p.Required, About: p.Description})
 	}
@@ -73,6 +73,9 @@ func (p *Pipelines) CreateType(ctx context.Context, t OwnType) (OwnType, error) 
 	}
 	if b := [2][2]int{t.Inputs, t.Outputs}; slices.ContainsFunc(b[:], func(n [2]int) bool { return n[0] < 0 || n[1] > 5 || n[0] > n[1] }) {
 		return t, fault.Invalid.Errorf("an action takes and gives 0 to 5 artifacts")
+	}
+	if t.ID.Category != structure.Source && t.Outputs[0] > 0 {
+		return t, fault.Invalid.Errorf("a worker elsewhere cannot hand in artifacts: the least that such an action gives is 0, not %d", t.Outputs[0])
 	}
 	t.Created = p.config.Now().UTC()
 	body, err := json.Marshal(t)
