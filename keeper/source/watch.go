@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -66,7 +67,7 @@ func (s *Source) follow(ctx context.Context, e event.Event) error {
 		if err := json.Unmarshal(e.Detail, &d); err != nil {
 			return fault.Invalid.Errorf("reading event %s: %w", e.ID, err)
 		}
-		if err := s.watch(ctx, d); err != nil {
+		if err := s.watch(ctx, d, e.Time); err != nil {
 			return err
 		}
 		return s.reviseMoved(ctx, d)
@@ -115,8 +116,8 @@ func (s *Source) reviseMoved(ctx context.Context, d Detail) error {
 	return ctx.Err()
 }
 
-// watch tells the hub of a move that the rules do not like, however it came about.
-func (s *Source) watch(ctx context.Context, d Detail) error {
+// watch tells the hub of a move that the rules do not like, however it came about: those rules that held at the time.
+func (s *Source) watch(ctx context.Context, d Detail, at time.Time) error {
 	r, err := s.Repository(ctx, d.RepositoryName)
 	if errors.Is(err, fault.NotFound) {
 		return nil
@@ -124,6 +125,7 @@ func (s *Source) watch(ctx context.Context, d Detail) error {
 	if err != nil {
 		return err
 	}
+	r.Rules.Branches = slices.DeleteFunc(slices.Clone(r.Rules.Branches), func(b BranchRule) bool { return at.Before(b.Since.Time.Truncate(time.Second)) })
 	ref := d.ReferenceFullName
 	base := wrong{repository: r.Name, branch: d.ReferenceName, commit: d.CommitID, key: ref + " " + d.OldCommitID + " " + d.CommitID}
 	who := d.CallerUserARN
