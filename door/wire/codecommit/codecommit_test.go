@@ -327,7 +327,7 @@ func TestMerge(t *testing.T) {
 	}
 	tip := get(t, h.call("PutFile", `{"repositoryName":"shop","branchName":"main","filePath":"src/a.txt","fileContent":"b25lCjIK","parentCommitId":"`+base+`"}`), "commitId")
 	conflicts := h.call("GetMergeConflicts", `{`+both+`,"mergeOption":"THREE_WAY_MERGE"}`)
-	if get(t, conflicts, "mergeable") != "false" || get(t, conflicts, "conflictMetadataList", 0, "filePath") != "src/a.txt" || get(t, conflicts, "conflictMetadataList", 0, "fileSizes", "source") != "8" || get(t, conflicts, "baseCommitId") != base {
+	if get(t, conflicts, "mergeable") != "false" || get(t, conflicts, "conflictMetadataList", 0, "filePath") != "src/a.txt" || get(t, conflicts, "conflictMetadataList", 0, "fileSizes", "source") != "8" || get(t, conflicts, "conflictMetadataList", 0, "isBinaryFile", "source") != "false" || get(t, conflicts, "baseCommitId") != base {
 		t.Error(conflicts)
 	}
 	h.refused("ManualMergeRequiredException", "MergeBranchesByThreeWay", `{`+both+`}`)

@@ -91,13 +91,20 @@ type three[T any] struct {
 	Base        T `json:"base,omitzero"`
 }
 
+// yesNo is three of what is or is not: both are said.
+type yesNo struct {
+	Source      bool `json:"source"`
+	Destination bool `json:"destination"`
+	Base        bool `json:"base"`
+}
+
 type conflictMetadata struct {
 	Path      string        `json:"filePath"`
 	Sizes     three[int64]  `json:"fileSizes"`
 	Modes     three[string] `json:"fileModes"`
 	Types     three[string] `json:"objectTypes"`
 	Conflicts int           `json:"numberOfConflicts"`
-	Binary    three[bool]   `json:"isBinaryFile"`
+	Binary    yesNo         `json:"isBinaryFile"`
 	Content   bool          `json:"contentConflict"`
 	Mode      bool          `json:"fileModeConflict"`
 	Type      bool          `json:"objectTypeConflict"`
