@@ -158,8 +158,8 @@ stages:
 - name: Release
   beforeEntry: {conditions: [{result: FAIL, rules: [{name: right, ruleTypeId: {category: Rule, owner: AWS, provider: VariableCheck, version: "1"}, configuration: {Variable: "#{variables.COLOUR}", Value: blue, Operator: EQ}}]}]}
   actions:
-  - {name: Ask, actionTypeId: {category: Approval, owner: AWS, provider: Manual, version: "1"}, configuration: {CustomData: "괜찮습니까? <b>bold</b>", ExternalEntityLink: "https://example.com/"}}
-  - {name: Make, actionTypeId: {category: Compute, owner: AWS, provider: Commands, version: "1"}, commands: [make], inputArtifacts: [{name: code}]}
+  - {name: Agree, actionTypeId: {category: Approval, owner: AWS, provider: Manual, version: "1"}, configuration: {CustomData: "괜찮습니까? <b>bold</b>", ExternalEntityLink: "https://example.com/"}}
+  - {name: Compile, actionTypeId: {category: Compute, owner: AWS, provider: Commands, version: "1"}, commands: [make], inputArtifacts: [{name: code}]}
 `), "release")
 	if err != nil {
 		h.t.Fatal(err)
@@ -174,7 +174,7 @@ stages:
 			h.t.Fatal(err)
 		}
 		for _, e := range all {
-			if s := e.Stage("Release"); s != nil && s.Action("Ask").Status == pipeline.InProgress && s.Action("Make").Status.Ended() {
+			if s := e.Stage("Release"); s != nil && s.Action("Agree").Status == pipeline.InProgress && s.Action("Compile").Status.Ended() {
 				asking = e
 			}
 		}

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/haechi-dev/haechi/word/finding"
 )
@@ -70,6 +71,7 @@ func functions(lang string) template.FuncMap {
 		"who":   who,
 		"short": func(n int, text string) string { return shorten(text, n) },
 		"dict":  dict,
+		"step":  func(name string) string { return stepName(lang, name) },
 		"plain": func(text string) string { return strings.Map(seen, text) },
 		"list":  func(all ...any) []any { return all },
 	}
@@ -189,7 +191,16 @@ func (o *Console) render(q *request, status int, p page, view any) {
 	q.w.Header().Set("Content-Language", q.lang)
 	q.w.Header().Add("Vary", "Accept-Language, Cookie")
 	q.w.WriteHeader(status)
-	_, _ = q.w.Write(bytes.ToValidUTF8(b.Bytes(), []byte("\uFFFD"))) // names of files and commits may be anything
+	_, _ = q.w.Write(bytes.Map(straight, b.Bytes())) // titles of commits, names of files may be anything
+}
+
+// straight is a character, or a mark in the place of one that turns the direction of writing of what comes after
+// it, or of what is none. Pages that show files name such characters before.
+func straight(r rune) rune {
+	if r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069 {
+		return utf8.RuneError
+	}
+	return r
 }
 
 // link is the path as a link has it.

@@ -25,7 +25,7 @@ func (o *Console) commitsView(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	at, err := git.CleanPath(r.FormValue("path"))
+	at, err := r.filePath()
 	if err != nil {
 		return nil, err
 	}

@@ -89,7 +89,7 @@ func (o *Console) filesView(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	at, err := git.CleanPath(r.FormValue("path"))
+	at, err := r.filePath()
 	if err != nil {
 		return nil, err
 	}
@@ -199,7 +199,7 @@ func (o *Console) raw(r *request) error {
 	if err != nil {
 		return err
 	}
-	at, err := git.CleanPath(r.FormValue("path"))
+	at, err := r.filePath()
 	if err != nil {
 		return err
 	}

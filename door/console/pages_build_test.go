@@ -27,11 +27,11 @@ func TestFilesAreStored(t *testing.T) {
 			t.Errorf("%s: %d %v", path, a.status, a.header)
 		}
 	}
-	if a := p.get("/repositories/shop/files?ref=feature/cart&path=" + url.QueryEscape("src/<b>bold<b> \u202e.txt")); !strings.Contains(a.body, "U+202E") || strings.Count(a.body, "\u202e") != 1 { // in the form, which has it as it is
+	if a := p.get("/repositories/shop/files?ref=feature/cart&path=" + url.QueryEscape("src/<b>bold<b> \u202e.txt")); !strings.Contains(a.body, "U+202E") || strings.Contains(a.body, "\u202e") {
 		t.Error("what turns the direction of writing is not named")
 	}
 	h.push("odd", "caf\xe9", map[string]string{"caf\xe9": "caf\xe9\n"})
-	for _, path := range []string{"/repositories/shop/files?ref=odd", "/repositories/shop/files?ref=odd&path=caf%E9", "/repositories/shop/blame?ref=odd&path=caf%E9", "/repositories/shop/commits?ref=odd", "/repositories/shop/compare?to=odd"} {
+	for _, path := range []string{"/repositories/shop/files?ref=odd", "/repositories/shop/files?ref=odd&path=caf%E9", "/repositories/shop/blame?ref=odd&path=caf%E9", "/repositories/shop/commits?ref=odd", "/repositories/shop/compare?to=odd", "/repositories/shop/files?ref=odd&at=caf%25E9"} {
 		if a := p.get(path); a.status != http.StatusOK || len(readable(t, read(t, a.body))) > 0 || !utf8.ValidString(a.body) {
 			t.Errorf("%s: %d", path, a.status)
 		}
@@ -114,16 +114,16 @@ func TestPipelineForms(t *testing.T) {
 	if page := kim.get("/approvals").body; !strings.Contains(page, "Waiting for others") || !strings.Contains(page, "You pushed or started it") {
 		t.Error("kim, who started it, is asked, or is not told why not")
 	}
-	if a := kim.post(run+"/approve", "stage", "Release", "action", "Ask", "answer", "yes"); a.status != http.StatusForbidden {
+	if a := kim.post(run+"/approve", "stage", "Release", "action", "Agree", "answer", "yes"); a.status != http.StatusForbidden {
 		t.Errorf("kim answers: %d", a.status)
 	}
 	if page := admin.get("/approvals").body; !strings.Contains(page, run+"/approve") || !strings.Contains(page, "/pulls/1") {
 		t.Error("admin is not asked")
 	}
-	if a := admin.post(run+"/approve", "stage", "Release", "action", "Ask", "answer", "perhaps"); a.status != http.StatusBadRequest {
+	if a := admin.post(run+"/approve", "stage", "Release", "action", "Agree", "answer", "perhaps"); a.status != http.StatusBadRequest {
 		t.Errorf("perhaps: %d", a.status)
 	}
-	if a := admin.post(run+"/approve", "stage", "Release", "action", "Ask", "answer", "yes", "summary", "fine"); a.status != http.StatusSeeOther {
+	if a := admin.post(run+"/approve", "stage", "Release", "action", "Agree", "answer", "yes", "summary", "fine"); a.status != http.StatusSeeOther {
 		t.Fatalf("yes: %d %s", a.status, a.body)
 	}
 	h.until("the end of the run", func() bool {

@@ -80,6 +80,15 @@ func (r *request) stagesOfRun(e pipeline.Execution) (all []drawnStage) {
 	return all
 }
 
+// stepName is what a stage or an action is called: those of the pipeline that every repository has, in the reader's words.
+func stepName(lang, name string) string {
+	switch name {
+	case "Source", "Scan", "Build", "Gate":
+		return translate(lang, name)
+	}
+	return name
+}
+
 func actionID(stage, action int) string { return fmt.Sprintf("a-%d-%d", stage+1, action+1) }
 
 // drawPipeline is the picture: stages from left to right, what runs at the same time below each other.
@@ -106,7 +115,7 @@ func (r *request) drawPipeline(title string, stages []drawnStage) template.HTML 
 	}
 	var words []string
 	for i, s := range stages {
-		head := r.t(s.Name)
+		head := stepName(r.lang, s.Name)
 		words = append(words, head)
 		if s.Shut {
 			shut = cmp.Or(s.Closed, r.t("shut"))
@@ -117,7 +126,7 @@ func (r *request) drawPipeline(title string, stages []drawnStage) template.HTML 
 		}
 		orders := map[int][]chart.Node{}
 		for j, a := range s.Actions {
-			n := chart.Node{ID: fmt.Sprintf("n%d.%d", i, j), Name: r.t(a.Name), Class: "run-" + strings.ToLower(cmp.Or(a.Status, "none")), Link: a.Link, Says: a.Name + ": " + a.Says}
+			n := chart.Node{ID: fmt.Sprintf("n%d.%d", i, j), Name: stepName(r.lang, a.Name), Class: "run-" + strings.ToLower(cmp.Or(a.Status, "none")), Link: a.Link, Says: a.Name + ": " + a.Says}
 			orders[a.Order] = append(orders[a.Order], n)
 		}
 		var sorted []int
@@ -182,7 +191,7 @@ func (r *request) criticalPath(e pipeline.Execution) (steps []pathStep) {
 		for _, order := range orders {
 			a := last[order]
 			if a.Started.After(at) {
-				step(r.t("waiting for %s", r.t(a.Name)), at, a.Started)
+				step(r.t("waiting for %s", stepName(r.lang, a.Name)), at, a.Started)
 				at = a.Started
 			}
 			until := a.Ended
@@ -190,7 +199,7 @@ func (r *request) criticalPath(e pipeline.Execution) (steps []pathStep) {
 				until = end
 			}
 			if until.After(at) {
-				step(r.t(a.Name), at, until)
+				step(stepName(r.lang, a.Name), at, until)
 				at = until
 			}
 		}

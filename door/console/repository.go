@@ -147,6 +147,19 @@ func (r *request) revision(h repositoryHead, ref string) (commit string, err err
 	return "", fault.NotFound.Errorf("%s has no branch, tag or commit %q", h.Name, ref)
 }
 
+// filePath is the path within a repository that the address names: as it is, or escaped once more where a form
+// could not hold it as it is.
+func (r *request) filePath() (string, error) {
+	at := r.FormValue("path")
+	if escaped := r.FormValue("at"); escaped != "" {
+		var err error
+		if at, err = url.QueryUnescape(escaped); err != nil {
+			return "", fault.Invalid.Errorf("%q is no path", escaped)
+		}
+	}
+	return git.CleanPath(at)
+}
+
 // crumb is a folder on the way to a file.
 type crumb struct {
 	Name template.HTML
