@@ -26,7 +26,6 @@ import (
 	"github.com/haechi-dev/haechi/room/pipeline"
 	tool "github.com/haechi-dev/haechi/tool/build"
 	"github.com/haechi-dev/haechi/tool/egress"
-	"github.com/haechi-dev/haechi/tool/report"
 	"github.com/haechi-dev/haechi/tool/rootfs"
 	"github.com/haechi-dev/haechi/tool/sandbox"
 	"github.com/haechi-dev/haechi/tool/scan/image"
@@ -150,7 +149,7 @@ func (a *App) buildBuilds(walls *sandbox.Sandbox, scanners []string) error {
 	a.Builds = build.New(build.Config{
 		DB: a.DB, Bus: a.Bus, Work: a.Work, Source: a.Source, Blobs: blobs, Machine: machine, Folder: filepath.Join(a.Config.Data, "builds"),
 		Account: a.Config.Account, Region: a.Config.Region, Log: a.log, Now: a.now, Node: a.node, Steps: walls,
-		Reports: left{a}, Scanners: scanners, Formats: report.Formats(), Secrets: buildSecrets{a}, Page: a.page, Egress: c.Egress,
+		Reports: left{a}, Scanners: scanners, Secrets: buildSecrets{a}, Page: a.page, Egress: c.Egress,
 		Identity: &build.Identity{Token: a.vouchBuild, Endpoint: a.issuer}, Mask: func(line []byte) []byte { return []byte(mask.Text(string(line))) },
 		Workers: c.Workers, Kept: keep.Logs, KeptReports: keep.Reports, CacheBytes: c.Caches, MaxArtifact: c.Artifact, KeptFolders: c.FailedFolders,
 	})

@@ -72,7 +72,6 @@ type Config struct {
 	Now      func() time.Time
 	Reports  Reports  // takes reports of security tools; nil refuses them
 	Scanners []string // names that no build's tool may take
-	Formats  []string // of reports of security tools
 	Secrets  Secrets  // nil: there are none
 	Identity *Identity
 	Mask     func(line []byte) []byte                               // takes what looks like a secret out of logs; nil changes nothing

@@ -3,7 +3,6 @@ package build
 import (
 	"cmp"
 	"context"
-	"encoding/hex"
 	"fmt"
 	"math"
 	"path"
@@ -266,10 +265,4 @@ func countsOf(c testreport.Count) CoverageSummary {
 		LinePercent: c.Lines(), LinesCovered: n(c.LinesCovered), LinesMissed: n(c.LinesMissed),
 		BranchPercent: c.Branches(), BranchesCovered: n(c.BranchesCovered), BranchesMissed: n(c.BranchesMissed),
 	}
-}
-
-// hexDigest tells whether a text is a SHA-256 digest in hex.
-func hexDigest(text string) bool {
-	_, err := hex.DecodeString(text)
-	return err == nil && len(text) == 64
 }

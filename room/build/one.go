@@ -103,7 +103,6 @@ type Facts struct {
 	Attempt         int                 `json:"attempt,omitzero"`
 	Level           string              `json:"level,omitzero"` // of isolation
 	Image           string              `json:"image,omitzero"` // digest of the image that it ran in
-	Walls           []string            `json:"walls,omitzero"`
 	Made            []Artifact          `json:"made,omitzero"`
 	Downloads       []Download          `json:"downloads,omitzero"`
 	Critical        []Step              `json:"critical,omitzero"` // what took the time, the longest first

@@ -123,7 +123,7 @@ func (b *Builds) detail(made Build) Detail {
 		},
 	}
 	d.Additions.Source.Buildspec = "" // may be long
-	if isText(made.Source.Buildspec) == false {
+	if !isText(made.Source.Buildspec) {
 		d.Additions.Source.Buildspec = made.Source.Buildspec
 	}
 	if a := made.Artifacts; a != nil {
