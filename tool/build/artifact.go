@@ -241,9 +241,10 @@ func (r *running) pack(z *zip.Writer, root *os.Root, f file, left *int64) error 
 	if info.Size() > *left {
 		return fault.Limit.Errorf("more than %d bytes", r.plan.Keep.Bytes)
 	}
-	n, err := io.Copy(&finder{to: w, values: r.plan.Secrets}, io.LimitReader(from, *left+1))
+	look := &finder{to: w, values: r.plan.Secrets}
+	n, err := io.Copy(look, io.LimitReader(from, *left+1))
 	if errors.Is(err, errSecret) {
-		return fault.Invalid.Errorf("%s holds the value of a secret", f.name)
+		return fault.Invalid.Errorf("%s holds the value of a secret, that of %s: exclude the file, or keep the value out of it", f.name, look.found)
 	}
 	if *left -= n; *left < 0 && err == nil {
 		err = fault.Limit.Errorf("more than %d bytes", r.plan.Keep.Bytes)
@@ -274,6 +275,7 @@ type finder struct {
 	to     io.Writer
 	values []Variable
 	tail   []byte
+	found  string // the variable whose value it was
 }
 
 func (f *finder) Write(b []byte) (int, error) {
@@ -284,6 +286,7 @@ func (f *finder) Write(b []byte) (int, error) {
 		}
 		edge := append(slices.Clip(f.tail), b[:min(len(b), len(v.Value))]...)
 		if bytes.Contains(b, []byte(v.Value)) || bytes.Contains(edge, []byte(v.Value)) {
+			f.found = v.Name
 			return 0, errSecret
 		}
 	}

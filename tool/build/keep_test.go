@@ -130,7 +130,7 @@ func TestArtifactsRefused(t *testing.T) {
 		"backslash":   {`'touch "a\\b"'`, "{files: ['**/*']}", "cannot be in an artifact"},
 		"huge":        {"truncate -s 1T huge || truncate -s 7G huge", "{files: ['**/*']}", "more than 4294967296 bytes"},
 		"deep":        {"'for i in $(seq 150); do mkdir d; cd d; done; touch f'", "{files: ['**/f']}", "more than 100 deep"},
-		"a secret":    {"'mkdir d; printf aaa${TOKEN}bbb >d/f'", "{files: ['**/*']}", "d/f holds the value of a secret"},
+		"a secret":    {"'mkdir d; printf aaa${TOKEN}bbb >d/f'", "{files: ['**/*']}", "d/f holds the value of a secret, that of TOKEN"},
 		"of a device": {"'ln -s /dev/zero zero'", "{files: ['zero']}", "no file matches zero"},
 	} {
 		t.Run(name, func(t *testing.T) {
