@@ -303,6 +303,7 @@ type builder struct {
 	hold chan string // what it says until it is closed; nil holds nothing
 
 	files map[string]string // that commands make
+	exit  int               // how they end
 }
 
 func (b *builder) Level(context.Context) (sandbox.Level, error) { return sandbox.Namespaces, nil }
@@ -338,7 +339,7 @@ func (b *builder) Run(ctx context.Context, s sandbox.Step, out io.Writer) (int, 
 					fmt.Fprintln(out, say)
 				}
 			}
-			fmt.Fprint(s.Report, "end 0\x00")
+			fmt.Fprintf(s.Report, "end %d\x00", b.exit)
 		case strings.HasPrefix(asked, "haechi_c="):
 			fmt.Fprint(s.Report, "value x\x00")
 		case strings.HasPrefix(asked, "if [ "):

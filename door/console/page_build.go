@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -49,6 +50,7 @@ type buildView struct {
 	Retried     string
 	Spec        string
 	Retry, Stop bool
+	Enter       string // the command that goes into what is left of it
 }
 
 const downloadsShown = 500
@@ -129,6 +131,15 @@ func (o *Console) buildView(r *request) (any, error) {
 			continue // it is kept for a shorter time than its build
 		}
 		v.Reports = append(v.Reports, r.reportRow(report))
+	}
+	if b.Status.Ended() && b.Status != build.Succeeded && r.mayOn("codebuild:StartCommandExecution", o.projectARN(b.Project)) {
+		folders, err := o.config.Builds.Folders()
+		if err != nil {
+			return nil, err
+		}
+		if slices.ContainsFunc(folders, func(f build.Folder) bool { return f.Build == b.ID }) {
+			v.Enter = "haechi run shell " + b.ID
+		}
 	}
 	log, err := o.buildLog(r)
 	if err != nil {

@@ -153,3 +153,25 @@ func TestPipelineForms(t *testing.T) {
 		t.Errorf("a policy that is none: %d %s", a.status, a.body)
 	}
 }
+
+// A build that failed says why and where, and how one goes into what is left of it.
+func TestFailedBuild(t *testing.T) {
+	h := home(t)
+	h.build.exit = 3
+	h.work()
+	run := h.ran(h.push("main", "first", map[string]string{"buildspec.yml": "version: 0.2\nphases: {build: {commands: [make]}}\n"}), ended)
+	p := h.admin()
+	path := ""
+	for _, a := range read(t, p.get(pipeline.Path(run.ID)).body).all("a") {
+		if strings.HasPrefix(a.attr["href"], "/builds/") {
+			path = a.attr["href"]
+		}
+	}
+	page := p.get(path)
+	if page.status != http.StatusOK || !strings.Contains(page.body, "Why it failed") || !strings.Contains(page.body, "haechi run shell shop:") || !strings.Contains(page.body, pipeline.Path(run.ID)) {
+		t.Errorf("%q: %d", path, page.status)
+	}
+	if page := h.user("audit", access.SecurityAudit).get(path); page.status == http.StatusOK && strings.Contains(page.body, "haechi run shell") {
+		t.Error("an auditor is told to go in")
+	}
+}
