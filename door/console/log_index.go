@@ -6,8 +6,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-
-	"github.com/haechi-dev/haechi/word/fault"
 )
 
 // A log is kept by bytes and looked at by lines. An index knows where every
@@ -169,8 +167,9 @@ func (x *logIndex) each(ctx context.Context, s logSource, from int, show func(n 
 		if err != nil {
 			return err
 		}
-		if len(text) == 0 || next-int64(len(text)) != offset {
-			return fault.NotFound.Errorf("that part of the log is not kept any more")
+		if len(text) == 0 || next-int64(len(text)) != offset { // it is not kept any more: the next look begins anew
+			x.forget()
+			return nil
 		}
 		whole := bytes.LastIndexByte(text, '\n') + 1
 		if whole == 0 || next >= end && whole < int(end-offset) {
@@ -195,6 +194,13 @@ func (x *logIndex) each(ctx context.Context, s logSource, from int, show func(n 
 		offset += int64(whole)
 	}
 	return nil
+}
+
+// forget is what is known when nothing is.
+func (x *logIndex) forget() {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.next, x.lines, x.marks, x.heads, x.look, x.done = 0, 0, nil, nil, paint{}, false
 }
 
 // find are the numbers of lines that hold a text, in any case, from a line on.

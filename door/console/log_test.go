@@ -150,6 +150,27 @@ func TestWindows(t *testing.T) {
 	}
 }
 
+// A log that was dropped since is looked at anew.
+func TestLogGone(t *testing.T) {
+	text, done := bytes.Repeat([]byte("line\n"), 2000), true
+	s := logOf(&text, 4096, &done)
+	var x logIndex
+	if state, err := x.refresh(t.Context(), s); err != nil || state.Total != 2000 {
+		t.Fatal(state, err)
+	}
+	text = text[:50]
+	s.read = func(_ context.Context, from int64) ([]byte, int64, bool, error) {
+		from = min(from, int64(len(text)))
+		return text[from:], int64(len(text)), true, nil
+	}
+	if html, _, err := x.window(t.Context(), s, 1500, 10); err != nil || html != "" {
+		t.Errorf("what is gone: %q %v", html, err)
+	}
+	if state, err := x.refresh(t.Context(), s); err != nil || state.Total != 10 {
+		t.Errorf("then: %+v %v", state, err)
+	}
+}
+
 // Actions, phases and commands are told from what programs write.
 func TestHeads(t *testing.T) {
 	for line, want := range map[string]logHead{
