@@ -117,7 +117,9 @@ func initiator(arn string) string {
 // override puts what s says over what the project says.
 func (s *Start) override(p *Project) error {
 	if s.SourceType != "" {
-		p.Source.Type = s.SourceType
+		if p.Source.Type = s.SourceType; s.SourceType == "NO_SOURCE" || s.SourceType == "CODEPIPELINE" {
+			p.Source.Location = "" // the project's is that of another source
+		}
 	}
 	if s.SourceLocation != "" {
 		p.Source.Location = s.SourceLocation

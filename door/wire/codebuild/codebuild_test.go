@@ -235,6 +235,10 @@ func TestBuildsAndReports(t *testing.T) {
 	if out := good(t, s, "BatchDeleteBuilds", object{"ids": []any{started["id"], "shop:none"}}); len(out["buildsDeleted"].([]any)) != 1 || len(out["buildsNotDeleted"].([]any)) != 1 {
 		t.Errorf("%v", out)
 	}
+	without := object{"projectName": "shop", "sourceTypeOverride": "NO_SOURCE", "buildspecOverride": "version: 0.2\nphases: {build: {commands: [ls]}}\n"}
+	if made := good(t, s, "StartBuild", without)["build"].(object); made["source"].(object)["type"] != "NO_SOURCE" || made["resolvedSourceVersion"] != nil { // its project's location is that of another source
+		t.Errorf("a build without a source: %v", made)
+	}
 }
 
 // Projects are made, changed and deleted; what a build here cannot have is refused with the words for it.
