@@ -204,7 +204,7 @@ func (p *play) prepare(ctx context.Context) error {
 		return err
 	}
 	for name, pattern := range map[string]string{
-		"failed-runs": `{"source": ["aws.codepipeline"], "detail": {"state": ["FAILED"]}}`,
+		"failed-runs": `{"source": ["aws.codepipeline"], "detail-type": ["CodePipeline Pipeline Execution State Change"], "detail": {"state": ["FAILED"]}}`,
 		"findings":    `{"source": ["aws.securityhub"], "detail-type": ["Security Hub Findings - Imported"], "detail": {"findings": {"Severity": {"Label": ["CRITICAL", "HIGH", "MEDIUM"]}, "ProductFields": {"haechi/tool": ["detect", "comply"]}}}}`,
 	} {
 		if _, err := a.Route.PutRule(ctx, route.Rule{Name: name, Pattern: pattern, Description: "made by the demo"}, nil); err != nil {

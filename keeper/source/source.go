@@ -18,6 +18,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -123,11 +124,11 @@ type Repository struct {
 }
 
 // names are CodeCommit's, less what a file system or a URL would trip over.
-var names = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]{0,99}$`)
+var names = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]{0,99}$`) })
 
 // CheckName tells what is wrong with the name of a repository.
 func CheckName(name string) error {
-	if !names.MatchString(name) || strings.HasSuffix(name, ".git") || strings.HasSuffix(name, ".") || strings.Contains(name, "..") {
+	if !names().MatchString(name) || strings.HasSuffix(name, ".git") || strings.HasSuffix(name, ".") || strings.Contains(name, "..") {
 		return fault.Invalid.Errorf("%q cannot be a repository: a name is 1 to 100 letters, digits, and . _ - within, and does not end in .git", name)
 	}
 	return nil

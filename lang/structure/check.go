@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/haechi-dev/haechi/word/diag"
 )
@@ -32,13 +33,13 @@ const (
 )
 
 var (
-	nameForm      = regexp.MustCompile(`^[A-Za-z0-9.@_-]{1,100}$`)
-	artifactForm  = regexp.MustCompile(`^[A-Za-z0-9_-]{1,100}$`)
-	namespaceForm = regexp.MustCompile(`^[A-Za-z0-9@_-]{1,100}$`)
-	variableForm  = regexp.MustCompile(`^[A-Za-z0-9@_-]{1,128}$`)
-	envForm       = regexp.MustCompile(`^[A-Za-z0-9_]{1,128}$`)
-	providerForm  = regexp.MustCompile(`^[0-9A-Za-z_-]{1,35}$`)
-	versionForm   = regexp.MustCompile(`^[0-9A-Za-z_-]{1,9}$`)
+	nameForm      = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9.@_-]{1,100}$`) })
+	artifactForm  = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9_-]{1,100}$`) })
+	namespaceForm = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9@_-]{1,100}$`) })
+	variableForm  = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9@_-]{1,128}$`) })
+	envForm       = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9_]{1,128}$`) })
+	providerForm  = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[0-9A-Za-z_-]{1,35}$`) })
+	versionForm   = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[0-9A-Za-z_-]{1,9}$`) })
 )
 
 // Check tells all that is wrong with a pipeline whose defaults are said. own are the types
@@ -72,8 +73,8 @@ func (c *checker) fail(at path, hint, format string, a ...any) {
 	}
 }
 
-func (c *checker) name(at path, form *regexp.Regexp, what, name string) {
-	if !form.MatchString(name) {
+func (c *checker) name(at path, form func() *regexp.Regexp, what, name string) {
+	if !form().MatchString(name) {
 		c.fail(at, "it has letters, digits and a few signs, and at most 100 of them", "%q cannot be the name of %s", clipped(name), what)
 	}
 }
@@ -278,7 +279,7 @@ func (c *checker) minutes(at path, n int) {
 }
 
 func (c *checker) unknown(at path, t TypeID, types []Type) {
-	if !providerForm.MatchString(t.Provider) || !versionForm.MatchString(t.Version) {
+	if !providerForm().MatchString(t.Provider) || !versionForm().MatchString(t.Version) {
 		c.fail(at, "for example category: Build, owner: AWS, provider: CodeBuild, version: 1", "%q names no type", clipped(t.String()))
 		return
 	}

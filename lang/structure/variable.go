@@ -3,6 +3,7 @@ package structure
 import (
 	"regexp"
 	"strings"
+	"sync"
 
 	"github.com/haechi-dev/haechi/word/fault"
 )
@@ -12,11 +13,11 @@ type Reference struct{ Namespace, Key string }
 
 func (r Reference) String() string { return "#{" + r.Namespace + "." + r.Key + "}" }
 
-var reference = regexp.MustCompile(`#\{([A-Za-z0-9@_-]+)\.([A-Za-z0-9@_-]+)\}`)
+var reference = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`#\{([A-Za-z0-9@_-]+)\.([A-Za-z0-9@_-]+)\}`) })
 
 // References are the variables that a text asks for, in order.
 func References(text string) (all []Reference) {
-	for _, m := range reference.FindAllStringSubmatch(text, -1) {
+	for _, m := range reference().FindAllStringSubmatch(text, -1) {
 		all = append(all, Reference{m[1], m[2]})
 	}
 	return all
@@ -41,7 +42,7 @@ func (v Values) Resolve(text string) (string, error) {
 	var missing *Reference
 	var b strings.Builder
 	last := 0
-	for _, m := range reference.FindAllStringSubmatchIndex(text, -1) {
+	for _, m := range reference().FindAllStringSubmatchIndex(text, -1) {
 		r := Reference{text[m[2]:m[3]], text[m[4]:m[5]]}
 		value, ok := v[r.Namespace][r.Key]
 		if !ok && missing == nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"regexp"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -42,11 +43,11 @@ type FleetStatus struct {
 	Code string `json:"statusCode"`
 }
 
-var fleetName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{1,127}$`)
+var fleetName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{1,127}$`) })
 
 func (f *Fleet) check() error {
 	r := &refused{}
-	r.unless(fleetName.MatchString(f.Name), "a fleet's name has 2 to 128 letters, digits, - and _, not %.140q", f.Name)
+	r.unless(fleetName().MatchString(f.Name), "a fleet's name has 2 to 128 letters, digits, - and _, not %.140q", f.Name)
 	r.unless(f.Environment == "LINUX_CONTAINER", "environmentType is LINUX_CONTAINER, not %.40q", f.Environment)
 	r.unless(computeMemory(f.Compute) > 0, "computeType %.40q is none of BUILD_GENERAL1_SMALL, _MEDIUM, _LARGE, _XLARGE and _2XLARGE", f.Compute)
 	r.unless(!says(f.VPC), "vpcConfig: builds here have no network but the proxy: leave it out")

@@ -155,7 +155,7 @@ func (m Machine) walled(ctx context.Context) bool {
 // pairs are variables as an image has them.
 func pairs(env []string) (all []Pair) {
 	for _, e := range env {
-		if name, value, ok := strings.Cut(e, "="); ok && variableName.MatchString(name) {
+		if name, value, ok := strings.Cut(e, "="); ok && variableName().MatchString(name) {
 			all = append(all, Pair{Name: name, Value: value})
 		}
 	}

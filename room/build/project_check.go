@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -19,9 +20,9 @@ import (
 const Kept = "haechi"
 
 var (
-	projectName  = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{1,149}$`)
-	variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
-	artifactID   = regexp.MustCompile(`^[A-Za-z0-9_]{1,128}$`)
+	projectName  = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{1,149}$`) })
+	variableName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`) })
+	artifactID   = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9_]{1,128}$`) })
 )
 
 // refused collects what is wrong, the first of it.
@@ -47,7 +48,7 @@ func isTrue(b *bool) bool { return b != nil && *b }
 // Check says what of a project cannot be, and fills in what it leaves open.
 func (p *Project) Check() error {
 	r := &refused{}
-	r.unless(projectName.MatchString(p.Name) || p.Implicit, "a project's name has 2 to 150 letters, digits, - and _, not %.160q", p.Name)
+	r.unless(projectName().MatchString(p.Name) || p.Implicit, "a project's name has 2 to 150 letters, digits, - and _, not %.160q", p.Name)
 	p.Source.check(r, "source")
 	r.unless(p.Source.Type != "NO_SOURCE" || p.Source.Buildspec != "", "a project without a source brings its buildspec: source.buildspec holds the text")
 	checkSecondary(r, p)
@@ -55,7 +56,7 @@ func (p *Project) Check() error {
 	for i := range p.SecondaryArtifacts {
 		a := &p.SecondaryArtifacts[i]
 		a.check(r, "secondaryArtifacts")
-		r.unless(artifactID.MatchString(a.Identifier), "each of secondaryArtifacts has an artifactIdentifier of letters, digits and _")
+		r.unless(artifactID().MatchString(a.Identifier), "each of secondaryArtifacts has an artifactIdentifier of letters, digits and _")
 	}
 	p.Cache.check(r)
 	p.Environment.check(r)
@@ -84,7 +85,7 @@ func checkSecondary(r *refused, p *Project) {
 	for i := range p.SecondarySources {
 		s := &p.SecondarySources[i]
 		s.check(r, "secondarySources")
-		r.unless(artifactID.MatchString(s.Identifier) && !seen[s.Identifier], "each of secondarySources has its own sourceIdentifier of letters, digits and _")
+		r.unless(artifactID().MatchString(s.Identifier) && !seen[s.Identifier], "each of secondarySources has its own sourceIdentifier of letters, digits and _")
 		r.unless(s.Type == "CODECOMMIT", "secondarySources are repositories here: type CODECOMMIT")
 		seen[s.Identifier] = true
 	}
@@ -202,7 +203,7 @@ func checkVariables(r *refused, all []Variable) {
 		if v.Type == "" {
 			v.Type = Plain
 		}
-		r.unless(variableName.MatchString(v.Name), "environmentVariables: %.80q is no name of a variable", v.Name)
+		r.unless(variableName().MatchString(v.Name), "environmentVariables: %.80q is no name of a variable", v.Name)
 		r.unless(!strings.HasPrefix(v.Name, "CODEBUILD_"), "environmentVariables: names that begin with CODEBUILD_ are the server's: %s", v.Name)
 		r.unless(slices.Contains([]string{Plain, ParameterStore, SecretsManager}, v.Type), "environmentVariables: %s: type is PLAINTEXT, PARAMETER_STORE or SECRETS_MANAGER", v.Name)
 		r.unless(!seen[v.Name], "environmentVariables: %s is there twice", v.Name)

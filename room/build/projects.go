@@ -145,7 +145,7 @@ func (b *Builds) ChangeProject(ctx context.Context, name string, change func(*Pr
 		if p, err = b.project(tx, name, repository); err != nil {
 			return err
 		}
-		if p.Implicit && !projectName.MatchString(name) {
+		if p.Implicit && !projectName().MatchString(name) {
 			return fault.Invalid.Errorf("the repository %s has a name that no project may have: make a project of another name for it", name)
 		}
 		p.Implicit = false

@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -47,8 +48,8 @@ func (t OwnType) structure() structure.Type {
 }
 
 var (
-	providerForm = regexp.MustCompile(`^[0-9A-Za-z_-]{1,35}$`)
-	versionForm  = regexp.MustCompile(`^[0-9A-Za-z_-]{1,9}$`)
+	providerForm = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[0-9A-Za-z_-]{1,35}$`) })
+	versionForm  = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[0-9A-Za-z_-]{1,9}$`) })
 )
 
 const mostOwnTypes = 100
@@ -59,7 +60,7 @@ func (p *Pipelines) CreateType(ctx context.Context, t OwnType) (OwnType, error) 
 	if !slices.Contains([]string{structure.Source, structure.Build, structure.Test, structure.Deploy, structure.Approval, structure.Invoke}, t.ID.Category) || t.ID.Category == structure.Approval {
 		return t, fault.Invalid.Errorf("a custom action is of category Source, Build, Test, Deploy or Invoke, not %q", clip(t.ID.Category, 50))
 	}
-	if !providerForm.MatchString(t.ID.Provider) || !versionForm.MatchString(t.ID.Version) {
+	if !providerForm().MatchString(t.ID.Provider) || !versionForm().MatchString(t.ID.Version) {
 		return t, fault.Invalid.Errorf("%q names no type of actions", clip(t.ID.String(), 100))
 	}
 	queryable := 0
