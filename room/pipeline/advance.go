@@ -168,8 +168,16 @@ func (p *Pipelines) beginAction(tx *db.Tx, e *Execution, s *Stage, a *Action, no
 		e.breakAction(s, a, "ConfigurationError", "a worker elsewhere cannot hand in artifacts: leave outputArtifacts out", now)
 		return nil
 	}
-	if a.Runner == runCustom { // whoever polls for it knows no more than its id
-		if err := begun(tx, a.ID, e.ID); err != nil {
+	if a.Runner == runCustom {
+		is, err := isOwnType(tx, a.Type)
+		if err == nil && !is { // nobody could poll for it
+			e.breakAction(s, a, "ConfigurationError", "there is no type "+a.Type.String()+" any more: make it again, or change the pipeline", now)
+			return nil
+		}
+		if err == nil { // whoever polls for it knows no more than its id
+			err = begun(tx, a.ID, e.ID)
+		}
+		if err != nil {
 			return err
 		}
 	}

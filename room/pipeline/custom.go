@@ -108,6 +108,12 @@ func (p *Pipelines) DeleteType(ctx context.Context, id structure.TypeID) error {
 	})
 }
 
+// isOwnType tells whether there is such a type that people have made.
+func isOwnType(tx *db.Tx, id structure.TypeID) (bool, error) {
+	n, err := db.One(tx, db.Value[int64], "SELECT COUNT(*) FROM pipeline_types WHERE id = ?", id.String())
+	return n > 0, err
+}
+
 // OwnTypes are those that people have made.
 func (p *Pipelines) OwnTypes(ctx context.Context) (all []OwnType, err error) {
 	err = p.db.Read(ctx, func(tx *db.Tx) error {

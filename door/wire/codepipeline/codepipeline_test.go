@@ -310,6 +310,8 @@ func (h *house) jobs(steps func(...[4]string)) {
 		{"DeleteCustomActionType", `{"category":"Test","provider":"Bench","version":"1"}`, "200", ``},
 	}...)
 	h.until("GetPipelineExecution", `{"pipelineName":"release","pipelineExecutionId":"`+h.only()+`"}`, `"status":"Succeeded"`)
+	steps([4]string{"StartPipelineExecution", `{"name":"release"}`, "200", `pipelineExecutionId`})
+	h.until("ListActionExecutions", `{"pipelineName":"release","filter":{"pipelineExecutionId":"`+h.only()+`"}}`, `there is no type Test/Custom/Bench/1 any more`)
 }
 
 // The aws commands and boto3 start, look at and approve runs, unmodified.
