@@ -229,7 +229,7 @@ func (c *checker) actions(at path, stage int, s *Stage) {
 			if a.Type.Category == Source {
 				sources++
 			}
-			if source := a.Type.Category == Source; source != (stage == 0) {
+			if source := a.Type.Category == Source; source != (stage == 0) && isCategory(a.Type.Category) {
 				c.fail(at.on("actionTypeId"), "", "the first stage holds the sources, and no other stage does")
 			}
 			c.action(at, a)
@@ -270,6 +270,11 @@ func (c *checker) action(at path, a *Action) {
 	if n := len(a.OutputVariables); n > mostOutputVariables {
 		c.fail(at.on("outputVariables"), "", "an action has at most %d output variables, not %d", mostOutputVariables, n)
 	}
+}
+
+// isCategory tells whether there is such a category: where there is none, no type is of it, and that says more.
+func isCategory(name string) bool {
+	return slices.Contains([]string{Source, Build, Test, Deploy, Approval, Invoke, Compute}, name)
 }
 
 func (c *checker) minutes(at path, n int) {

@@ -197,17 +197,18 @@ func TestQuotas(t *testing.T) {
 		"at most 1000 bytes": func(p *structure.Pipeline) {
 			p.Stages[2].Actions[0].Configuration["CustomData"] = strings.Repeat("x", 1001)
 		},
-		"at most 500 actions":     func(p *structure.Pipeline) { p.Stages = crowd() },
-		"one condition here":      func(p *structure.Pipeline) { p.Stages[1].Entry.Conditions = nil },
-		"1 to 5 rules":            func(p *structure.Pipeline) { p.Stages[1].Entry.Conditions[0].Rules = nil },
-		"at most 50 commands":     func(p *structure.Pipeline) { p.Stages[1].Actions[1].Commands = make([]string, 51) },
-		"at most 10 environment":  func(p *structure.Pipeline) { p.Stages[1].Actions[1].Environment = make([]structure.Environment, 11) },
-		"at most 15 output":       func(p *structure.Pipeline) { p.Stages[1].Actions[1].OutputVariables = make([]string, 16) },
-		"the first stage holds":   func(p *structure.Pipeline) { slices.Reverse(p.Stages) },
-		"versions count from 1":   func(p *structure.Pipeline) { p.Version = -1 },
-		"takes no commands":       func(p *structure.Pipeline) { p.Stages[1].Actions[0].Commands = []string{"x"} },
-		"another action makes":    func(p *structure.Pipeline) { p.Stages[1].Actions[1].Outputs = []structure.Output{{Name: "code"}} },
-		"cannot be the name of a": func(p *structure.Pipeline) { p.Stages[1].Actions[1].Outputs = []structure.Output{{Name: "a b"}} },
+		"at most 500 actions":       func(p *structure.Pipeline) { p.Stages = crowd() },
+		"one condition here":        func(p *structure.Pipeline) { p.Stages[1].Entry.Conditions = nil },
+		"1 to 5 rules":              func(p *structure.Pipeline) { p.Stages[1].Entry.Conditions[0].Rules = nil },
+		"at most 50 commands":       func(p *structure.Pipeline) { p.Stages[1].Actions[1].Commands = make([]string, 51) },
+		"at most 10 environment":    func(p *structure.Pipeline) { p.Stages[1].Actions[1].Environment = make([]structure.Environment, 11) },
+		"at most 15 output":         func(p *structure.Pipeline) { p.Stages[1].Actions[1].OutputVariables = make([]string, 16) },
+		"the first stage holds":     func(p *structure.Pipeline) { slices.Reverse(p.Stages) },
+		`did you mean "Source/AWS/`: func(p *structure.Pipeline) { p.Stages[0].Actions[0].Type.Category = "Sourc" },
+		"versions count from 1":     func(p *structure.Pipeline) { p.Version = -1 },
+		"takes no commands":         func(p *structure.Pipeline) { p.Stages[1].Actions[0].Commands = []string{"x"} },
+		"another action makes":      func(p *structure.Pipeline) { p.Stages[1].Actions[1].Outputs = []structure.Output{{Name: "code"}} },
+		"cannot be the name of a":   func(p *structure.Pipeline) { p.Stages[1].Actions[1].Outputs = []structure.Output{{Name: "a b"}} },
 	} {
 		q := p.Clone()
 		spoil(&q)
