@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 
 	"github.com/haechi-dev/haechi/base/sigv4"
 	"github.com/haechi-dev/haechi/word/fault"
@@ -150,6 +151,29 @@ func (s *Service) code(operation string, kind fault.Kind) string {
 		}
 	}
 	return codes[0]
+}
+
+// memberCode is the code of an operation for one member that is missing, or not as it should be, or "".
+func (s *Service) memberCode(operation, at string, missing bool) string {
+	o := s.Model.Operations[operation]
+	name := at[strings.LastIndexByte(at, '.')+1:]
+	if name, _, _ = strings.Cut(name, "["); !s.ByMember || o == nil || name == "" {
+		return ""
+	}
+	name = strings.ToUpper(name[:1]) + name[1:]
+	codes := []string{"Invalid" + name + "Exception", name + "SizeLimitExceededException"}
+	if missing {
+		codes = []string{name + "RequiredException", codes[0]}
+	}
+	for _, code := range codes {
+		if slices.Contains(o.Errors, code) {
+			return code
+		}
+	}
+	if i := slices.IndexFunc(o.Errors, func(code string) bool { return strings.HasSuffix(code, codes[0]) }); missing && i >= 0 {
+		return o.Errors[i] // a comment's content is a CommentContent there
+	}
+	return ""
 }
 
 // status is the model's for that code.

@@ -353,8 +353,11 @@ func (x *exchange) read(o Operation, input []byte) (any, *Error) {
 		if n == 1 {
 			plural = ""
 		}
-		return nil, x.service.translate(x.call.Operation,
-			fault.Invalid.Errorf("%d validation error%s detected: %s", n, plural, strings.Join(w.problems, "; ")))
+		err := fault.Invalid.Errorf("%d validation error%s detected: %s", n, plural, strings.Join(w.problems, "; "))
+		if code := x.service.memberCode(x.call.Operation, w.first, w.missing); code != "" {
+			err = Errorf(code, "%v", err)
+		}
+		return nil, x.service.translate(x.call.Operation, err)
 	}
 	x.input = checked
 	in, err := o.decode(checked)

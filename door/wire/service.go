@@ -22,6 +22,9 @@ type Service struct {
 	// there are several, the first that the operation's model lists is taken,
 	// else the first.
 	Faults Faults
+	// ByMember: what breaks a constraint is told by a code of the operation's that is about that member alone, where
+	// there is one: TitleRequiredException, InvalidTitleException.
+	ByMember bool
 	// Prefix of IAM actions, where it is not the name the service signs with.
 	Prefix string
 }

@@ -26,6 +26,8 @@ type walk struct {
 	path     []byte
 	depth    int
 	problems []string // what breaks a constraint of the model
+	first    string   // the path of what does first, and whether it is missing
+	missing  bool
 }
 
 type way int
@@ -387,19 +389,22 @@ func (w *walk) size(s *modelType, n float64, of string) {
 	switch {
 	case w.way != inward:
 	case s.Min != nil && n < *s.Min:
-		w.problem("", "must have length greater than or equal to %v (%s)", *s.Min, of)
+		w.problem("", "must have length greater than or equal to %s (%s)", plain(*s.Min), of)
 	case s.Max != nil && n > *s.Max:
-		w.problem("", "must have length less than or equal to %v (%s)", *s.Max, of)
+		w.problem("", "must have length less than or equal to %s (%s)", plain(*s.Max), of)
 	}
 }
+
+// plain is a bound as people write it: without an exponent.
+func plain(n float64) string { return strconv.FormatFloat(n, 'f', -1, 64) }
 
 func (w *walk) amount(s *modelType, n float64) {
 	switch {
 	case w.way != inward:
 	case s.Min != nil && n < *s.Min:
-		w.problem("", "must have value greater than or equal to %v", *s.Min)
+		w.problem("", "must have value greater than or equal to %s", plain(*s.Min))
 	case s.Max != nil && n > *s.Max:
-		w.problem("", "must have value less than or equal to %v", *s.Max)
+		w.problem("", "must have value less than or equal to %s", plain(*s.Max))
 	}
 }
 
@@ -412,6 +417,9 @@ func (w *walk) problem(member, format string, a ...any) {
 		at += "."
 	}
 	at += member
+	if len(w.problems) == 0 {
+		w.first, w.missing = at, member != ""
+	}
 	w.problems = append(w.problems, "Value at '"+at+"' failed to satisfy constraint: Member "+fmt.Sprintf(format, a...))
 }
 

@@ -48,7 +48,7 @@ func Service(c Config) wire.Service {
 		}
 	}
 	return wire.Service{
-		Model: s.model, Operations: all,
+		Model: s.model, Operations: all, ByMember: true,
 		Faults: wire.Faults{
 			fault.Invalid:     {"InvalidRepositoryNameException", "InvalidPullRequestIdException", "InvalidCommentIdException", "InvalidApprovalRuleTemplateNameException"},
 			fault.NotFound:    {"RepositoryDoesNotExistException", "PullRequestDoesNotExistException", "CommentDoesNotExistException", "ApprovalRuleTemplateDoesNotExistException"},
