@@ -109,6 +109,10 @@ func TestFailures(t *testing.T) {
 			t.Errorf("%s: the phase says %q", name, said)
 		}
 	}
+	made := h.built(build.Start{Image: "nowhere/x:1"})
+	if r := made.Facts.Reason; made.Status != build.Failed || r == nil || r.Code != "CLIENT_ERROR" || !strings.HasPrefix(r.Text, "the image nowhere/x:1") {
+		t.Errorf("an image that this machine does not take: %s %+v", made.Status, r)
+	}
 	h.push("main", "nothing", map[string]string{"buildspec.yml": spec("", "true")})
 	if _, err := h.room.Start(t.Context(), build.Start{Project: "shop", Version: "nowhere"}); !errors.Is(err, fault.NotFound) {
 		t.Errorf("a branch that is not there: %v", err)

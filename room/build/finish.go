@@ -91,6 +91,11 @@ func (b *Build) verdict(d performed, reason *Reason) (Status, []Context) {
 	case tool.Fault:
 		code = "INTERNAL_SERVICE_ERROR"
 	}
+	for _, known := range []string{clientError, noImage} {
+		if text, ok := strings.CutPrefix(d.Reason, known+": "); ok && d.Where == provisioning {
+			code, d.Reason = known, text
+		}
+	}
 	where := d.Where
 	if contains([]string{"install", "pre_build", "build", "post_build"}, where) {
 		where = "phase " + where

@@ -91,7 +91,7 @@ func (m Machine) Do(ctx context.Context, t Task, at Room, log io.Writer) (d Done
 	}
 	p.Limits.Time = t.limit()
 	if why, err := m.weaker(ctx, t.Least); why != "" || err != nil {
-		return refusal("CLIENT_ERROR", why, "build it on a machine with more walls, or let the pipeline allow fewer"), err
+		return refusal(clientError, why, "build it on a machine with more walls, or let the pipeline allow fewer"), err
 	}
 	if t.Memory > 0 {
 		p.Limits.Memory, p.Limits.Total = min(cmp.Or(p.Limits.Memory, t.Memory), t.Memory), min(cmp.Or(p.Limits.Total, t.Memory), t.Memory)
@@ -101,11 +101,11 @@ func (m Machine) Do(ctx context.Context, t Task, at Room, log io.Writer) (d Done
 	}
 	if t.Image != "" {
 		if m.Images == nil {
-			return refusal("CLIENT_ERROR", fmt.Sprintf("the image %s: this machine has its own toolchain only", t.Image), "leave the image out, or name "+OwnImage), nil
+			return refusal(clientError, fmt.Sprintf("the image %s: this machine has its own toolchain only", t.Image), "leave the image out, or name "+OwnImage), nil
 		}
 		root, err := m.Images.Image(ctx, t.Image)
 		if err != nil && ctx.Err() == nil {
-			return refusal("BUILD_CONTAINER_UNABLE_TO_PULL_IMAGE", err.Error(), "see whether the image is there, and may be fetched"), nil
+			return refusal(noImage, err.Error(), "see whether the image is there, and may be fetched"), nil
 		}
 		if err != nil {
 			return d, err
@@ -134,7 +134,7 @@ func (m Machine) Do(ctx context.Context, t Task, at Room, log io.Writer) (d Done
 			p.Env = append(p.Env, Pair{Name: "AWS_ENDPOINT_URL_STS", Value: "http://" + egress.LocalHost})
 		}
 	} else if len(t.Egress.Ordered) > 0 || t.Egress.Default == egress.AllowAll {
-		return refusal("CLIENT_ERROR", "this machine has no way out for builds", "leave proxyConfiguration out"), nil
+		return refusal(clientError, "this machine has no way out for builds", "leave proxyConfiguration out"), nil
 	}
 	d.Result, err = m.Builder.Run(ctx, p, log)
 	if out != nil {
@@ -181,9 +181,16 @@ func (m Machine) weaker(ctx context.Context, least string) (why string, err erro
 	return why, err
 }
 
+// The codes of CodeBuild's that a machine refuses a task with, before the reason. verdict takes them apart.
+const (
+	clientError  = "CLIENT_ERROR"
+	noImage      = "BUILD_CONTAINER_UNABLE_TO_PULL_IMAGE"
+	provisioning = "provisioning" // where that is
+)
+
 // refusal is the result of a task that this machine cannot do.
 func refusal(code, text, do string) (d Done) {
-	d.Status, d.Reason, d.Do, d.Where = tool.Failed, code+": "+text, do, "provisioning"
+	d.Status, d.Reason, d.Do, d.Where = tool.Failed, code+": "+text, do, provisioning
 	return d
 }
 
