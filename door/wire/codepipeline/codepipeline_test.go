@@ -168,6 +168,7 @@ func TestOperations(t *testing.T) {
 		{"ListActionExecutions", `{"pipelineName":"release","filter":{"pipelineExecutionId":"` + first + `"}}`, "200", `"CustomData":"to test?"`},
 		{"ListRuleExecutions", `{"pipelineName":"release"}`, "200", `"ruleName":"main"`},
 		{"PutApprovalResult", `{"pipelineName":"release","stageName":"Release","actionName":"Ask","token":"00000000-0000-0000-0000-000000000000","result":{"summary":"","status":"Approved"}}`, "400", `InvalidApprovalTokenException`},
+		{"PutApprovalResult", `{"pipelineName":"release","stageName":"Release","actionName":"Nope","token":"00000000-0000-0000-0000-000000000000","result":{"summary":"","status":"Approved"}}`, "400", `ActionNotFoundException`},
 		{"PutApprovalResult", `{"pipelineName":"release","stageName":"Nothing","actionName":"Ask","token":"` + token + `","result":{"summary":"","status":"Approved"}}`, "400", `StageNotFoundException`},
 		{"PutApprovalResult", `{"pipelineName":"release","stageName":"Release","actionName":"Ask","token":"` + token + `","result":{"summary":"not today","status":"Rejected"}}`, "200", `approvedAt`},
 		{"GetPipelineExecution", `{"pipelineName":"release","pipelineExecutionId":"` + first + `"}`, "200", `not today`},

@@ -3,9 +3,11 @@ package codepipeline
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/haechi-dev/haechi/door/wire"
+	"github.com/haechi-dev/haechi/lang/structure"
 	"github.com/haechi-dev/haechi/room/pipeline"
 	"github.com/haechi-dev/haechi/word/fault"
 )
@@ -31,6 +33,10 @@ func (s *service) approve(ctx context.Context, c *wire.Call, in *actionInput) (*
 	case errors.Is(err, fault.Conflict):
 		return nil, wire.Errorf("ApprovalAlreadyCompletedException", "%v", err)
 	case errors.Is(err, fault.Invalid):
+		d, _ := s.defined(ctx, in.Pipeline)
+		if st := d.Structure.Stage(in.Stage); st != nil && !slices.ContainsFunc(st.Actions, func(a structure.Action) bool { return a.Name == in.Action }) {
+			return nil, wire.Errorf("ActionNotFoundException", "stage '%s' of pipeline '%s' has no action '%s'", in.Stage, in.Pipeline, in.Action)
+		}
 		return nil, wire.Errorf("InvalidApprovalTokenException", "%v", err)
 	case err != nil:
 		return nil, err
