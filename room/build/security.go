@@ -68,7 +68,7 @@ func (b *Builds) countsFor(ctx context.Context, made Build) (why string, err err
 	case !ok || branch == "":
 		return "they count for branches, and this is a build of " + made.SourceVersion, nil
 	case f.Override:
-		return "whoever started the build brought a buildspec, variables or a source of their own", nil
+		return "whoever started the build brought a buildspec, variables, an image or a source of their own", nil
 	case f.Pipeline != "":
 		return "", nil // its pipeline sees to the order
 	}

@@ -242,7 +242,7 @@ func (b *Builds) trust(ctx context.Context, made *Build) (protected, trusted boo
 	case !protected:
 		return false, false, why, nil
 	case f.Override:
-		return true, false, "whoever started it brought a buildspec, variables or a source of their own", nil
+		return true, false, "whoever started it brought a buildspec, variables, an image or a source of their own", nil
 	}
 	return true, true, "", nil
 }

@@ -1,6 +1,10 @@
 package iam_test
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/haechi-dev/haechi/door/wire/wiretest"
+)
 
 const (
 	readText = `{"Version":"2012-10-17","Statement":[{"Sid":"R","Effect":"Allow","Action":"securityhub:GetFindings","Resource":"*"}]}`
@@ -175,7 +179,9 @@ func TestPages(t *testing.T) {
 // Keys, tokens, providers, the account and its reports.
 func TestAccount(t *testing.T) {
 	provider := "arn:aws:iam::111122223333:oidc-provider/token.actions.githubusercontent.com"
-	serve(t).script(t, []step{
+	h := serve(t)
+	h.access.Used(wiretest.AccessKey, "iam", wiretest.Region) // as the door says of a signature that it has verified
+	h.script(t, []step{
 		{"CreateAccessKey", "200", []string{"<UserName>tester<", "<AccessKeyId>AKIA", "<SecretAccessKey>"}},
 		{"CreateAccessKey UserName=tester", "LimitExceeded", nil},
 		{"ListAccessKeys", "200", []string{"AKIA", "HAECHITEST", "!Secret"}},
