@@ -32,8 +32,9 @@ func repoVerb() verb {
   haechi repo signer remove SHA256:…
 
 'protect' says what is asked of everything that comes to a branch; said again, it
-takes the place of what was said of that branch. A push to refs/for/BRANCH opens a
-pull request: git push origin HEAD:refs/for/main. 'judge' exits 1 where it may
+takes the place of what was said of that branch. Without flags, its history only
+grows; where it does already, nothing is changed. A push to refs/for/BRANCH opens
+a pull request: git push origin HEAD:refs/for/main. 'judge' exits 1 where it may
 not be merged. Whom to trust with what, policies say: haechi help access.
 ` + clientHelp, run: repos}
 }
@@ -253,10 +254,7 @@ func (r repoClient) tell(m repoMetadata, known repoRules) error {
 	}
 	w := r.c.stdout
 	fmt.Fprintf(w, "%s  %s\nlevel %d of 4: %s\n", cell(m.Name), cell(r.clone(m)), known.Level, known.Why)
-	protected := slices.Clone(known.Rules.Protected)
-	if !known.Rules.Unprotected && m.Branch != "" {
-		protected = append([]string{m.Branch}, protected...)
-	}
+	protected := slices.DeleteFunc(protectedBy(known.Rules, m.Branch), func(pattern string) bool { return hasRule(known.Rules, pattern) })
 	if len(protected) > 0 {
 		fmt.Fprintf(w, "%s: history only grows\n", cell(strings.Join(protected, ", ")))
 	}
@@ -267,6 +265,24 @@ func (r repoClient) tell(m repoMetadata, known repoRules) error {
 		fmt.Fprintf(w, "tags %s: made once\n", cell(strings.Join(known.Rules.Tags, ", ")))
 	}
 	return nil
+}
+
+// protectedBy are the patterns of branches whose history only grows without a rule of their own.
+func protectedBy(r source.Rules, standard string) (all []string) {
+	if !r.Unprotected && standard != "" {
+		all = append(all, standard)
+	}
+	for _, pattern := range r.Protected {
+		if !slices.Contains(all, pattern) {
+			all = append(all, pattern)
+		}
+	}
+	return all
+}
+
+// hasRule tells whether there is a rule for exactly this pattern.
+func hasRule(r source.Rules, pattern string) bool {
+	return slices.ContainsFunc(r.Branches, func(b source.BranchRule) bool { return b.Pattern == pattern })
 }
 
 // ruleText is what a rule asks for, in words.
@@ -300,10 +316,16 @@ func (r repoClient) protect(ctx context.Context, name string, f repoFlags) error
 		Owners: listed(*f.owners), Checks: listed(*f.checks), Signed: *f.signed,
 	}
 	asks := rule.PullRequest || rule.Approvals > 0 || rule.CodeOwners || len(rule.Owners) > 0 || len(rule.Checks) > 0 || rule.Signed
+	kept := hasRule(known.Rules, rule.Pattern) || slices.Contains(protectedBy(known.Rules, one.RepositoryMetadata.Branch), rule.Pattern)
 	switch {
 	case *f.off && (asks || *f.tags != ""):
 		return usagef("-off takes a rule away: it goes with -branch alone")
 	case *f.tags != "" && !asks && *f.branch == "":
+		known.Rules.Tags = listed(*f.tags)
+	case !*f.off && !asks && kept: // its history only grows already, and no more than that is asked for
+		if *f.tags == "" {
+			return r.tell(one.RepositoryMetadata, known)
+		}
 		known.Rules.Tags = listed(*f.tags)
 	default:
 		known.Rules.Branches = slices.DeleteFunc(known.Rules.Branches, func(b source.BranchRule) bool { return b.Pattern == rule.Pattern })
