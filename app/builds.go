@@ -21,6 +21,7 @@ import (
 	"github.com/haechi-dev/haechi/base/seal"
 	"github.com/haechi-dev/haechi/door/wire/codepipeline"
 	"github.com/haechi-dev/haechi/keeper/access"
+	"github.com/haechi-dev/haechi/keeper/vault"
 	"github.com/haechi-dev/haechi/lang/structure"
 	"github.com/haechi-dev/haechi/room/build"
 	"github.com/haechi-dev/haechi/room/pipeline"
@@ -172,9 +173,9 @@ func (s buildSecrets) Secret(ctx context.Context, _, reference string) (seal.Sec
 }
 
 // Parameter is a parameter, whatever its type; all are masked.
-func (s buildSecrets) Parameter(ctx context.Context, _, name string) (seal.Secret, error) {
-	_, value, err := s.app.Vault.Parameter(ctx, name)
-	return value, err
+func (s buildSecrets) Parameter(ctx context.Context, _, name string) (value seal.Secret, secret bool, err error) {
+	p, value, err := s.app.Vault.Parameter(ctx, name)
+	return value, p.Type == vault.Secure, err
 }
 
 // builder begins the builds that pipelines ask for.

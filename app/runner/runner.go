@@ -404,7 +404,7 @@ func (s *session) send(ctx context.Context, what string, query url.Values, file 
 // hide hides a task's secrets in what goes to w.
 func hide(t build.Task, w io.Writer) *redact.Writer {
 	var all []redact.Value
-	for _, v := range append(slices.Clone(t.Secrets), tool.Variable{Name: "token", Value: t.Token}) {
+	for _, v := range append(slices.Concat(t.Secrets, t.Parameters), tool.Variable{Name: "token", Value: t.Token}) {
 		all = append(all, redact.Value{Name: v.Name, Text: v.Value})
 	}
 	set, _ := redact.New(all...)

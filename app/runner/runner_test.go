@@ -87,8 +87,10 @@ const value = "correct-horse-battery"
 
 type secrets struct{}
 
-func (secrets) Secret(context.Context, string, string) (seal.Secret, error)    { return value, nil }
-func (secrets) Parameter(context.Context, string, string) (seal.Secret, error) { return value, nil }
+func (secrets) Secret(context.Context, string, string) (seal.Secret, error) { return value, nil }
+func (secrets) Parameter(context.Context, string, string) (seal.Secret, bool, error) {
+	return value, true, nil
+}
 
 type hub struct{ taken []finding.Scan }
 

@@ -45,8 +45,8 @@ type Reports interface {
 type Secrets interface {
 	// Secret is the value of a secret: id:json-key:version-stage:version-id.
 	Secret(ctx context.Context, build, reference string) (seal.Secret, error)
-	// Parameter is the value of a parameter.
-	Parameter(ctx context.Context, build, name string) (seal.Secret, error)
+	// Parameter is the value of a parameter, and whether it is a secret (SecureString).
+	Parameter(ctx context.Context, build, name string) (value seal.Secret, secret bool, err error)
 }
 
 // An Identity tells builds who they are: a token that is good for a while, for

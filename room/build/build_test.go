@@ -109,11 +109,11 @@ func TestFailures(t *testing.T) {
 			t.Errorf("%s: the phase says %q", name, said)
 		}
 	}
+	h.push("main", "nothing", map[string]string{"buildspec.yml": spec("", "true")})
 	made := h.built(build.Start{Image: "nowhere/x:1"})
 	if r := made.Facts.Reason; made.Status != build.Failed || r == nil || r.Code != "CLIENT_ERROR" || !strings.HasPrefix(r.Text, "the image nowhere/x:1") {
 		t.Errorf("an image that this machine does not take: %s %+v", made.Status, r)
 	}
-	h.push("main", "nothing", map[string]string{"buildspec.yml": spec("", "true")})
 	if _, err := h.room.Start(t.Context(), build.Start{Project: "shop", Version: "nowhere"}); !errors.Is(err, fault.NotFound) {
 		t.Errorf("a branch that is not there: %v", err)
 	}
@@ -127,9 +127,9 @@ func TestFailures(t *testing.T) {
 func TestSecrets(t *testing.T) {
 	const value = "correct-horse-battery"
 	h := alone(t, func(c *build.Config) {
-		c.Secrets = values{"prod/db:password:AWSCURRENT": value, "region": "moon", "pin": "42"}
+		c.Secrets = values{"prod/db:password:AWSCURRENT": value, "region": "moon", "pin": "42", "secure-key": "moonlight"}
 	})
-	text := "version: 0.2\nenv:\n  secrets-manager: {PASSWORD: 'prod/db:password'}\n  parameter-store: {WHERE: region, PIN: pin}\n  exported-variables: [COPY]\nphases:\n  build:\n    commands:\n      - echo the password is $PASSWORD\n      - 'echo $PASSWORD | base64'\n      - test \"$PASSWORD\" = " + value + "\n      - test \"$WHERE\" = moon\n      - export COPY=$PASSWORD\n"
+	text := "version: 0.2\nenv:\n  secrets-manager: {PASSWORD: 'prod/db:password'}\n  parameter-store: {WHERE: region, PIN: pin, KEY: secure-key}\n  exported-variables: [COPY]\nphases:\n  build:\n    commands:\n      - echo the password is $PASSWORD\n      - 'echo $PASSWORD | base64'\n      - test \"$PASSWORD\" = " + value + "\n      - test \"$WHERE\" = moon\n      - export COPY=$PASSWORD\n"
 	h.push("main", "first", map[string]string{"buildspec.yml": text})
 	made := h.built(build.Start{})
 	log := h.log(made)
@@ -153,6 +153,13 @@ func TestSecrets(t *testing.T) {
 	}
 	if made := h.built(build.Start{Version: h.clone.Git("rev-parse", "HEAD~1")}); made.Status != build.Succeeded {
 		t.Errorf("a commit of main: %s %+v", made.Status, made.Facts.Reason)
+	}
+	for parameter, want := range map[string]build.Status{"region": build.Succeeded, "secure-key": build.Failed} { // what is no secret is everybody's
+		open := "version: 0.2\nenv: {parameter-store: {WHERE: " + parameter + "}}\nphases: {build: {commands: [echo at $WHERE., echo $WHERE > where]}}\nartifacts: {files: [where]}\n"
+		made := h.built(build.Start{Version: "feature", Buildspec: open})
+		if made.Status != want || strings.Contains(h.log(made), "moon") {
+			t.Errorf("parameter %s: %s %+v\n%s", parameter, made.Status, made.Facts.Reason, h.log(made))
+		}
 	}
 	if made := h.built(build.Start{Version: "feature", Buildspec: spec("", "true")}); made.Status != build.Succeeded {
 		t.Errorf("who asks for none: %s %+v", made.Status, made.Facts.Reason)

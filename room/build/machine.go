@@ -86,7 +86,7 @@ func (m Machine) Do(ctx context.Context, t Task, at Room, log io.Writer) (d Done
 		}
 	}
 	p := tool.Plan{
-		Spec: spec, Dir: at.Dir, Out: at.Out, Facts: t.Facts, Env: slices.Concat(m.Env, t.Env), Variables: t.Variables, Secrets: t.Secrets,
+		Spec: spec, Dir: at.Dir, Out: at.Out, Facts: t.Facts, Env: slices.Concat(m.Env, t.Env), Variables: slices.Concat(t.Variables, t.Parameters), Secrets: t.Secrets,
 		Tools: slices.Clone(m.Tools), Limits: m.Limits, Changed: at.Changed,
 	}
 	p.Limits.Time = t.limit()

@@ -64,8 +64,9 @@ func (v values) Secret(_ context.Context, _, reference string) (seal.Secret, err
 	return "", fault.NotFound.Errorf("there is no secret %s", reference)
 }
 
-func (v values) Parameter(ctx context.Context, made, name string) (seal.Secret, error) {
-	return v.Secret(ctx, made, name)
+func (v values) Parameter(ctx context.Context, made, name string) (value seal.Secret, secret bool, err error) {
+	value, err = v.Secret(ctx, made, name)
+	return value, strings.HasPrefix(name, "secure-"), err
 }
 
 func schemas() []db.Schema {

@@ -33,23 +33,24 @@ type Pair = tool.Variable
 // Task is all that whoever does a build has to know. It holds secrets, and is
 // told only to who has the lease.
 type Task struct {
-	Build     string       `json:"build"` // its id
-	Project   string       `json:"project"`
-	Number    int64        `json:"number"`
-	SpecName  string       `json:"spec-name"`
-	Spec      string       `json:"spec"` // the text
-	Facts     tool.Facts   `json:"facts"`
-	Env       []Pair       `json:"env,omitzero"`
-	Variables []Pair       `json:"variables,omitzero"`
-	Secrets   []Pair       `json:"secrets,omitzero"`
-	Token     string       `json:"token,omitzero"` // for TokenFile
-	Sources   []TaskSource `json:"sources,omitzero"`
-	Image     string       `json:"image,omitzero"` // "" is the machine's own toolchain
-	Egress    egress.Rules `json:"egress,omitzero"`
-	Seconds   int          `json:"seconds"` // that it may take
-	Memory    uint64       `json:"memory,omitzero"`
-	Least     string       `json:"least-level,omitzero"` // of isolation
-	Caches    bool         `json:"caches,omitzero"`      // whether what the buildspec names is kept
+	Build      string       `json:"build"` // its id
+	Project    string       `json:"project"`
+	Number     int64        `json:"number"`
+	SpecName   string       `json:"spec-name"`
+	Spec       string       `json:"spec"` // the text
+	Facts      tool.Facts   `json:"facts"`
+	Env        []Pair       `json:"env,omitzero"`
+	Variables  []Pair       `json:"variables,omitzero"`
+	Secrets    []Pair       `json:"secrets,omitzero"`
+	Parameters []Pair       `json:"parameters,omitzero"` // of the parameter store, that are no secrets; masked all the same
+	Token      string       `json:"token,omitzero"`      // for TokenFile
+	Sources    []TaskSource `json:"sources,omitzero"`
+	Image      string       `json:"image,omitzero"` // "" is the machine's own toolchain
+	Egress     egress.Rules `json:"egress,omitzero"`
+	Seconds    int          `json:"seconds"` // that it may take
+	Memory     uint64       `json:"memory,omitzero"`
+	Least      string       `json:"least-level,omitzero"` // of isolation
+	Caches     bool         `json:"caches,omitzero"`      // whether what the buildspec names is kept
 
 	spec *buildspec.Spec
 }
@@ -172,7 +173,7 @@ func (b *Builds) task(ctx context.Context, made *Build) (t Task, reason *Reason,
 	for _, name := range slices.Sorted(maps.Keys(f.MemberEnv)) {
 		t.Variables = append(t.Variables, Pair{Name: name, Value: f.MemberEnv[name]})
 	}
-	if t.Secrets, reason, err = b.secrets(ctx, made, spec); err != nil || reason != nil {
+	if t.Secrets, t.Parameters, reason, err = b.secrets(ctx, made, spec); err != nil || reason != nil {
 		return t, reason, "", err
 	}
 	token, err := b.token(ctx, *made)
@@ -230,12 +231,11 @@ func secondaryVersion(made *Build, id string) string {
 	return ""
 }
 
-// secrets are the values of the variables that the buildspec and the project
-// read from elsewhere. A build that may not have them fails, and says why: one
-// that went on without would do something else than what is written.
-func (b *Builds) secrets(ctx context.Context, made *Build, spec *buildspec.Spec) ([]Pair, *Reason, error) {
-	type wanted struct{ name, kind, reference string }
-	var all []wanted
+// wanted is a variable whose value is elsewhere.
+type wanted struct{ name, kind, reference string }
+
+// elsewhere are the variables that the buildspec and the project read from elsewhere.
+func elsewhere(made *Build, spec *buildspec.Spec) (all []wanted) {
 	for _, name := range slices.Sorted(maps.Keys(spec.Parameters)) {
 		all = append(all, wanted{name, ParameterStore, spec.Parameters[name]})
 	}
@@ -248,40 +248,52 @@ func (b *Builds) secrets(ctx context.Context, made *Build, spec *buildspec.Spec)
 			all = append(all, wanted{v.Name, v.Type, v.Value})
 		}
 	}
-	if len(all) == 0 {
-		return nil, nil, nil
+	return all
+}
+
+// secrets are the values of these variables: secrets, and parameters that are none. A build that may not have a
+// secret fails, and says why: one that went on without would do something else than what is written.
+func (b *Builds) secrets(ctx context.Context, made *Build, spec *buildspec.Spec) (secrets, plain []Pair, no *Reason, err error) {
+	all := elsewhere(made, spec)
+	if len(all) > 0 && b.config.Secrets == nil {
+		return nil, nil, &Reason{Code: "SECRETS_REFUSED", Text: "there are no secrets here", Where: b.specName(made), Do: "leave the variables out"}, nil
 	}
-	names := make([]string, len(all))
-	for i, w := range all {
-		names[i] = w.name
+	var refused []string
+	for _, w := range all {
+		if w.kind == SecretsManager && !made.Facts.Trusted {
+			refused = append(refused, w.name) // not even looked at
+			continue
+		}
+		value, secret, err := b.valueOf(ctx, made, w)
+		switch {
+		case err != nil && !fault.Permanent(err):
+			return nil, nil, nil, err
+		case err != nil:
+			return nil, nil, &Reason{Code: "SECRETS_ERROR", Text: fmt.Sprintf("the variable %s has no value: %v", w.name, err), Where: b.specName(made), Do: "see whether the secret is there"}, nil
+		case secret && !made.Facts.Trusted:
+			refused = append(refused, w.name)
+		case secret:
+			secrets = append(secrets, Pair{Name: w.name, Value: value.Reveal()})
+		default:
+			plain = append(plain, Pair{Name: w.name, Value: value.Reveal()})
+		}
 	}
-	if !made.Facts.Trusted {
-		return nil, &Reason{
-			Code: "SECRETS_REFUSED", Text: fmt.Sprintf("the build asks for secrets (%s), and gets none: %s", joined(names, 5), made.Facts.Why),
+	if len(refused) > 0 {
+		return nil, nil, &Reason{
+			Code: "SECRETS_REFUSED", Text: fmt.Sprintf("the build asks for secrets (%s), and gets none: %s", joined(refused, 5), made.Facts.Why),
 			Where: b.specName(made), Do: "secrets go to builds of protected branches with the buildspec of that branch: merge first, or leave the variables out",
 		}, nil
 	}
-	if b.config.Secrets == nil {
-		return nil, &Reason{Code: "SECRETS_REFUSED", Text: "there are no secrets here", Where: b.specName(made), Do: "leave the variables out"}, nil
+	return secrets, plain, nil, nil
+}
+
+// valueOf is the value of a variable that is elsewhere, and whether it is a secret.
+func (b *Builds) valueOf(ctx context.Context, made *Build, w wanted) (value seal.Secret, secret bool, err error) {
+	if w.kind == ParameterStore {
+		return b.config.Secrets.Parameter(ctx, made.ID, w.reference)
 	}
-	var values []Pair
-	for _, w := range all {
-		var value seal.Secret
-		var err error
-		if w.kind == ParameterStore {
-			value, err = b.config.Secrets.Parameter(ctx, made.ID, w.reference)
-		} else {
-			value, err = b.config.Secrets.Secret(ctx, made.ID, w.reference)
-		}
-		if err != nil && !fault.Permanent(err) {
-			return nil, nil, err
-		}
-		if err != nil {
-			return nil, &Reason{Code: "SECRETS_ERROR", Text: fmt.Sprintf("the variable %s has no value: %v", w.name, err), Where: b.specName(made), Do: "see whether the secret is there"}, nil
-		}
-		values = append(values, Pair{Name: w.name, Value: value.Reveal()})
-	}
-	return values, nil, nil
+	value, err = b.config.Secrets.Secret(ctx, made.ID, w.reference)
+	return value, true, err
 }
 
 // reference writes a reference to a secret as buildspecs have it.
@@ -328,7 +340,7 @@ func commandsSpec(commands, exported []string, outputs map[string][]string) (str
 
 // hidden is what no log may hold.
 func (t *Task) hidden() []Pair {
-	all := slices.Clone(t.Secrets)
+	all := slices.Concat(t.Secrets, t.Parameters)
 	if t.Token != "" {
 		all = append(all, Pair{Name: "token", Value: t.Token})
 	}
