@@ -3,8 +3,10 @@ package source
 import (
 	"context"
 	"errors"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/haechi-dev/haechi/base/db"
 	"github.com/haechi-dev/haechi/base/git"
@@ -42,7 +44,8 @@ func HeadRef(number int64) string { return pullRefs + strconv.FormatInt(number, 
 
 // Propose opens a pull request for a commit that is in the repository, or gives one that is open another
 // head: the one that is named by its number; else the author's for the same branch and topic; and without a
-// topic the author's whose head the commit follows, or whose change it is (Change-Id).
+// topic the author's whose head the commit follows, or whose change it is: by Gerrit's Change-Id, or by what git
+// keeps of a commit that is amended or rebased, where one pull request alone is meant by that.
 func (s *Source) Propose(ctx context.Context, p Proposal) (done Proposed, err error) {
 	target, topic, err := s.forBranch(ctx, p.Repository, p.Ref)
 	if err != nil {
@@ -152,6 +155,8 @@ func (s *Source) meant(ctx context.Context, repo *git.Repo, p Proposal, target s
 	if err != nil {
 		return Pull{}, err
 	}
+	var rewritten []Pull
+	brought := sync.OnceValues(func() ([]git.Commit, error) { return s.broughtBy(ctx, repo, p, target) })
 	for _, was := range open {
 		if !strings.HasPrefix(was.Source, pullRefs) || was.Topic != p.Topic {
 			continue
@@ -166,14 +171,42 @@ func (s *Source) meant(ctx context.Context, repo *git.Repo, p Proposal, target s
 		if follows {
 			return was, nil
 		}
-		if id := changeID(c.Message); id != "" {
-			old, err := repo.Commit(ctx, was.Revision.Head)
-			if err == nil && changeID(old.Message) == id {
-				return was, nil
-			}
+		old, err := repo.Commit(ctx, was.Revision.Head)
+		if err != nil {
+			continue
+		}
+		if id := changeID(c.Message); id != "" && changeID(old.Message) == id {
+			return was, nil
+		}
+		fresh, err := brought()
+		if err != nil {
+			return Pull{}, err
+		}
+		if slices.ContainsFunc(fresh, func(c git.Commit) bool { return rewrites(c, old) }) {
+			rewritten = append(rewritten, was)
 		}
 	}
+	if len(rewritten) == 1 {
+		return rewritten[0], nil
+	}
 	return Pull{}, nil
+}
+
+// broughtBy are the newest commits of a proposal that its target does not have.
+func (s *Source) broughtBy(ctx context.Context, repo *git.Repo, p Proposal, target string) ([]git.Commit, error) {
+	to, err := s.Ref(ctx, p.Repository, target)
+	if err != nil {
+		return nil, err
+	}
+	return repo.Log(ctx, p.Head, "", 0, 100, to)
+}
+
+// rewrites tells whether a commit is another one amended or rebased: git keeps who wrote it and when, to the second,
+// and people its subject.
+func rewrites(c, old git.Commit) bool {
+	a, b := changeID(c.Message), changeID(old.Message)
+	return c.Author.Name == old.Author.Name && c.Author.Email == old.Author.Email && c.Author.Time.Equal(old.Author.Time) &&
+		c.Subject() == old.Subject() && (a == b || a == "" || b == "")
 }
 
 // changeID is what Gerrit's hook writes into messages, so that a change is known again when it is rewritten.

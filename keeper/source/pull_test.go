@@ -737,6 +737,27 @@ func TestPropose(t *testing.T) {
 		if rewritten, err := propose("refs/for/main", "other"); err != nil || rewritten.New || rewritten.Pull.Number != other.Pull.Number {
 			t.Errorf("rewritten, by its topic: %+v %v", rewritten, err)
 		}
+		// Without one by what git keeps of it, unless its subject is another or several are meant.
+		h.clone.Git("checkout", "-q", "-b", "third", "main~2")
+		h.clone.Commit("a third change", map[string]string{"c": "1\n"})
+		third, err := propose("refs/for/main", "")
+		if err != nil || !third.New {
+			t.Fatalf("another change: %+v %v", third, err)
+		}
+		h.clone.Commit("a third change", map[string]string{"c": "2\n"})
+		h.clone.Git("reset", "-q", "--soft", "HEAD~2")
+		h.clone.Git("commit", "-q", "-m", "a third change\n\nthought over")
+		if amended, err := propose("refs/for/main", ""); err != nil || amended.New || amended.Pull.Number != third.Pull.Number || amended.Pull.Revision.Commits != 1 {
+			t.Errorf("amended: %+v %v", amended, err)
+		}
+		h.clone.Git("commit", "-q", "--amend", "-m", "a third change", "--date=1700000001 +0000")
+		if later, err := propose("refs/for/main", ""); err != nil || !later.New {
+			t.Errorf("written at another time: %+v %v", later, err)
+		}
+		h.clone.Git("commit", "-q", "--amend", "-m", "a fourth change")
+		if fourth, err := propose("refs/for/main", ""); err != nil || !fourth.New {
+			t.Errorf("of another subject: %+v %v", fourth, err)
+		}
 		if _, err := propose("refs/for/nowhere", ""); !errors.Is(err, source.ErrNoRef) {
 			t.Errorf("no such branch: %v", err)
 		}
