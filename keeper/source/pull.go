@@ -52,6 +52,7 @@ type Pull struct {
 	Created     time.Time      `json:"created"`
 	Updated     time.Time      `json:"updated"`
 	Token       string         `json:"token,omitzero"` // of the client that asked for it
+	Asked       string         `json:"asked,omitzero"` // a sum of what was asked for with the token
 	Revision    Revision       `json:"revision"`       // what is to be merged, as it is now
 	Rules       []ApprovalRule `json:"rules,omitzero"`
 	Override    *Override      `json:"override,omitzero"`
@@ -115,6 +116,7 @@ var (
 	ErrContent       = errors.New("the approval rule cannot be read")
 	ErrHash          = errors.New("the approval rule is another by now")
 	ErrFromATemplate = errors.New("the approval rule is a template's")
+	ErrToken         = errors.New("the client's token has been used for another request")
 )
 
 // NewPull is a pull request that somebody asks for.
@@ -123,6 +125,15 @@ type NewPull struct {
 	Source, Target                 string // branches, or full refs
 	Token                          string // a repeated request with the same gives the same pull request
 	Author                         Person
+}
+
+// sum tells what was asked for from anything else, however the pull request is edited later.
+func (n NewPull) sum() string {
+	h := sha256.New()
+	for _, text := range []string{n.Title, n.Description, n.Source, n.Target} {
+		fmt.Fprintf(h, "%d %s", len(text), text)
+	}
+	return hex.EncodeToString(h.Sum(nil))
 }
 
 const (
@@ -162,7 +173,10 @@ func (s *Source) openPull(ctx context.Context, n NewPull, prepare func(*db.Tx, *
 	again := false
 	err = s.db.Write(ctx, func(tx *db.Tx) error {
 		if n.Token != "" {
-			was, err := db.One(tx, scanPull, "SELECT body FROM source_pulls WHERE repository = ? AND author = ? AND token = ?", n.Repository, n.Author.ARN, n.Token)
+			was, err := db.One(tx, scanPull, "SELECT body FROM source_pulls WHERE author = ? AND token = ? ORDER BY number LIMIT 1", n.Author.ARN, n.Token)
+			if err == nil && (was.Repository != n.Repository || was.Asked != "" && was.Asked != n.sum()) {
+				return fault.Conflict.Errorf("it asked for pull request %d: %w", was.Number, ErrToken)
+			}
 			if err == nil {
 				p, again = was, true
 				return nil
@@ -178,6 +192,9 @@ func (s *Source) openPull(ctx context.Context, n NewPull, prepare func(*db.Tx, *
 		now := s.config.Now().UTC()
 		p = Pull{Number: number, Repository: n.Repository, Title: n.Title, Description: n.Description, Author: n.Author, Source: n.Source, Target: n.Target,
 			State: Open, Created: now, Updated: now, Token: n.Token}
+		if n.Token != "" {
+			p.Asked = n.sum()
+		}
 		if err := prepare(tx, &p); err != nil {
 			return err
 		}

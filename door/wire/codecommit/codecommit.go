@@ -77,6 +77,7 @@ var codes = []struct {
 	{source.ErrContent, []string{"InvalidApprovalRuleContentException", "InvalidApprovalRuleTemplateContentException"}},
 	{source.ErrHash, []string{"InvalidRuleContentSha256Exception"}},
 	{source.ErrFromATemplate, []string{"CannotModifyApprovalRuleFromTemplateException", "CannotDeleteApprovalRuleFromTemplateException"}},
+	{source.ErrToken, []string{"IdempotencyParameterMismatchException"}},
 	{source.ErrParent, []string{"ParentCommitIdOutdatedException"}},
 	{source.ErrSame, []string{"SameFileContentException", "NoChangeException"}},
 }

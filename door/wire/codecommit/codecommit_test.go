@@ -244,7 +244,16 @@ func TestPullRequest(t *testing.T) {
 	h.refused("SourceAndDestinationAreSameException", "CreatePullRequest", `{"title":"t","targets":[{"repositoryName":"shop","sourceReference":"main","destinationReference":"main"}]}`)
 	p := h.call("CreatePullRequest", `{"title":"louder","description":"please","clientRequestToken":"t1","targets":[{"repositoryName":"shop","sourceReference":"side"}]}`)
 	id, revision := get(t, p, "pullRequest", "pullRequestId"), get(t, p, "pullRequest", "revisionId")
-	if again := h.call("CreatePullRequest", `{"title":"louder","clientRequestToken":"t1","targets":[{"repositoryName":"shop","sourceReference":"side"}]}`); get(t, again, "pullRequest", "pullRequestId") != id {
+	for _, other := range []string{
+		`{"title":"louder","clientRequestToken":"t1","targets":[{"repositoryName":"shop","sourceReference":"side"}]}`,
+		`{"title":"loudest","description":"please","clientRequestToken":"t1","targets":[{"repositoryName":"shop","sourceReference":"side"}]}`,
+		`{"title":"louder","description":"please","clientRequestToken":"t1","targets":[{"repositoryName":"shop","sourceReference":"main","destinationReference":"side"}]}`,
+	} {
+		h.refused("IdempotencyParameterMismatchException", "CreatePullRequest", other)
+	}
+	h.refused("MultipleRepositoriesInPullRequestException", "CreatePullRequest", `{"title":"t","targets":[{"repositoryName":"shop","sourceReference":"side"},{"repositoryName":"other","sourceReference":"side"}]}`)
+	h.refused("InvalidTargetsException", "CreatePullRequest", `{"title":"t","targets":[{"repositoryName":"shop","sourceReference":"side"},{"repositoryName":"shop","sourceReference":"main"}]}`)
+	if again := h.call("CreatePullRequest", `{"title":"louder","description":"please","clientRequestToken":"t1","targets":[{"repositoryName":"shop","sourceReference":"side"}]}`); get(t, again, "pullRequest", "pullRequestId") != id {
 		t.Error("the same request gave another pull request")
 	}
 	if get(t, p, "pullRequest", "approvalRules", 0, "originApprovalRuleTemplate", "approvalRuleTemplateName") != "one" || get(t, p, "pullRequest", "pullRequestTargets", 0, "sourceCommit") != change || get(t, p, "pullRequest", "pullRequestTargets", 0, "mergeBase") != base {

@@ -142,7 +142,13 @@ func (s *service) askTargets(c *wire.Call, in *createPullInput) []iam.Request {
 
 func (s *service) createPull(ctx context.Context, c *wire.Call, in *createPullInput) (*pullOutput, error) {
 	if len(in.Targets) != 1 {
-		return nil, s.code(c, fault.Invalid.Errorf("a pull request has one target, not %d", len(in.Targets)), "InvalidTargetsException")
+		name := "InvalidTargetsException"
+		for _, t := range in.Targets {
+			if t.Repository != in.Targets[0].Repository {
+				name = "MultipleRepositoriesInPullRequestException"
+			}
+		}
+		return nil, s.code(c, fault.Invalid.Errorf("a pull request has one target, not %d", len(in.Targets)), name)
 	}
 	t := in.Targets[0]
 	if in.Title == "" {
