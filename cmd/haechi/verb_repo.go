@@ -445,6 +445,9 @@ func (r repoClient) judge(ctx context.Context, number int64, override bool, reas
 		for _, why := range v.Ignored {
 			fmt.Fprintf(w, "  does not count: %s\n", cell(why))
 		}
+		if v.Overridden {
+			fmt.Fprintln(w, "  overridden for this revision alone: void when the source or the target moves")
+		}
 	}
 	if !v.Mergeable {
 		return exit(exitWrong)
