@@ -3,6 +3,7 @@ package codebuild
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -98,7 +99,19 @@ func (s *service) startBuild(ctx context.Context, c *wire.Call, in *startInput) 
 	return &buildOutput{said(made)}, err
 }
 
+// checkID refuses what can be no id of a build or a batch, and no ARN of one: that there is none is another answer.
+func checkID(id string) error {
+	name, one, ok := strings.Cut(id[strings.LastIndexByte(id, '/')+1:], ":")
+	if !ok || name == "" || one == "" {
+		return fault.Invalid.Errorf("%.200q is no id of a build: PROJECT:UUID is meant, or its ARN", id)
+	}
+	return nil
+}
+
 func (s *service) stopBuild(ctx context.Context, _ *wire.Call, in *idInput) (*buildOutput, error) {
+	if err := checkID(in.ID); err != nil {
+		return nil, err
+	}
 	made, err := s.builds.Stop(ctx, in.ID)
 	return &buildOutput{said(made)}, err
 }
@@ -121,6 +134,9 @@ func (in *retryInput) token(c *wire.Call) string {
 }
 
 func (s *service) retryBuild(ctx context.Context, c *wire.Call, in *retryInput) (*buildOutput, error) {
+	if err := checkID(in.ID); err != nil {
+		return nil, err
+	}
 	made, err := s.builds.Retry(ctx, in.ID, in.token(c), c.Principal.ARN)
 	return &buildOutput{said(made)}, err
 }
@@ -251,11 +267,17 @@ func (s *service) startBatch(ctx context.Context, c *wire.Call, in *startInput) 
 }
 
 func (s *service) stopBatch(ctx context.Context, _ *wire.Call, in *idInput) (*batchOutput, error) {
+	if err := checkID(in.ID); err != nil {
+		return nil, err
+	}
 	t, err := s.builds.StopBatch(ctx, in.ID)
 	return &batchOutput{saidBatch(t)}, err
 }
 
 func (s *service) retryBatch(ctx context.Context, c *wire.Call, in *retryInput) (*batchOutput, error) {
+	if err := checkID(in.ID); err != nil {
+		return nil, err
+	}
 	t, err := s.builds.RetryBatch(ctx, in.ID, in.token(c), in.Type == "RETRY_ALL_BUILDS")
 	return &batchOutput{saidBatch(t)}, err
 }

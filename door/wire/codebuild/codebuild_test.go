@@ -228,6 +228,13 @@ func TestBuildsAndReports(t *testing.T) {
 	if retried["buildNumber"] != 2.0 {
 		t.Errorf("%v", retried)
 	}
+	for _, operation := range []string{"StopBuild", "RetryBuild", "StopBuildBatch", "RetryBuildBatch"} {
+		for id, want := range map[string]string{"x": "InvalidInputException", "shop:": "InvalidInputException", "shop:0": "ResourceNotFoundException"} {
+			if status, out := call(t, s, operation, object{"id": id}); status != 400 || !strings.HasSuffix(out["__type"].(string), want) {
+				t.Errorf("%s %q: %d %v", operation, id, status, out)
+			}
+		}
+	}
 	good(t, s, "StopBuild", object{"id": retried["id"]})
 	if b := ended(t, s, retried["id"]); b["buildStatus"] != "STOPPED" && b["buildStatus"] != "SUCCEEDED" {
 		t.Errorf("%v", b)
