@@ -194,9 +194,25 @@ func listForges(ctx context.Context, c call, client *remote.Client, shape string
 	w := tabwriter.NewWriter(c.stdout, 0, 8, 2, ' ', 0)
 	fmt.Fprintln(w, "REPOSITORY\tFORGE\tFOLLOWS\tLOOKED\tPROBLEM")
 	for _, f := range out.Forges {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", printable(f.Repository), printable(string(f.Kind)), printable(f.Clone), forgeMoment(f.Looked), printable(cmp.Or(f.Problem, "-")))
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", printable(f.Repository), printable(string(f.Kind)), printable(f.Clone), forgeMoment(f.Looked), printable(cmp.Or(forgeProblem(f), "-")))
 	}
 	return w.Flush()
+}
+
+// forgeProblem is what is wrong with what a repository follows; "" is nothing.
+func forgeProblem(f service.Forge) string {
+	problems := []string{}
+	if f.Problem != "" {
+		problems = append(problems, f.Problem)
+	}
+	switch f.Parked {
+	case 0:
+	case 1:
+		problems = append(problems, "1 commit status is parked")
+	default:
+		problems = append(problems, fmt.Sprintf("%d commit statuses are parked", f.Parked))
+	}
+	return strings.Join(problems, "; ")
 }
 
 func forgeMoment(t time.Time) string {
@@ -220,8 +236,8 @@ func showForge(ctx context.Context, c call, client *remote.Client, repository, s
 		return writeJSON(c.stdout, out)
 	}
 	fmt.Fprintf(c.stdout, "%s follows %s, last looked %s\n", printable(repository), printable(out.Forge.Clone), forgeMoment(out.Forge.Looked))
-	if out.Forge.Problem != "" {
-		fmt.Fprintf(c.stdout, "problem: %s\n", printable(out.Forge.Problem))
+	if problem := forgeProblem(out.Forge); problem != "" {
+		fmt.Fprintf(c.stdout, "problem: %s\n", printable(problem))
 	}
 	section := func(head string, n int, line func(w io.Writer, i int)) error {
 		if n == 0 {

@@ -54,7 +54,8 @@ type Connection struct {
 	Looked     time.Time `json:",omitzero"` // when the forge was last asked with success
 	Problem    string    `json:",omitzero"` // why it could not be asked since; "" is none
 
-	HasToken bool `json:"-"`
+	HasToken bool  `json:"-"`
+	Parked   int64 `json:"-"` // statuses of commits that the forge would not take, as Connections and Connection tell
 }
 
 const maxConnections = 5000
@@ -173,8 +174,13 @@ func (m *Mirror) load(ctx context.Context, repository string) (k kept, err error
 func (m *Mirror) Connections(ctx context.Context) (all []Connection, err error) {
 	err = m.db.Read(ctx, func(tx *db.Tx) error {
 		rows, err := db.All(tx, scanKept, "SELECT "+keptColumns+" FROM mirror_connections ORDER BY repository")
+		if err != nil {
+			return err
+		}
+		parked, err := parkedStatuses(tx)
 		all = nil
 		for _, k := range rows {
+			k.Parked = parked[k.Repository]
 			all = append(all, k.Connection)
 		}
 		return err
@@ -182,9 +188,28 @@ func (m *Mirror) Connections(ctx context.Context) (all []Connection, err error) 
 	return all, err
 }
 
+// parkedStatuses are how many statuses of commits wait for somebody to mend something, by repository.
+func parkedStatuses(tx *db.Tx) (map[string]int64, error) {
+	parked := map[string]int64{}
+	_, err := db.All(tx, func(scan db.Scan) (none struct{}, err error) {
+		var repository string
+		var n int64
+		err = scan(&repository, &n)
+		parked[repository] = n
+		return none, err
+	}, "SELECT repository, COUNT(*) FROM mirror_statuses WHERE state = ? GROUP BY repository", string(Parked))
+	return parked, err
+}
+
 // Connection is the one of a repository.
 func (m *Mirror) Connection(ctx context.Context, repository string) (Connection, error) {
-	k, err := m.load(ctx, repository)
+	var k kept
+	err := m.db.Read(ctx, func(tx *db.Tx) (err error) {
+		if k, err = find(tx, repository); err == nil {
+			k.Parked, err = db.One(tx, db.Value[int64], "SELECT COUNT(*) FROM mirror_statuses WHERE repository = ? AND state = ?", repository, string(Parked))
+		}
+		return err
+	})
 	return k.Connection, err
 }
 

@@ -487,6 +487,11 @@ func TestStatusesLater(t *testing.T) {
 		return err == nil && len(all) == 1 && all[0].Sent == mirror.Parked && strings.Contains(all[0].Problem, "Bad credentials")
 	}
 	h.until("it is parked", parked)
+	all, err := h.Connections(t.Context())
+	one, errOne := h.Connection(t.Context(), "shop")
+	if err != nil || errOne != nil || len(all) != 1 || all[0].Parked != 1 || one.Parked != 1 {
+		t.Errorf("parked there: %+v %+v %v %v", all, one, err, errOne)
+	}
 	h.status(commit, "shop", source.Success)
 	h.until("it is parked again", func() bool { f.mu.Lock(); defer f.mu.Unlock(); return refused == 2 })
 	h.until("it is parked", parked)

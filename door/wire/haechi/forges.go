@@ -37,6 +37,7 @@ type Forge struct {
 	Created    time.Time    `json:"Created,omitzero"`
 	Looked     time.Time    `json:"Looked,omitzero"`
 	Problem    string       `json:"Problem,omitzero"`
+	Parked     int64        `json:"Parked,omitzero"` // statuses of commits that the forge would not take
 	HasToken   bool         `json:"HasToken"`
 	Hook       string       `json:"Hook,omitzero"` // the path that deliveries go to
 }
@@ -46,7 +47,7 @@ const HookPath = "/hooks/forge/"
 
 func told(c mirror.Connection) Forge {
 	return Forge{Repository: c.Repository, Kind: c.Kind, Clone: c.Clone, API: c.API, Project: c.Project, User: c.User, Branches: c.Branches, Tags: c.Tags, Pulls: c.Pulls,
-		Who: c.Who, Created: c.Created, Looked: c.Looked, Problem: c.Problem, HasToken: c.HasToken, Hook: HookPath + c.Repository}
+		Who: c.Who, Created: c.Created, Looked: c.Looked, Problem: c.Problem, Parked: c.Parked, HasToken: c.HasToken, Hook: HookPath + c.Repository}
 }
 
 func (f Forge) connection(who string) mirror.Connection {
