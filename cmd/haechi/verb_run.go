@@ -6,11 +6,13 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
 
 	"github.com/haechi-dev/haechi/base/remote"
+	"github.com/haechi-dev/haechi/keeper/source"
 	"github.com/haechi-dev/haechi/room/pipeline"
 	"github.com/haechi-dev/haechi/word/fault"
 )
@@ -62,7 +64,7 @@ func runTakes() map[string]struct {
 func runs(ctx context.Context, c call, flags *flag.FlagSet) error {
 	find := clientFlags(c, flags)
 	repository := flags.String("repository", "", "runs of this one alone")
-	branch := flags.String("branch", "", "runs of this branch alone; with -repository")
+	branch := flags.String("branch", "", "runs of this branch alone, or of pull/7 or tag/v1; with -repository")
 	status := flags.String("status", "", "inprogress, succeeded, failed, stopped or superseded")
 	most := flags.Int("n", 20, "how many, 1 to 1000")
 	follow := flags.Bool("f", false, "wait for more of the log until the run has ended")
@@ -99,7 +101,7 @@ func runs(ctx context.Context, c call, flags *flag.FlagSet) error {
 		}
 		return usagef("%s takes %s, not %d: see its examples", do, wants, len(rest))
 	}
-	in := runList{Pipeline: *repository, Branch: *branch, Limit: *most}
+	in := runList{Pipeline: *repository, Branch: branchMeant(*branch), Limit: *most}
 	if *branch != "" && *repository == "" {
 		return usagef("-branch wants -repository")
 	}
@@ -221,12 +223,64 @@ func (r runner) list(ctx context.Context, in runList) error {
 		fmt.Fprintln(r.c.stderr, "haechi run: none")
 		return nil
 	}
-	t := tabwriter.NewWriter(r.c.stdout, 0, 0, 2, ' ', 0)
+	var table strings.Builder
+	t := tabwriter.NewWriter(&table, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "STATUS\tRUN\tBRANCH\tCOMMIT\tBEGAN\tSUBJECT")
 	for _, e := range out.Runs {
-		fmt.Fprintf(t, "%s\t%s#%d\t%s\t%.12s\t%s\t%s\n", e.Status, cell(e.Pipeline), e.Number, cell(e.Branch), cell(e.Commit), e.Created.UTC().Format(time.RFC3339), cell(e.Subject))
+		fmt.Fprintf(t, "%s\t%s#%d\t%s\t%.12s\t%s\t%s\n", e.Status, cell(e.Pipeline), e.Number, cut(cell(branchName(e.Branch)), mostBranch), cell(e.Commit), e.Created.UTC().Format(time.RFC3339), cell(e.Subject))
 	}
-	return t.Flush()
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	return writeCut(r.c.stdout, table.String(), terminal(r.c.stdout))
+}
+
+// mostBranch is how wide the column of branches is at most, so that a terminal of 80 columns has room for subjects.
+const mostBranch = 20
+
+// branchName is what people call the branch of a run: pull/7 for refs/pull/7/head, tag/v1 for refs/tags/v1.
+func branchName(ref string) string {
+	if tag, ok := strings.CutPrefix(ref, "refs/tags/"); ok {
+		return "tag/" + tag
+	}
+	if pull, ok := strings.CutPrefix(ref, "refs/pull/"); ok {
+		return "pull/" + strings.TrimSuffix(pull, "/head")
+	}
+	return shortRef(ref)
+}
+
+// branchMeant is the branch, as the server has it, that people call so. A branch of such a name is refs/heads/pull/7.
+func branchMeant(name string) string {
+	if pull, ok := strings.CutPrefix(name, "pull/"); ok {
+		if n, err := strconv.ParseInt(strings.TrimSuffix(pull, "/head"), 10, 64); err == nil {
+			return source.HeadRef(n)
+		}
+	}
+	if tag, ok := strings.CutPrefix(name, "tag/"); ok {
+		return "refs/tags/" + tag
+	}
+	return strings.TrimPrefix(name, "refs/heads/")
+}
+
+// cut is text of at most so many characters.
+func cut(text string, most int) string {
+	if r := []rune(text); len(r) > most {
+		return string(r[:most-1]) + "…"
+	}
+	return text
+}
+
+// writeCut writes lines that are no wider than a terminal; 0 is none.
+func writeCut(w io.Writer, text string, width int) error {
+	for line := range strings.Lines(text) {
+		if width > 0 {
+			line = cut(strings.TrimSuffix(line, "\n"), width) + "\n"
+		}
+		if _, err := io.WriteString(w, line); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // named is the run that people call REPOSITORY#NUMBER, REPOSITORY or by its id.

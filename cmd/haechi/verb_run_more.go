@@ -149,7 +149,7 @@ func (r runner) gate(ctx context.Context, name, file string, last int) error {
 				against = fmt.Sprintf("%d of its findings are not kept", j.Cut)
 			}
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s#%d\t%s\t%.12s\t%s\n", was, would, cell(name), j.Number, cell(j.Branch), cell(j.Commit), cell(against))
+		fmt.Fprintf(t, "%s\t%s\t%s#%d\t%s\t%.12s\t%s\n", was, would, cell(name), j.Number, cut(cell(branchName(j.Branch)), mostBranch), cell(j.Commit), cell(against))
 	}
 	if err := t.Flush(); err != nil {
 		return err
