@@ -99,13 +99,44 @@ func (p *Pipelines) CreateType(ctx context.Context, t OwnType) (OwnType, error) 
 	})
 }
 
-// DeleteType takes a type away. Pipelines that have such actions fail in them.
+// DeleteType takes a type away. Pipelines that have such actions fail in them, and so do jobs that nobody has
+// acknowledged: nobody can poll for them any more. A worker that has one ends it.
 func (p *Pipelines) DeleteType(ctx context.Context, id structure.TypeID) error {
 	id.Owner = "Custom"
 	return p.db.Write(ctx, func(tx *db.Tx) error {
-		_, err := tx.Exec("DELETE FROM pipeline_types WHERE id = ?", id.String())
-		return err
+		if _, err := tx.Exec("DELETE FROM pipeline_types WHERE id = ?", id.String()); err != nil {
+			return err
+		}
+		open, err := db.All(tx, scanRun, "SELECT body FROM pipeline_runs WHERE status IN (?, ?) ORDER BY created, id", string(InProgress), string(Stopping))
+		if err != nil {
+			return err
+		}
+		for _, e := range open {
+			for _, job := range e.unclaimed(id) {
+				if err := p.config.Queue.Cancel(tx, job); err != nil {
+					return err
+				}
+				o := failed(Reason{Text: "type " + id.String() + " was deleted before a worker took the job"})
+				o.code = "ConfigurationError"
+				if err := p.end(tx, e.ID, job, o); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
 	})
+}
+
+// unclaimed are the jobs of a type that people have made which no worker has acknowledged.
+func (e *Execution) unclaimed(id structure.TypeID) (jobs []string) {
+	for _, s := range e.Stages {
+		for _, a := range s.Actions {
+			if a.Status == InProgress && a.Runner == runCustom && a.Type == id && a.By == "" {
+				jobs = append(jobs, a.ID)
+			}
+		}
+	}
+	return jobs
 }
 
 // isOwnType tells whether there is such a type that people have made.

@@ -313,6 +313,26 @@ func (h *house) jobs(steps func(...[4]string)) {
 	h.until("GetPipelineExecution", `{"pipelineName":"release","pipelineExecutionId":"`+h.only()+`"}`, `"status":"Succeeded"`)
 	steps([4]string{"StartPipelineExecution", `{"name":"release"}`, "200", `pipelineExecutionId`})
 	h.until("ListActionExecutions", `{"pipelineName":"release","filter":{"pipelineExecutionId":"`+h.only()+`"}}`, `there is no type Test/Custom/Bench/1 any more`)
+	// A job that waits, or that was handed out and not acknowledged, fails with its type.
+	const again = `{"category":"Test","provider":"Bench","version":"1","configurationProperties":[{"name":"Target","required":true,"key":true,"secret":false,"queryable":true}],"inputArtifactDetails":{"minimumCount":1,"maximumCount":1},"outputArtifactDetails":{"minimumCount":0,"maximumCount":1}}`
+	for _, handed := range []bool{false, true} {
+		steps([4]string{"CreateCustomActionType", again, "200", `"owner":"Custom"`})
+		steps([4]string{"StartPipelineExecution", `{"name":"release"}`, "200", `pipelineExecutionId`})
+		run := `{"pipelineName":"release","filter":{"pipelineExecutionId":"` + h.only() + `"}}`
+		h.until("ListActionExecutions", run, `"Target":"test"`)
+		if handed {
+			text = h.until("PollForJobs", `{"actionTypeId":`+kind+`}`, `"nonce"`)
+			if err := json.Unmarshal([]byte(text), &polled); err != nil {
+				h.Fatal(err)
+			}
+		}
+		steps([4]string{"DeleteCustomActionType", `{"category":"Test","provider":"Bench","version":"1"}`, "200", ``})
+		h.until("ListActionExecutions", run, `type Test/Custom/Bench/1 was deleted before a worker took the job`)
+		h.until("GetPipelineExecution", `{"pipelineName":"release","pipelineExecutionId":"`+h.only()+`"}`, `"status":"Failed"`)
+		if handed {
+			steps([4]string{"AcknowledgeJob", `{"jobId":"` + polled.Jobs[0].ID + `","nonce":"` + polled.Jobs[0].Nonce + `"}`, "400", `InvalidNonceException`})
+		}
+	}
 }
 
 // The aws commands and boto3 start, look at and approve runs, unmodified.
