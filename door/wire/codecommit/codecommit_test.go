@@ -308,6 +308,9 @@ func TestPullRequest(t *testing.T) {
 		t.Error(got)
 	}
 	h.call("UpdatePullRequestTitle", of+`,"title":"much louder"}`)
+	if again := h.call("CreatePullRequest", `{"title":"louder","description":"please","clientRequestToken":"t1","targets":[{"repositoryName":"shop","sourceReference":"side"}]}`); get(t, again, "pullRequest", "pullRequestId") != id {
+		t.Error("an edited title made another request of the same one")
+	}
 	h.call("UpdatePullRequestDescription", of+`,"description":"now"}`)
 	h.refused("TipOfSourceReferenceIsDifferentException", "MergePullRequestByThreeWay", of+`,"repositoryName":"shop","sourceCommitId":"`+change+`"}`)
 	p = h.call("MergePullRequestByThreeWay", of+`,"repositoryName":"shop","sourceCommitId":"`+tip+`","authorName":"Kim","email":"kim@example.com"}`)
