@@ -213,9 +213,10 @@ func (b *Builds) Shell(ctx context.Context, build, command string, out io.Writer
 		return -1, err
 	}
 	dir := filepath.Join(b.keptDir(), uuidOf(made.ID))
+	gone := fault.NotFound.Errorf("the folder of build %s is not here: those of the last %d builds that failed are kept, for %v", made.ID, b.config.KeptFolders, b.config.KeptFor)
 	text, err := os.ReadFile(filepath.Join(dir, "kept.json"))
 	if errors.Is(err, fs.ErrNotExist) {
-		return -1, fault.NotFound.Errorf("the folder of build %s is not here: those of the last %d builds that failed are kept, for %v", made.ID, b.config.KeptFolders, b.config.KeptFor)
+		return -1, gone
 	}
 	if err != nil {
 		return -1, err
@@ -242,7 +243,11 @@ func (b *Builds) Shell(ctx context.Context, build, command string, out io.Writer
 		defer root.Close()
 		step.Root, step.Env = root.Path, append(root.Env, step.Env...)
 	}
-	return b.config.Steps.Run(ctx, step, out)
+	exit, err = b.config.Steps.Run(ctx, step, out)
+	if _, there := os.Stat(dir); err != nil && errors.Is(there, fs.ErrNotExist) {
+		return -1, gone // a later build's took its place meanwhile
+	}
+	return exit, err
 }
 
 // inShell is a command as one word of a shell, evaluated by it.

@@ -9,6 +9,7 @@ import (
 
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -23,8 +24,7 @@ import (
 // or that takes too long, times out.
 func TestStopAndTimeouts(t *testing.T) {
 	now := time.Now()
-	skew := time.Duration(0)
-	h := alone(t, func(c *build.Config) { c.Now = func() time.Time { return now.Add(skew) } })
+	h := alone(t, func(c *build.Config) { c.Now = func() time.Time { return now } })
 	h.push("main", "long", map[string]string{"buildspec.yml": spec("", "echo begun", "sleep 60")})
 	made := h.start(build.Start{})
 	h.until("work", func() bool {
@@ -46,14 +46,14 @@ func TestStopAndTimeouts(t *testing.T) {
 
 // Nobody takes what is asked for: it times out in the queue.
 func TestQueuedTimeout(t *testing.T) {
-	skew := time.Duration(0)
+	var skew atomic.Int64
 	h := alone(t, func(c *build.Config) {
 		c.Workers = -1
-		c.Now = func() time.Time { return time.Now().Add(skew) }
+		c.Now = func() time.Time { return time.Now().Add(time.Duration(skew.Load())) }
 	})
 	h.push("main", "any", map[string]string{"buildspec.yml": spec("", "true")})
 	made := h.start(build.Start{QueuedTimeout: 5})
-	skew = 6 * time.Minute
+	skew.Store(int64(6 * time.Minute))
 	if made := h.ended(made.ID); made.Status != build.TimedOut || made.Facts.Reason.Code != "BUILD_TIMED_OUT" {
 		t.Errorf("%s %+v", made.Status, made.Facts.Reason)
 	}
@@ -265,7 +265,11 @@ func TestReentry(t *testing.T) {
 	for range 2 {
 		h.built(build.Start{})
 	}
-	h.until("two folders", func() bool { all, err := h.room.Folders(); must(t, err); return len(all) == 2 })
+	h.until("two other folders", func() bool {
+		all, err := h.room.Folders()
+		must(t, err)
+		return len(all) == 2 && !slices.ContainsFunc(all, func(f build.Folder) bool { return f.Build == made.ID })
+	})
 	if _, err := h.room.Shell(t.Context(), made.ID, "ls", &out); !errors.Is(err, fault.NotFound) {
 		t.Errorf("the oldest folder: %v", err)
 	}
