@@ -217,6 +217,7 @@ func plain(text []byte, secrets []string) string {
 // However a text is cut into writes, what comes out is what a simple masker makes of it as a whole.
 func FuzzWriter(f *testing.F) {
 	f.Add("abcd", "cdefg", []byte("xabcdefgab\ncd\r\nefg"), uint64(1))
+	f.Add("abcd", "cdefg", []byte("xabcdefgab\ncd\r\nefg"), uint64(17))
 	f.Add("aaaa", "aaaab", []byte("aaaaaaaaaaabaaa\naab"), uint64(2))
 	f.Add("secret", "ecre", []byte("s\ne\nc\nr\ne\nt secre"), uint64(3))
 	f.Fuzz(func(t *testing.T, one, two string, text []byte, seed uint64) {

@@ -117,8 +117,11 @@ func (w *Writer) pass(p []byte, keep, pending int) error {
 	if err == nil && keep > 0 {
 		_, err = w.to.Write(p[:keep])
 	}
+	if len(w.held)+keep > 0 {
+		w.within = false // else what comes may go on with the secret that was masked last
+	}
 	w.held = append(w.held[:0], p[keep:]...)
-	w.done, w.within = w.seen-pending, false
+	w.done = w.seen - pending
 	return err
 }
 
