@@ -96,8 +96,8 @@ func (p *planned) resource(r, values *value) {
 		return
 	}
 	plain := bare(address)
-	local := plain[strings.LastIndex(plain, kind+".")+0:]
-	prefix := strings.TrimSuffix(address[:max(0, strings.LastIndex(address, kind+"."))], "")
+	local := plain[max(0, strings.LastIndex(plain, kind+".")):] // an address that does not name its type is its own
+	prefix := address[:max(0, strings.LastIndex(address, kind+"."))]
 	p.resources = append(p.resources, &terraformResource{id: address, local: local, kind: kind, prefix: prefix, at: r,
 		args: p.args(values, p.unknown[address], p.references[plain], bare(prefix))})
 }
