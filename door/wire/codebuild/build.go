@@ -2,7 +2,6 @@ package codebuild
 
 import (
 	"context"
-	"errors"
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -147,19 +146,11 @@ type buildsOutput struct {
 }
 
 func (s *service) batchGetBuilds(ctx context.Context, _ *wire.Call, in *idsInput) (*buildsOutput, error) {
-	out := &buildsOutput{Builds: []build.Build{}}
-	for _, id := range in.IDs {
-		made, err := s.builds.Build(ctx, id)
-		switch {
-		case errors.Is(err, fault.NotFound):
-			out.NotFound = append(out.NotFound, id)
-		case err != nil:
-			return nil, err
-		default:
-			out.Builds = append(out.Builds, said(made))
-		}
+	all, none, err := gather(ctx, in.IDs, s.builds.Build)
+	for i := range all {
+		all[i] = said(all[i])
 	}
-	return out, nil
+	return &buildsOutput{all, none}, err
 }
 
 type deletedOutput struct {
@@ -293,19 +284,11 @@ type batchesOutput struct {
 }
 
 func (s *service) batchGetBatches(ctx context.Context, _ *wire.Call, in *idsInput) (*batchesOutput, error) {
-	out := &batchesOutput{Batches: []build.Batch{}}
-	for _, id := range in.IDs {
-		t, err := s.builds.Batch(ctx, id)
-		switch {
-		case errors.Is(err, fault.NotFound):
-			out.NotFound = append(out.NotFound, id)
-		case err != nil:
-			return nil, err
-		default:
-			out.Batches = append(out.Batches, saidBatch(t))
-		}
+	all, none, err := gather(ctx, in.IDs, s.builds.Batch)
+	for i := range all {
+		all[i] = saidBatch(all[i])
 	}
-	return out, nil
+	return &batchesOutput{all, none}, err
 }
 
 func (s *service) listBatches(ctx context.Context, _ *wire.Call, in *listInput) (*idsOutput, error) {

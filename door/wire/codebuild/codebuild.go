@@ -3,7 +3,9 @@ package codebuild
 
 import (
 	"cmp"
+	"context"
 	_ "embed"
+	"errors"
 	"slices"
 	"strconv"
 	"strings"
@@ -117,6 +119,23 @@ func (s *service) fleet(name string) string {
 		return name
 	}
 	return s.builds.ARN("fleet/" + name)
+}
+
+// gather asks for each of what is named: those that there are, and the names of those that are not there.
+func gather[T any](ctx context.Context, names []string, one func(context.Context, string) (T, error)) (all []T, none []string, err error) {
+	all, none = []T{}, []string{}
+	for _, name := range names {
+		found, err := one(ctx, name)
+		switch {
+		case errors.Is(err, fault.NotFound):
+			none = append(none, name)
+		case err != nil:
+			return nil, nil, err
+		default:
+			all = append(all, found)
+		}
+	}
+	return all, none, nil
 }
 
 // each is a function of every one of a list, each result once.

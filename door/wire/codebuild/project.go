@@ -2,7 +2,6 @@ package codebuild
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"strings"
 
@@ -118,19 +117,8 @@ type projectsOutput struct {
 }
 
 func (s *service) batchGetProjects(ctx context.Context, _ *wire.Call, in *namesInput) (*projectsOutput, error) {
-	out := &projectsOutput{Projects: []build.Project{}}
-	for _, name := range in.Names {
-		p, err := s.builds.Project(ctx, name)
-		switch {
-		case errors.Is(err, fault.NotFound):
-			out.NotFound = append(out.NotFound, name)
-		case err != nil:
-			return nil, err
-		default:
-			out.Projects = append(out.Projects, p)
-		}
-	}
-	return out, nil
+	all, none, err := gather(ctx, in.Names, s.builds.Project)
+	return &projectsOutput{all, none}, err
 }
 
 type listProjectsInput struct {

@@ -3,7 +3,6 @@ package codebuild
 import (
 	"cmp"
 	"context"
-	"errors"
 	"slices"
 	"strconv"
 	"strings"
@@ -11,7 +10,6 @@ import (
 	"github.com/haechi-dev/haechi/door/wire"
 	"github.com/haechi-dev/haechi/lang/iam"
 	"github.com/haechi-dev/haechi/room/build"
-	"github.com/haechi-dev/haechi/word/fault"
 )
 
 type createGroupInput struct {
@@ -71,19 +69,8 @@ func (s *service) askGroups(c *wire.Call, in *groupsInput) []iam.Request {
 }
 
 func (s *service) batchGetGroups(ctx context.Context, _ *wire.Call, in *groupsInput) (*groupsOutput, error) {
-	out := &groupsOutput{}
-	for _, arn := range in.ARNs {
-		g, err := s.builds.Group(ctx, arn)
-		switch {
-		case errors.Is(err, fault.NotFound):
-			out.NotFound = append(out.NotFound, arn)
-		case err != nil:
-			return nil, err
-		default:
-			out.Groups = append(out.Groups, g)
-		}
-	}
-	return out, nil
+	all, none, err := gather(ctx, in.ARNs, s.builds.Group)
+	return &groupsOutput{all, none}, err
 }
 
 type listGroupsInput struct {
@@ -138,20 +125,11 @@ func (s *service) askReports(c *wire.Call, in *reportsInput) []iam.Request {
 }
 
 func (s *service) batchGetReports(ctx context.Context, _ *wire.Call, in *reportsInput) (*reportsOutput, error) {
-	out := &reportsOutput{}
-	for _, arn := range in.ARNs {
-		r, err := s.builds.Report(ctx, arn)
-		switch {
-		case errors.Is(err, fault.NotFound):
-			out.NotFound = append(out.NotFound, arn)
-		case err != nil:
-			return nil, err
-		default:
-			r.Commit, r.Ref = "", "" // CodeBuild has no words for these
-			out.Reports = append(out.Reports, r)
-		}
+	all, none, err := gather(ctx, in.ARNs, s.builds.Report)
+	for i := range all {
+		all[i].Commit, all[i].Ref = "", "" // CodeBuild has no words for these
 	}
-	return out, nil
+	return &reportsOutput{all, none}, err
 }
 
 type listReportsInput struct {
@@ -379,19 +357,8 @@ func (s *service) askFleets(c *wire.Call, in *namesInput) []iam.Request {
 }
 
 func (s *service) batchGetFleets(ctx context.Context, _ *wire.Call, in *namesInput) (*fleetsOutput, error) {
-	out := &fleetsOutput{}
-	for _, name := range in.Names {
-		f, err := s.builds.Fleet(ctx, name)
-		switch {
-		case errors.Is(err, fault.NotFound):
-			out.NotFound = append(out.NotFound, name)
-		case err != nil:
-			return nil, err
-		default:
-			out.Fleets = append(out.Fleets, f)
-		}
-	}
-	return out, nil
+	all, none, err := gather(ctx, in.Names, s.builds.Fleet)
+	return &fleetsOutput{all, none}, err
 }
 
 type listFleetsInput struct {
