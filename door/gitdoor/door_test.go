@@ -21,6 +21,7 @@ import (
 	"github.com/haechi-dev/haechi/base/db"
 	"github.com/haechi-dev/haechi/base/db/dbtest"
 	"github.com/haechi-dev/haechi/base/git/gittest"
+	"github.com/haechi-dev/haechi/base/program"
 	"github.com/haechi-dev/haechi/door/gitdoor"
 	"github.com/haechi-dev/haechi/keeper/source"
 	"github.com/haechi-dev/haechi/river/bus"
@@ -668,7 +669,7 @@ func TestNoOtherHooks(t *testing.T) {
 	for _, hook := range []string{"pre-receive", "update", "post-receive", "post-update", "reference-transaction", "proc-receive"} {
 		path := filepath.Join(repo.Dir(), "hooks", hook)
 		_ = os.MkdirAll(filepath.Dir(path), 0o755)
-		if err := os.WriteFile(path, []byte("#!/bin/sh\ntouch "+mark+"\n"), 0o755); err != nil {
+		if err := program.Write(path, []byte("#!/bin/sh\ntouch "+mark+"\n"), 0o755); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/haechi-dev/haechi/base/git"
+	"github.com/haechi-dev/haechi/base/program"
 	"github.com/haechi-dev/haechi/keeper/source"
 	"github.com/haechi-dev/haechi/word/fault"
 )
@@ -36,7 +37,7 @@ func writeHooks(dir string) error {
 		return err
 	}
 	for _, name := range []string{preReceive, postReceive, procReceive} {
-		if err := os.WriteFile(filepath.Join(dir, name), hook, 0o755); err != nil {
+		if err := program.Write(filepath.Join(dir, name), hook, 0o755); err != nil {
 			return err
 		}
 	}

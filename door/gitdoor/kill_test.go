@@ -17,6 +17,7 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"github.com/haechi-dev/haechi/base/git/gittest"
+	"github.com/haechi-dev/haechi/base/program"
 	"github.com/haechi-dev/haechi/keeper/source"
 	"github.com/haechi-dev/haechi/river/bus"
 	"github.com/haechi-dev/haechi/word/event"
@@ -142,7 +143,7 @@ func TestCredentialHelper(t *testing.T) {
 	helper := filepath.Join(t.TempDir(), "helper")
 	script := fmt.Sprintf("#!/bin/sh\nexport HOME=%s AWS_ACCESS_KEY_ID=%s AWS_SECRET_ACCESS_KEY=%s AWS_DEFAULT_REGION=eu-west-1\nexec %s codecommit credential-helper --ignore-host-check \"$@\"\n",
 		os.Getenv("HOME"), keyID, keySecret, aws)
-	if err := os.WriteFile(helper, []byte(script), 0o755); err != nil {
+	if err := program.Write(helper, []byte(script), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	url := strings.Replace(h.at("shop"), "ada:ada@", "", 1)

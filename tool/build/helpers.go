@@ -5,6 +5,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/haechi-dev/haechi/base/program"
 )
 
 // helpers are the programs that CodeBuild's images have for buildspecs, as
@@ -27,7 +29,7 @@ func (r *running) help() error {
 		if err != nil {
 			return err
 		}
-		if err := os.WriteFile(filepath.Join(r.plan.Dir, filepath.FromSlash(name)), text, 0o755); err != nil {
+		if err := program.Write(filepath.Join(r.plan.Dir, filepath.FromSlash(name)), text, 0o755); err != nil {
 			return err
 		}
 	}

@@ -19,6 +19,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/haechi-dev/haechi/base/program"
 	"github.com/haechi-dev/haechi/tool/sandbox"
 )
 
@@ -298,7 +299,7 @@ func newGround(t *testing.T) *ground {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(g.program, text, 0o755); err != nil {
+	if err := program.Write(g.program, text, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range []string{g.secret, filepath.Join(g.tool, "x")} {
@@ -468,7 +469,7 @@ func TestEscapes(t *testing.T) {
 // /proc/self/exe, which would be the server's own program: that is never run.
 func TestOwnProgram(t *testing.T) {
 	work := open(t)
-	if err := os.WriteFile(filepath.Join(work, "sh"), []byte("#!/proc/self/exe\n"), 0o755); err != nil {
+	if err := program.Write(filepath.Join(work, "sh"), []byte("#!/proc/self/exe\n"), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.Chmod(filepath.Join(work, "sh"), 0o755); err != nil {
@@ -515,7 +516,7 @@ func TestOtherArchitecture(t *testing.T) {
 	}
 	work := open(t)
 	file := filepath.Join(work, "tiny")
-	if err := os.WriteFile(file, tiny(), 0o755); err != nil {
+	if err := program.Write(file, tiny(), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.Chmod(file, 0o755); err != nil {

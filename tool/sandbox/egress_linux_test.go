@@ -10,6 +10,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/haechi-dev/haechi/base/program"
 	"github.com/haechi-dev/haechi/tool/sandbox"
 )
 
@@ -72,7 +73,7 @@ func copyOf(t *testing.T, root, file, as string) {
 	if err := os.MkdirAll(filepath.Dir(at), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(at, text, 0o755); err != nil {
+	if err := program.Write(at, text, 0o755); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/haechi-dev/haechi/base/program"
 	"github.com/haechi-dev/haechi/tool/sandbox"
 	"github.com/haechi-dev/haechi/word/fault"
 )
@@ -270,15 +271,15 @@ func TestUnprivileged(t *testing.T) {
 	for d := dir; d != "/"; d = filepath.Dir(d) {
 		_ = os.Chmod(d, 0o777)
 	}
-	program := filepath.Join(dir, "sandbox.test")
+	copied := filepath.Join(dir, "sandbox.test")
 	text, err := os.ReadFile("/proc/self/exe")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(program, text, 0o755); err != nil {
+	if err := program.Write(copied, text, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(program, "-test.run", "^(TestStep|TestWalls|TestEscapes|TestOwnProgram|TestNothingIsLeftBehind|TestMemory|TestDisk|TestRoot|TestEgress)$", "-test.v")
+	cmd := exec.Command(copied, "-test.run", "^(TestStep|TestWalls|TestEscapes|TestOwnProgram|TestNothingIsLeftBehind|TestMemory|TestDisk|TestRoot|TestEgress)$", "-test.v")
 	cmd.Dir, cmd.Env = dir, []string{"PATH=" + os.Getenv("PATH"), "TMPDIR=" + dir}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
 	if out, err := cmd.CombinedOutput(); err != nil {
