@@ -120,7 +120,11 @@ func attempted() map[string]func(args []string) error {
 			}
 			return err
 		},
-		"terminal": typeForOthers,
+		"terminal":     typeForOthers,
+		"own terminal": func([]string) error { return typeInto(0) },
+		"line discipline": func([]string) error {
+			return unix.IoctlSetPointerInt(0, unix.TIOCSETD, 0) // the one it has
+		},
 		"other calls": func([]string) error {
 			if runtime.GOARCH != "amd64" {
 				return errImpossible
@@ -255,15 +259,19 @@ func typeForOthers([]string) error {
 	if err != nil {
 		return errImpossible
 	}
-	c := byte('x')
 	if _, err := unix.Setsid(); err != nil && err != unix.EPERM { // EPERM: it leads its session already
 		return err
 	}
 	if err := unix.IoctlSetInt(int(slave.Fd()), unix.TIOCSCTTY, 0); err != nil {
 		return errImpossible
 	}
-	_, _, e := unix.Syscall(unix.SYS_IOCTL, slave.Fd(), unix.TIOCSTI, uintptr(unsafe.Pointer(&c)))
-	if e != 0 {
+	return typeInto(int(slave.Fd()))
+}
+
+// typeInto types into the controlling terminal.
+func typeInto(fd int) error {
+	c := byte('x')
+	if _, _, e := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), unix.TIOCSTI, uintptr(unsafe.Pointer(&c))); e != 0 {
 		return e
 	}
 	return nil

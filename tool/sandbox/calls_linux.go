@@ -87,9 +87,10 @@ func program(arch uint32, noMemoryFiles bool) []unix.SockFilter {
 		no,
 		allow(),
 	)...)
-	p = append(p, of(unix.SYS_IOCTL, // typing for a terminal's user, and the console's ways to do so
+	p = append(p, of(unix.SYS_IOCTL, // typing for a terminal's user, the console's ways to do so, and drivers for modems
 		unix.SockFilter{Code: opLoad, K: offsetArg1},
-		unix.SockFilter{Code: opEqual, K: unix.TIOCSTI, Jt: 1},
+		unix.SockFilter{Code: opEqual, K: unix.TIOCSTI, Jt: 2},
+		unix.SockFilter{Code: opEqual, K: unix.TIOCSETD, Jt: 1},
 		unix.SockFilter{Code: opEqual, K: tiocLinux, Jf: 1},
 		no,
 		allow(),

@@ -163,11 +163,15 @@ func (m *missing) Error() string { return m.why.Error() }
 // a third of the time.
 func startStep(p plan) (pid int, err error) {
 	stdin := 0
-	if !p.Stdin {
+	files, born := []uintptr{0, 1, 2, reportFD}, &syscall.SysProcAttr{}
+	if p.Terminal {
+		files, born.Setsid, born.Setctty = []uintptr{0, 0, 0, reportFD}, true, true
+	} else if !p.Stdin {
 		if stdin, err = unix.Open("/dev/null", unix.O_RDWR|unix.O_CLOEXEC, 0); err != nil {
 			return 0, fmt.Errorf("opening /dev/null: %w", err)
 		}
 		defer unix.Close(stdin)
+		files[0] = uintptr(stdin)
 	}
 	_ = os.WriteFile("/proc/self/oom_score_adj", []byte("1000"), 0) // rather the step than the server; not everywhere
 	raise, err := limit(p.Limits)
@@ -192,7 +196,7 @@ func startStep(p plan) (pid int, err error) {
 			return &missing{err}
 		}
 		pid, err = syscall.ForkExec(command, p.Argv, &syscall.ProcAttr{
-			Dir: p.Dir, Env: p.Env, Files: []uintptr{uintptr(stdin), 1, 2, reportFD}, Sys: &syscall.SysProcAttr{},
+			Dir: p.Dir, Env: p.Env, Files: files, Sys: born,
 		})
 		switch err {
 		case nil:
@@ -223,6 +227,9 @@ func foreign(command string) error {
 		}
 		if os.SameFile(info, ours) {
 			return fmt.Errorf("it leads to the server's own program")
+		}
+		if !info.Mode().IsRegular() {
+			return nil // no script; and to open a pipe would be to wait for somebody
 		}
 		f, err := os.Open(command)
 		if err != nil {

@@ -96,6 +96,9 @@ func touchable(p plan) []allowance {
 	for _, name := range append(devices[:], "/dev/pts", "/dev/ptmx", "/dev/tty") {
 		all = append(all, allowance{name, mayUse | unix.LANDLOCK_ACCESS_FS_READ_DIR})
 	}
+	if p.Terminal {
+		all = append(all, allowance{"/proc/self/fd/0", mayUse})
+	}
 	if p.Level == Bare {
 		for _, name := range []string{"/opt", "/nix", "/snap", "/sys"} { // where tools of a machine lie
 			all = append(all, allowance{name, mayRead})

@@ -5,6 +5,7 @@ package sandbox
 import (
 	"context"
 	"io"
+	"os"
 
 	"github.com/haechi-dev/haechi/word/fault"
 )
@@ -22,6 +23,11 @@ type groups struct{}
 const leastLandlock = 1
 
 func landlockABI() int { return 0 }
+
+// OpenTerminal opens nothing: steps are run on Linux only.
+func OpenTerminal() (master, slave *os.File, err error) {
+	return nil, nil, fault.Unsupported.Errorf("steps are run on Linux only")
+}
 
 func machineMemory() uint64 { return 0 }
 

@@ -10,21 +10,22 @@ import (
 
 // plan is what the parent tells the child to do.
 type plan struct {
-	Level   Level
-	Argv    []string
-	Env     []string
-	Dir     string // to start in: below the new root, or of the machine
-	Work    string
-	Home    string // at the level Bare
-	Root    string // a folder with an unpacked image
-	Tools   []Tool
-	Files   []file // that are made for it; what they hold follows the plan
-	Stdin   bool   // rather than nothing
-	Egress  bool   // a listener is to be opened, and passed out
-	Watch   bool   // no control group bounds the memory: see to it
-	Limits  Limits
-	User    int      // inside; -1 to stay who one is
-	Without []string // walls that a test leaves out, to see that another test notices
+	Level    Level
+	Argv     []string
+	Env      []string
+	Dir      string // to start in: below the new root, or of the machine
+	Work     string
+	Home     string // at the level Bare
+	Root     string // a folder with an unpacked image
+	Tools    []Tool
+	Files    []file // that are made for it; what they hold follows the plan
+	Stdin    bool   // rather than nothing
+	Terminal bool   // it is one, and the step's
+	Egress   bool   // a listener is to be opened, and passed out
+	Watch    bool   // no control group bounds the memory: see to it
+	Limits   Limits
+	User     int      // inside; -1 to stay who one is
+	Without  []string // walls that a test leaves out, to see that another test notices
 }
 
 // file is one that a step finds.

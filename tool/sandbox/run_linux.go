@@ -80,7 +80,8 @@ func (s *Sandbox) run(ctx context.Context, step Step, level Level, out io.Writer
 		return -1, err
 	}
 	p := plan{
-		Level: level, Argv: step.Argv, Dir: Work, Work: work, Root: step.Root, Tools: step.Tools,
+		Terminal: step.Terminal != nil,
+		Level:    level, Argv: step.Argv, Dir: Work, Work: work, Root: step.Root, Tools: step.Tools,
 		Stdin: step.Stdin != nil, Limits: limits, User: inside, Without: s.without,
 	}
 	env := step.Env
@@ -97,6 +98,11 @@ func (s *Sandbox) run(ctx context.Context, step Step, level Level, out io.Writer
 		user = s.config.FirstUser + int(s.turn.Add(1)%4096)
 		if err := give(work, user); err != nil {
 			return -1, fmt.Errorf("giving %s to the step's user: %w", work, err)
+		}
+	}
+	if p.Terminal && os.Getuid() == 0 {
+		if err := step.Terminal.Chown(user, user); err != nil { // who opens /dev/stdin opens it anew
+			return -1, fmt.Errorf("giving the terminal to the step's user: %w", err)
 		}
 	}
 	if level == Bare {
@@ -197,7 +203,12 @@ func (l *launch) run(ctx context.Context) (int, error) {
 	}
 	reports := pipes.fromChild(cmd)
 	complaints := pipes.fromChild(cmd)
-	input := pipes.stdin(cmd, l.step.Stdin)
+	var input *os.File
+	if l.plan.Terminal {
+		cmd.Stdin = l.step.Terminal
+	} else {
+		input = pipes.stdin(cmd, l.step.Stdin)
+	}
 	if pipes.err != nil {
 		said.r.Close()
 		said.w.Close()

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -64,15 +65,20 @@ const (
 
 // Step is one command, and all of the world that it is to see.
 type Step struct {
-	Argv   []string  // the command, looked up in its PATH, and its arguments
-	Env    []string  // its environment; PATH, HOME, TMPDIR and LANG are set where it has none
-	Work   string    // a folder of the machine: the step's, to read and write; its files become the step's user's
-	Root   string    // a folder with an unpacked image, which is the step's file system, read-only; "" for the system's own programs
-	Tools  []Tool    // what it may read besides
-	Stdin  io.Reader // what it reads; nil for nothing. A Read that waits when the step ends goes on waiting
-	Report io.Writer // gets what the step writes to its descriptor 3, or nil
-	Egress Egress    // its way out; nil for none. At the level Bare it has the machine's network, and this is not asked
-	Limits Limits
+	Argv  []string  // the command, looked up in its PATH, and its arguments
+	Env   []string  // its environment; PATH, HOME, TMPDIR and LANG are set where it has none
+	Work  string    // a folder of the machine: the step's, to read and write; its files become the step's user's
+	Root  string    // a folder with an unpacked image, which is the step's file system, read-only; "" for the system's own programs
+	Tools []Tool    // what it may read besides
+	Stdin io.Reader // what it reads; nil for nothing. A Read that waits when the step ends goes on waiting
+	// Terminal is the slave of a pseudo terminal (OpenTerminal), where the step
+	// is to have one: its three descriptors and its controlling terminal, in
+	// place of Stdin. What it says goes there, and Limits.Output does not count
+	// it; out gets what the sandbox itself has to say. Who called closes it.
+	Terminal *os.File
+	Report   io.Writer // gets what the step writes to its descriptor 3, or nil
+	Egress   Egress    // its way out; nil for none. At the level Bare it has the machine's network, and this is not asked
+	Limits   Limits
 }
 
 // Egress is the only way out of a step: a proxy that the server serves on a

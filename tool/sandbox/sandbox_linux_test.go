@@ -279,7 +279,7 @@ func TestUnprivileged(t *testing.T) {
 	if err := program.Write(copied, text, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(copied, "-test.run", "^(TestStep|TestWalls|TestEscapes|TestOwnProgram|TestNothingIsLeftBehind|TestMemory|TestDisk|TestRoot|TestEgress)$", "-test.v")
+	cmd := exec.Command(copied, "-test.run", "^(TestStep|TestWalls|TestEscapes|TestOwnProgram|TestNothingIsLeftBehind|TestMemory|TestDisk|TestRoot|TestEgress|TestTerminal|TestTerminalAttempts)$", "-test.v")
 	cmd.Dir, cmd.Env = dir, []string{"PATH=" + os.Getenv("PATH"), "TMPDIR=" + dir}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
 	if out, err := cmd.CombinedOutput(); err != nil {

@@ -116,7 +116,11 @@ func gather(p plan) ([]part, error) {
 		}
 		parts = append(parts, part)
 	}
-	for _, name := range devices {
+	names := devices[:]
+	if p.Terminal {
+		names = append(names, "/dev/tty") // to each session its own
+	}
+	for _, name := range names {
 		part, err := take(name, name)
 		if err != nil {
 			return nil, wall("mount", "taking "+name, err)

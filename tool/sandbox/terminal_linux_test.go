@@ -1,0 +1,162 @@
+package sandbox_test
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/haechi-dev/haechi/tool/sandbox"
+)
+
+// person sits at a terminal: what it shows is kept.
+type person struct {
+	t      *testing.T
+	master *os.File
+	done   chan struct{}
+
+	mu    sync.Mutex
+	shown string
+}
+
+func sit(t *testing.T) (p *person, slave *os.File) {
+	t.Helper()
+	master, slave, err := sandbox.OpenTerminal()
+	if err != nil {
+		t.Skip("there are no terminals: ", err)
+	}
+	p = &person{t: t, master: master, done: make(chan struct{})}
+	go func() {
+		defer close(p.done)
+		buffer := make([]byte, 4096)
+		for {
+			n, err := master.Read(buffer)
+			p.mu.Lock()
+			p.shown += string(buffer[:n])
+			p.mu.Unlock()
+			if err != nil {
+				return
+			}
+		}
+	}()
+	t.Cleanup(func() { slave.Close(); master.Close(); <-p.done })
+	return p, slave
+}
+
+func (p *person) types(text string) {
+	p.t.Helper()
+	if _, err := io.WriteString(p.master, text); err != nil {
+		p.t.Error(err)
+	}
+}
+
+// sees waits for a text on the terminal.
+func (p *person) sees(want string) {
+	p.t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		p.mu.Lock()
+		shown := p.shown
+		p.mu.Unlock()
+		if strings.Contains(shown, want) {
+			return
+		}
+		if time.Now().After(deadline) {
+			p.t.Fatalf("never saw %q in\n%q", want, shown)
+		}
+	}
+}
+
+// A step at a terminal has it whole: it is its own one, to be opened by its
+// names, too, with a size, with job control and with keys that interrupt.
+func TestTerminal(t *testing.T) {
+	t.Parallel()
+	for _, level := range []sandbox.Level{sandbox.Namespaces, sandbox.Bare} {
+		t.Run(level.String(), func(t *testing.T) {
+			p, slave := sit(t)
+			if err := unix.IoctlSetWinsize(int(slave.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Row: 33, Col: 77}); err != nil {
+				t.Fatal(err)
+			}
+			step := sandbox.Step{Argv: []string{"bash", "--norc", "-i"}, Env: []string{"PS1=at> "}, Work: open(t), Terminal: slave, Stdin: strings.NewReader("exit 9\n")}
+			run := sandbox.New(sandbox.Config{}).Run
+			if level == sandbox.Bare {
+				run = func(ctx context.Context, s sandbox.Step, out io.Writer) (int, error) {
+					return sandbox.RunBare(ctx, s, out)
+				}
+			}
+			var exit int
+			var err error
+			var out bytes.Buffer
+			ended := make(chan struct{})
+			go func() { defer close(ended); exit, err = run(t.Context(), step, &out) }()
+			p.sees("at> ")
+			p.types("test -t 0 && test -t 1 && test -t 2 && stty size\n")
+			p.sees("\n33 77\r\n")
+			p.types("echo on$((1+1)) >/dev/tty; echo by$((1+1)) >/dev/stderr\n")
+			p.sees("\non2\r\n")
+			p.sees("\nby2\r\n")
+			p.types("echo begin$((1+1)); sleep 50\n")
+			p.sees("\nbegin2\r\n")
+			p.types("\x03")
+			p.sees("^C\r\n")
+			p.types("echo interrupted: $?\n")
+			p.sees("interrupted: 130")
+			p.types("sleep 50 & jobs; kill %1\n")
+			p.sees("Running")
+			p.types("exit 3\n")
+			<-ended
+			if exit != 3 || err != nil || out.Len() > 0 {
+				t.Errorf("%d, %v, said elsewhere %q", exit, err, out.String())
+			}
+		})
+	}
+}
+
+// A person who leaves takes the step along.
+func TestTerminalHangsUp(t *testing.T) {
+	t.Parallel()
+	p, slave := sit(t)
+	step := sandbox.Step{Argv: []string{"bash", "--norc", "-i"}, Env: []string{"PS1=at> "}, Work: open(t), Terminal: slave}
+	ended := make(chan error, 1)
+	go func() { _, err := sandbox.New(sandbox.Config{}).Run(t.Context(), step, io.Discard); ended <- err }()
+	p.sees("at> ")
+	p.master.Close()
+	select {
+	case err := <-ended:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(20 * time.Second):
+		t.Fatal("it goes on for nobody")
+	}
+}
+
+// Nobody types into a terminal for the person in front of it, and no driver is
+// put behind it: the filter of system calls forbids that, and nothing else does.
+func TestTerminalAttempts(t *testing.T) {
+	t.Parallel()
+	g := newGround(t)
+	for _, name := range []string{"own terminal", "line discipline"} {
+		for _, walls := range [][]string{nil, {"seccomp"}} {
+			_, slave := sit(t)
+			step := sandbox.Step{Argv: []string{"/opt/attempt", "attempt", name}, Work: open(t), Tools: []sandbox.Tool{{From: g.program, To: "/opt/attempt"}}, Terminal: slave}
+			exit, err := sandbox.RunWithout(t.Context(), step, io.Discard, walls...)
+			want := kept
+			if walls != nil {
+				want = managed
+			}
+			legacy, missing := os.ReadFile("/proc/sys/dev/tty/legacy_tiocsti")
+			if name == "own terminal" && missing == nil && string(legacy) == "0\n" {
+				want = kept // the kernel forbids it itself
+			}
+			if err != nil || exit != want {
+				t.Errorf("%s without %v: %d, %v; want %d", name, walls, exit, err, want)
+			}
+		}
+	}
+}
