@@ -12,6 +12,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/haechi-dev/haechi/word/fault"
@@ -106,8 +107,8 @@ var safe = [...]string{
 	"advice.objectNameWarning=false",
 }
 
-// Command is a git command in this repository, to be run by the caller.
-// settings are name=value pairs that come after, and so win over, our own.
+// Command is a git command in this repository, to be run by the caller. When
+// ctx ends git is asked to end, so that it leaves no lock behind. settings are name=value pairs that come after, and so win over, our own.
 func (r *Repo) Command(ctx context.Context, settings []string, args ...string) *exec.Cmd {
 	argv := []string{"--no-replace-objects", "--no-optional-locks", "-c", "safe.directory=" + r.dir}
 	for _, s := range safe {
@@ -120,6 +121,7 @@ func (r *Repo) Command(ctx context.Context, settings []string, args ...string) *
 	cmd.Dir = "/"
 	cmd.Env = append(environment(), "GIT_DIR="+r.dir)
 	cmd.Env = append(cmd.Env, r.quarantine...)
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = 5 * time.Second
 	return cmd
 }

@@ -90,9 +90,9 @@ func (d *Door) command(ctx context.Context, repo *git.Repo, c call) *exec.Cmd {
 		args = append(args, "--http-backend-info-refs")
 	}
 	cmd := repo.Command(ctx, settings, append(args, repo.Dir())...)
-	// Git's own children end with it.
+	// Git's own children end with it, and leave no lock behind.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }
 	return cmd
 }
 

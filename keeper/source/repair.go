@@ -21,6 +21,9 @@ import (
 // crash has left behind: git takes milliseconds.
 const grace = time.Minute
 
+// outlived is how long a git may go on after the server that began it was killed.
+const outlived = 10 * time.Second
+
 // loose objects that a repository may have before it is packed, and how often that is looked at.
 const (
 	loose = 5000
@@ -65,9 +68,22 @@ func (s *Source) Repair(ctx context.Context) error { return s.repair(ctx, 0) }
 
 func (s *Source) repair(ctx context.Context, grace time.Duration) error {
 	err := s.eachRepository(ctx, func(ctx context.Context, r Repository) error {
-		return errors.Join(s.compare(ctx, r, grace), s.pinAll(ctx, r.Name))
+		return errors.Join(s.unlock(r, grace), s.compare(ctx, r, grace), s.pinAll(ctx, r.Name))
 	})
 	return errors.Join(err, s.empty(ctx))
+}
+
+// unlock frees a repository of what a git that was killed has left in its way.
+func (s *Source) unlock(r Repository, grace time.Duration) error {
+	repo, err := s.Git(r.Name)
+	if err != nil {
+		return err
+	}
+	taken, err := repo.Unlock(s.config.Now().Add(-max(grace, outlived)))
+	if len(taken) > 0 {
+		s.config.Log.Warn("locks that a killed git has left are taken away", "repository", r.Name, "locks", taken)
+	}
+	return err
 }
 
 func (s *Source) tidy(ctx context.Context, r Repository) error {

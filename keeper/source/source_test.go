@@ -3,6 +3,8 @@ package source_test
 import (
 	"context"
 	"errors"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -199,6 +201,31 @@ func TestKillAfterGit(t *testing.T) {
 		h.repair()
 		h.confirm("p1") // of a node that was only slow
 		h.expect(arrow("", one))
+	})
+}
+
+// The lock that a killed git has left on a branch stops nobody for long; one of a git that may be at work stays.
+func TestLockLeftBehind(t *testing.T) {
+	each(t, func(t *testing.T, h *house) {
+		one := h.clone.Commit("one", map[string]string{"a": "1"})
+		h.intend("p1", git.Zero, one)
+		h.git("main")
+		h.confirm("p1")
+		two := h.clone.Commit("two", map[string]string{"a": "2"})
+		h.fetched(two)
+		lock := filepath.Join(h.repo.Dir(), "refs", "heads", "main.lock")
+		if err := os.WriteFile(lock, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		h.repair()
+		if err := h.repo.Move(t.Context(), "refs/heads/main", one, two); err == nil {
+			t.Error("a lock that is somebody's is taken away")
+		}
+		h.later = time.Minute
+		h.repair()
+		if err := h.repo.Move(t.Context(), "refs/heads/main", one, two); err != nil {
+			t.Error(err)
+		}
 	})
 }
 
