@@ -90,11 +90,14 @@ func (m *Mirror) follow(ctx context.Context, l work.Lease) error {
 // failed writes down why a forge could not be asked, and when it is asked again.
 func (m *Mirror) failed(ctx context.Context, l work.Lease, k kept, failed error) error {
 	m.config.Log.Warn("a forge could not be followed", "repository", k.Repository, "forge", k.Clone, "try", k.tries+1, "error", failed)
-	over := k.tries+1 >= mostTries
+	over, changed := k.tries+1 >= mostTries, false
 	err := m.db.Write(ctx, func(tx *db.Tx) error {
 		now, err := find(tx, k.Repository)
 		if err != nil {
 			return err
+		}
+		if changed = now.token != k.token || now.Clone != k.Clone; changed {
+			return nil // it says nothing of the forge as it is followed now
 		}
 		now.Problem = clip(failed.Error(), 500)
 		if err := now.keep(tx); err != nil {
@@ -108,6 +111,9 @@ func (m *Mirror) failed(ctx context.Context, l work.Lease, k kept, failed error)
 		}
 		return m.config.Work.Done(tx, l)
 	})
+	if err == nil && changed {
+		return m.config.Work.Release(ctx, l, m.config.Now(), false)
+	}
 	if err != nil || over {
 		return err
 	}

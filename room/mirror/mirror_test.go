@@ -517,9 +517,34 @@ func TestStatusesLater(t *testing.T) {
 		t.Fatal(err)
 	}
 	h.status(commit, "shop", source.Success)
-	h.until("it is told", func() bool { return len(f.told()) == 1 })
+	h.until("it is told", func() bool { return len(f.told()) > 0 })
 	if got := f.told()[0]; !strings.Contains(got, " success ") {
 		t.Error(got)
+	}
+}
+
+// What a forge refuses while its connection is being mended says nothing any more.
+func TestMendedMeanwhile(t *testing.T) {
+	h, f := connect(t, mirror.GitHub, nil)
+	asked, answer, once := make(chan struct{}), make(chan struct{}), sync.Once{}
+	f.mu.Lock()
+	f.refuse = func(w http.ResponseWriter) (refused bool) {
+		once.Do(func() {
+			close(asked)
+			<-answer
+			w.WriteHeader(http.StatusUnauthorized)
+			refused = true
+		})
+		return refused
+	}
+	f.mu.Unlock()
+	h.status("3333333333333333333333333333333333333333", "shop", source.Success)
+	<-asked
+	h.put(mirror.Connection{Repository: "shop", Kind: mirror.GitHub, Clone: f.URL + "/acme/shop.git", API: f.URL + "/api"}, token)
+	close(answer)
+	h.until("it is told", func() bool { return len(f.told()) == 1 })
+	if c, err := h.Connection(t.Context(), "shop"); err != nil || c.Parked != 0 {
+		t.Errorf("parked: %d, %v", c.Parked, err)
 	}
 }
 

@@ -104,15 +104,16 @@ func (m *Mirror) enqueue(tx *db.Tx, repository, commit, context string) error {
 	return m.config.Work.Hurry(tx, id)
 }
 
-// unpark has what could not be sent sent again.
+// unpark has what could not be sent sent again. What is on its way is another
+// one by then: that the forge refused it says nothing any more.
 func (m *Mirror) unpark(tx *db.Tx, repository string) error {
 	keys, err := db.All(tx, func(scan db.Scan) (k statusKey, err error) {
 		return k, scan(&k.Repository, &k.Commit, &k.Context)
-	}, "SELECT repository, commit_id, context FROM mirror_statuses WHERE repository = ? AND state = ?", repository, string(Parked))
+	}, "SELECT repository, commit_id, context FROM mirror_statuses WHERE repository = ? AND state <> ?", repository, string(Done))
 	if err != nil {
 		return err
 	}
-	if _, err := tx.Exec("UPDATE mirror_statuses SET state = ?, tries = 0 WHERE repository = ? AND state = ?", string(Waiting), repository, string(Parked)); err != nil {
+	if _, err := tx.Exec("UPDATE mirror_statuses SET state = ?, tries = 0, seq = seq + 1 WHERE repository = ? AND state <> ?", string(Waiting), repository, string(Done)); err != nil {
 		return err
 	}
 	if _, err := tx.Exec("UPDATE mirror_deliveries SET state = ? WHERE repository = ? AND state = ?", string(Waiting), repository, string(Parked)); err != nil {
@@ -152,12 +153,12 @@ func (m *Mirror) send(ctx context.Context, l work.Lease) error {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		over, err := m.sent(ctx, l, s, failed)
+		newest, over, err := m.sent(ctx, l, s, failed)
 		if err != nil || over {
 			return err
 		}
 		var later *laterError
-		if failed != nil {
+		if failed != nil && newest {
 			pause := wait(s.try)
 			if errors.As(failed, &later) {
 				pause = max(pause, later.after)
@@ -167,8 +168,9 @@ func (m *Mirror) send(ctx context.Context, l work.Lease) error {
 	}
 }
 
-// sent writes down what became of a status; over says that nothing is left to do.
-func (m *Mirror) sent(ctx context.Context, l work.Lease, s Status, failed error) (over bool, err error) {
+// sent writes down what became of a status, if it is the newest of its kind
+// still; over says that nothing is left to do.
+func (m *Mirror) sent(ctx context.Context, l work.Lease, s Status, failed error) (newest, over bool, err error) {
 	state, problem := Done, ""
 	if failed != nil {
 		problem = clip(failed.Error(), 500)
@@ -180,17 +182,18 @@ func (m *Mirror) sent(ctx context.Context, l work.Lease, s Status, failed error)
 	s.Problem = problem
 	body, err := json.Marshal(s)
 	if err != nil {
-		return false, err
+		return false, false, err
 	}
 	err = m.db.Write(ctx, func(tx *db.Tx) error {
 		n, err := tx.Exec("UPDATE mirror_statuses SET state = ?, tries = tries + 1, at = ?, body = ? WHERE repository = ? AND commit_id = ? AND context = ? AND seq = ?",
 			string(state), m.config.Now().UnixMicro(), body, s.Repository, s.Commit, s.Context, s.seq)
-		if over = n > 0 && state != Waiting; err != nil || !over {
+		newest = n > 0
+		if over = newest && state != Waiting; err != nil || !over {
 			return err
 		}
 		return m.config.Work.Done(tx, l)
 	})
-	return over, err
+	return newest, over, err
 }
 
 // laterError is a forge's wish to be left alone for a while.
