@@ -188,7 +188,7 @@ func (s builder) Start(tx *db.Tx, r pipeline.ActionRequest) (string, error) {
 		OutputVariables: r.Exports, Who: r.Who, Timeout: r.Minutes, Stream: r.Stream, Least: r.Walls, Role: r.Role, Pull: r.Pull,
 	}
 	if len(r.Commands) > 0 {
-		a.Commands = r.Commands
+		a.Commands, a.LogGroup, a.LogName = r.Commands, r.LogGroup, r.LogName
 	}
 	for _, v := range r.Environment {
 		a.Variables = append(a.Variables, build.Variable{Name: v.Name, Value: v.Value, Type: v.Type})

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"sync"
 	"time"
 
@@ -159,13 +158,24 @@ func (l *Log) Close() error {
 // Append keeps whole lines of a stream, if the job is still the caller's (else ErrLost).
 func (w *Work) Append(ctx context.Context, l Lease, stream string, text []byte) error {
 	for len(text) > 0 {
-		part := text[:min(len(text), piece)]
+		part := wholeLines(text, piece)
 		if err := w.appendPiece(ctx, l, stream, part); err != nil {
 			return err
 		}
 		text = text[len(part):]
 	}
 	return nil
+}
+
+// wholeLines is the start of a text, of at most so many bytes: up to the end of a line, unless one is longer than that.
+func wholeLines(text []byte, most int) []byte {
+	if len(text) <= most {
+		return text
+	}
+	if i := bytes.LastIndexByte(text[:most], '\n'); i >= 0 {
+		return text[:i+1]
+	}
+	return text[:most]
 }
 
 func newPacker() any {
@@ -201,10 +211,12 @@ func (w *Work) appendPiece(ctx context.Context, l Lease, stream string, text []b
 			return ErrLost
 		}
 		now := w.config.Now().UnixMicro()
-		start, err := db.One(tx, db.Value[int64], "INSERT INTO work_streams (stream, size, ended, at) VALUES (?, 0, 0, ?) ON CONFLICT (stream) DO UPDATE SET at = excluded.at, ended = 0 RETURNING size", stream, now)
+		end, err := db.One(tx, scanEnd, "INSERT INTO work_streams (stream, size, ended, at, made, began) VALUES (?, 0, 0, ?, ?, ?) ON CONFLICT (stream) DO UPDATE SET at = "+
+			later+", began = CASE WHEN work_streams.began = 0 THEN excluded.at ELSE work_streams.began END, ended = 0 RETURNING size, at", stream, now, now, now)
 		if err != nil {
 			return err
 		}
+		start := end.size
 		text, packed := text, packed
 		if cut := w.fit(text, start); len(cut) != len(text) {
 			if text = cut; len(text) == 0 {
@@ -214,7 +226,7 @@ func (w *Work) appendPiece(ctx context.Context, l Lease, stream string, text []b
 				return err
 			}
 		}
-		if _, err := tx.Exec("INSERT INTO work_log (stream, start, size, body) VALUES (?, ?, ?, ?)", stream, start, len(text), packed); err != nil {
+		if _, err := tx.Exec("INSERT INTO work_log (stream, start, size, body, at) VALUES (?, ?, ?, ?, ?)", stream, start, len(text), packed, end.at); err != nil {
 			return err
 		}
 		_, err = tx.Exec("UPDATE work_streams SET size = ? WHERE stream = ?", start+int64(len(text)), stream)
@@ -222,6 +234,15 @@ func (w *Work) appendPiece(ctx context.Context, l Lease, stream string, text []b
 		return err
 	})
 }
+
+// later is a stream's last time or the one that is given, whichever is later: the clocks of nodes differ, and what is
+// said after something else is not older.
+const later = "CASE WHEN excluded.at > work_streams.at THEN excluded.at ELSE work_streams.at END"
+
+// streamEnd is where a stream goes on.
+type streamEnd struct{ size, at int64 }
+
+func scanEnd(scan db.Scan) (e streamEnd, err error) { return e, scan(&e.size, &e.at) }
 
 // fit cuts what goes beyond a stream's bounds, and says so once.
 func (w *Work) fit(text []byte, start int64) []byte {
@@ -269,9 +290,9 @@ func (w *Work) Read(ctx context.Context, stream string, from int64) (text []byte
 		}
 		done = len(ended) == 1 && ended[0] != 0 && len(pieces) < most
 		for _, l := range pieces {
-			plain, err := io.ReadAll(io.LimitReader(flate.NewReader(bytes.NewReader(l.body)), l.size+1))
-			if err != nil || int64(len(plain)) != l.size {
-				return fmt.Errorf("log %s is broken at %d: %w", stream, l.start, cmpErr(err))
+			plain, err := l.text(stream)
+			if err != nil {
+				return err
 			}
 			next = max(next, l.start) // older pieces may be gone
 			text = append(text, plain[next-l.start:]...)

@@ -61,7 +61,14 @@ CREATE TABLE work_jobs (id TEXT PRIMARY KEY, kind TEXT NOT NULL, holder TEXT NOT
 CREATE INDEX work_jobs_by_kind ON work_jobs (kind, until, created);
 CREATE TABLE work_streams (stream TEXT PRIMARY KEY, size BIGINT NOT NULL, ended BIGINT NOT NULL, at BIGINT NOT NULL);
 CREATE INDEX work_streams_by_age ON work_streams (at);
-CREATE TABLE work_log (stream TEXT NOT NULL, start BIGINT NOT NULL, size BIGINT NOT NULL, body BLOB NOT NULL, PRIMARY KEY (stream, start))`}}
+CREATE TABLE work_log (stream TEXT NOT NULL, start BIGINT NOT NULL, size BIGINT NOT NULL, body BLOB NOT NULL, PRIMARY KEY (stream, start))`, `
+ALTER TABLE work_streams ADD COLUMN grp TEXT NOT NULL DEFAULT '';
+ALTER TABLE work_streams ADD COLUMN name TEXT NOT NULL DEFAULT '';
+ALTER TABLE work_streams ADD COLUMN made BIGINT NOT NULL DEFAULT 0;
+ALTER TABLE work_streams ADD COLUMN began BIGINT NOT NULL DEFAULT 0;
+CREATE INDEX work_streams_by_name ON work_streams (grp, name);
+ALTER TABLE work_log ADD COLUMN at BIGINT NOT NULL DEFAULT 0;
+CREATE INDEX work_log_by_time ON work_log (stream, at, start, size)`}}
 }
 
 // Job is something to be done once.

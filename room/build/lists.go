@@ -1,6 +1,7 @@
 package build
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -250,11 +251,29 @@ func (b *Builds) overdue(ctx context.Context) error {
 	return nil
 }
 
-// logsOf says where a build's log is to be found: there is no CloudWatch here, and the link leads to the console.
+// logsOf says where a build's log is to be found: under which names aws logs has it, and where the console shows
+// it. What the build was planned with says where the project wants it, or the pipeline.
 func (b *Builds) logsOf(made Build) *LogsLocation {
-	l := &LogsLocation{Group: "/aws/codebuild/" + made.Project, Stream: uuidOf(made.ID), DeepLink: b.config.Page(Path(made.ID))}
-	l.CloudWatch = &CloudWatchLogs{Status: "ENABLED"}
+	l := &LogsLocation{CloudWatch: &CloudWatchLogs{Status: "ENABLED"}}
+	if made.Logs != nil {
+		*l = *made.Logs
+	}
+	own := uuidOf(made.ID)
+	if l.CloudWatch.Stream != "" { // a prefix, to CodeBuild
+		own = l.CloudWatch.Stream + "/" + own
+	}
+	l.Group, l.Stream = cmp.Or(l.Group, l.CloudWatch.Group, "/aws/codebuild/"+made.Project), cmp.Or(l.Stream, own)
+	l.ARN = fmt.Sprintf("arn:aws:logs:%s:%s:log-group:%s:log-stream:%s", b.config.Region, b.config.Account, l.Group, l.Stream)
+	l.DeepLink = b.config.Page(Path(made.ID))
 	return l
+}
+
+// logsAsked is where a project wants the logs of its builds.
+func logsAsked(p Project) *LogsLocation {
+	if p.Logs == nil || p.Logs.CloudWatch == nil {
+		return nil
+	}
+	return &LogsLocation{CloudWatch: &CloudWatchLogs{Status: "ENABLED", Group: p.Logs.CloudWatch.Group, Stream: p.Logs.CloudWatch.Stream}}
 }
 
 // Initiators of builds that nobody started by hand.

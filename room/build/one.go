@@ -203,6 +203,7 @@ type BuildArtifacts struct {
 type LogsLocation struct {
 	Group      string          `json:"groupName,omitzero"`
 	Stream     string          `json:"streamName,omitzero"`
+	ARN        string          `json:"cloudWatchLogsArn,omitzero"`
 	DeepLink   string          `json:"deepLink,omitzero"`
 	CloudWatch *CloudWatchLogs `json:"cloudWatchLogs,omitzero"`
 }

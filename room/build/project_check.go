@@ -21,6 +21,7 @@ const Kept = "haechi"
 
 var (
 	projectName  = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{1,149}$`) })
+	groupName    = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9._/#-]{1,512}$`) })
 	variableName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`) })
 	artifactID   = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9_]{1,128}$`) })
 )
@@ -218,6 +219,10 @@ func (l *LogsConfig) check(r *refused) {
 		return
 	}
 	r.unless(l.CloudWatch == nil || l.CloudWatch.Status != "DISABLED", "logsConfig.cloudWatchLogs: every build's log is kept here, and cannot be switched off")
+	if c := l.CloudWatch; c != nil {
+		r.unless(c.Group == "" || groupName().MatchString(c.Group), "logsConfig.cloudWatchLogs.groupName: %.80q: letters, digits and . - _ / #, at most 512", c.Group)
+		r.unless(len(c.Stream) <= 400 && !strings.ContainsAny(c.Stream, ":*"), "logsConfig.cloudWatchLogs.streamName: %.80q: no : and no *, at most 400 bytes", c.Stream)
+	}
 	r.unless(l.S3 == nil || l.S3.Status != "ENABLED", "logsConfig.s3Logs: logs are kept by this server and go to no bucket")
 }
 

@@ -185,7 +185,7 @@ func (b *Builds) fromProject(p Project) Build {
 	made := Build{
 		Project: p.Name, Source: p.Source, SecondarySources: p.SecondarySources, SecondaryVersions: p.SecondaryVersions,
 		Cache: p.Cache, Environment: p.Environment, ServiceRole: p.ServiceRole, Timeout: p.Timeout, QueuedTimeout: p.QueuedTimeout,
-		Facts: &Facts{Artifacts: p.Artifacts, Secondary: p.SecondaryArtifacts, ConcurrentLimit: p.ConcurrentLimit},
+		Logs: logsAsked(p), Facts: &Facts{Artifacts: p.Artifacts, Secondary: p.SecondaryArtifacts, ConcurrentLimit: p.ConcurrentLimit},
 	}
 	if p.AutoRetryLimit > 0 {
 		made.AutoRetry = &AutoRetry{Limit: p.AutoRetryLimit}
@@ -335,6 +335,9 @@ func (b *Builds) begin(tx *db.Tx, made Build) (Build, error) {
 	if err := keep(tx, made, b.queueEnds(made, now)); err != nil {
 		return made, err
 	}
+	if err := b.config.Work.Name(tx, made.Stream(), made.Logs.Group, made.Logs.Stream); err != nil {
+		return made, err
+	}
 	return made, b.config.Work.Add(tx, work.Job{ID: jobOf(made.ID), Kind: Kind, Body: []byte(made.ID)})
 }
 
@@ -427,6 +430,9 @@ func again(was Build) Build {
 	}
 	made := was
 	made.Facts, made.Exported, made.Reports, made.Artifacts, made.SecondaryArtifacts, made.Logs = &f, nil, nil, nil, nil, nil
+	if was.Logs != nil {
+		made.Logs = &LogsLocation{CloudWatch: was.Logs.CloudWatch}
+	}
 	if was.AutoRetry != nil {
 		made.AutoRetry = &AutoRetry{Limit: was.AutoRetry.Limit}
 	}

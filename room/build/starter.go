@@ -29,6 +29,8 @@ type Action struct {
 	Who             string
 	Timeout         int    // minutes; 0 is the project's
 	Stream          string // that the build logs to; "" is its own
+	LogGroup        string // by which aws logs finds the log of commands, with LogName
+	LogName         string
 	Least           string // level of isolation that the pipeline allows; "" is the server's
 	Role            string // ARN; "" is the project's
 	Pull            string // number of the pull request that it is of, or ""
@@ -58,6 +60,9 @@ func (b *Builds) Begin(tx *db.Tx, a Action) (id string, err error) {
 	f.Commands, f.OutputFiles, f.OutputVariables, f.Outputs = a.Commands, a.OutputFiles, a.OutputVariables, a.Outputs
 	if f.Inputs, err = ordered(a); err != nil {
 		return "", err
+	}
+	if a.LogGroup != "" {
+		made.Logs = &LogsLocation{Group: a.LogGroup, Stream: a.LogName, CloudWatch: &CloudWatchLogs{Status: "ENABLED"}}
 	}
 	if a.Role != "" {
 		made.ServiceRole = a.Role

@@ -181,7 +181,7 @@ func (p *Pipelines) beginAction(tx *db.Tx, e *Execution, s *Stage, a *Action, no
 			return err
 		}
 	}
-	return p.add(tx, e.ID, a.ID, a.Type)
+	return p.add(tx, e, a.ID, a.Type)
 }
 
 // begun remembers of which run something is that is done elsewhere.
@@ -213,7 +213,7 @@ func (p *Pipelines) beginRule(tx *db.Tx, e *Execution, s *Stage, r *Rule, now ti
 		r.External = external
 		return nil
 	}
-	return p.add(tx, e.ID, r.ID, r.Type)
+	return p.add(tx, e, r.ID, r.Type)
 }
 
 // cancel takes away what was begun.
@@ -254,8 +254,9 @@ func (e *Execution) requestRule(s *Stage, r *Rule) ActionRequest {
 }
 
 func (e *Execution) requestOf(stage, id, name string, t structure.TypeID) ActionRequest {
+	group, name := LogNames(e.Pipeline, id)
 	return ActionRequest{
-		ID: id, Pipeline: e.Pipeline, Execution: e.ID, Number: e.Number, Stage: stage, Action: name, Type: t, Repository: e.Repository, Branch: e.Branch,
+		LogGroup: group, LogName: name, ID: id, Pipeline: e.Pipeline, Execution: e.ID, Number: e.Number, Stage: stage, Action: name, Type: t, Repository: e.Repository, Branch: e.Branch,
 		Commit: e.Commit, Protected: e.Protected && e.Pull == "", Pull: e.Pull, Who: e.Who, Walls: e.Walls, Stream: "pipeline/" + e.ID + "/" + id,
 	}
 }

@@ -341,7 +341,7 @@ func (p *Pipelines) Succeed(ctx context.Context, id, by string, r JobSuccess) er
 			if err := p.save(tx, e); err != nil {
 				return err
 			}
-			return p.add(tx, e.ID, a.ID, a.Type)
+			return p.add(tx, e, a.ID, a.Type)
 		}
 		o := outcome{status: Succeeded, summary: r.Summary, external: r.External, variables: r.Variables}
 		for _, out := range a.Outputs { // whoever made it has it: what is known of it is its name

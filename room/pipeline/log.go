@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"context"
+	"strings"
 	"time"
 )
 
@@ -11,6 +12,22 @@ import (
 
 // stream is where the queue keeps what an action logs, in this attempt.
 func (a *Action) stream(e *Execution) string { return "pipeline/" + e.ID + "/" + a.ID }
+
+// LogNames are the group and the stream by which aws logs finds what an action of a pipeline logs, or a rule, by its
+// id in this attempt: as CodePipeline names those of commands.
+func LogNames(pipeline, id string) (group, stream string) {
+	// A group's name has no @, which a pipeline's may have.
+	return "/aws/codepipeline/" + strings.ReplaceAll(pipeline, "@", "#"), id
+}
+
+// Logs tells whether an action has a log under its LogNames: a build's is found under its project.
+func (a *Action) Logs() bool {
+	switch a.Runner {
+	case runApprove, runPipeline, runCustom, runBuild:
+		return false
+	}
+	return a.ID != ""
+}
 
 // part is one action's log within that of its run.
 type part struct {

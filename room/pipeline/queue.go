@@ -22,10 +22,16 @@ type jobBody struct {
 }
 
 // add makes a job of an action or a rule.
-func (p *Pipelines) add(tx *db.Tx, run, id string, t structure.TypeID) error {
-	body, err := json.Marshal(jobBody{run})
+func (p *Pipelines) add(tx *db.Tx, e *Execution, id string, t structure.TypeID) error {
+	body, err := json.Marshal(jobBody{e.ID})
 	if err != nil {
 		return err
+	}
+	if runnerOf(t) != runCustom {
+		group, stream := LogNames(e.Pipeline, id)
+		if err := p.config.Queue.Name(tx, "pipeline/"+e.ID+"/"+id, group, stream); err != nil {
+			return err
+		}
 	}
 	return p.config.Queue.Add(tx, work.Job{ID: id, Kind: t.String(), Body: body})
 }
@@ -333,7 +339,7 @@ func (p *Pipelines) again(tx *db.Tx, id string) error {
 			if a.Status != InProgress || p.doers()[a.Runner] == nil && (a.Runner != runCustom || a.By != "") {
 				continue
 			}
-			if err := p.add(tx, e.ID, a.ID, a.Type); err != nil {
+			if err := p.add(tx, &e, a.ID, a.Type); err != nil {
 				return err
 			}
 		}

@@ -44,6 +44,8 @@ type ActionRequest struct {
 	Role          string             // ARN that the action names, or ""
 	Minutes       int                // it may take, or 0
 	Stream        string             // that it logs to: the run shows it as part of its own log
+	LogGroup      string             // by which aws logs finds the log of commands, with LogName; a build of a project is found under its project
+	LogName       string
 }
 
 // The configuration of the action that every repository has names its repository as

@@ -67,7 +67,10 @@ func (in *startInput) start(c *wire.Call) (build.Start, error) {
 	st.Restrict = func(p *build.Project) error {
 		p.Source.Auth, p.Source.Submodules, p.Source.InsecureSSL = in.Auth, in.Submodules, in.InsecureSSL
 		p.Environment.Certificate, p.Environment.Privileged, p.Environment.Registry = in.Certificate, in.Privileged, in.Registry
-		p.EncryptionKey, p.Logs = in.EncryptionKey, in.Logs
+		p.EncryptionKey = in.EncryptionKey
+		if in.Logs != nil {
+			p.Logs = in.Logs
+		}
 		return p.Check()
 	}
 	switch {

@@ -25,6 +25,7 @@ type executionResult struct {
 	Summary  string        `json:"externalExecutionSummary,omitzero"`
 	Link     string        `json:"externalExecutionUrl,omitzero"`
 	Error    *errorDetails `json:"errorDetails,omitzero"`
+	Log      string        `json:"logStreamARN,omitzero"`
 }
 
 type actionDetail struct {
@@ -121,7 +122,7 @@ func (s *service) actionDetail(e pipeline.Execution, st pipeline.Stage, a pipeli
 	}
 	d.Output.Variables = a.Variables
 	if a.Status.Ended() {
-		d.Output.Result = &executionResult{External: a.External, Summary: a.Summary}
+		d.Output.Result = &executionResult{External: a.External, Summary: a.Summary, Log: s.logOf(e.Pipeline, &a)}
 		if a.Link != "" {
 			d.Output.Result.Link = s.Page(a.Link)
 		}
@@ -130,6 +131,15 @@ func (s *service) actionDetail(e pipeline.Execution, st pipeline.Stage, a pipeli
 		}
 	}
 	return d
+}
+
+// logOf is the ARN of the stream that aws logs finds an action's log by, or "".
+func (s *service) logOf(of string, a *pipeline.Action) string {
+	if !a.Logs() {
+		return ""
+	}
+	group, stream := pipeline.LogNames(of, a.ID)
+	return "arn:aws:logs:" + s.Region + ":" + s.Account + ":log-group:" + group + ":log-stream:" + stream
 }
 
 // detailOf is an artifact as CodePipeline shows it: where it lies. Here that is under its digest, or in its repository.

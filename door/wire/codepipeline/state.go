@@ -66,6 +66,7 @@ type actionExecution struct {
 	Link     string        `json:"externalExecutionUrl,omitzero"`
 	Percent  int           `json:"percentComplete,omitzero"`
 	Error    *errorDetails `json:"errorDetails,omitzero"`
+	Log      string        `json:"logStreamARN,omitzero"`
 }
 
 type errorDetails struct {
@@ -151,7 +152,7 @@ func (s *service) state(ctx context.Context, _ *wire.Call, in *nameInput) (*stat
 			st.Inbound = &st.Waiting[0]
 		}
 		for _, a := range of.Actions {
-			st.Actions = append(st.Actions, s.actionState(latest, a.Name))
+			st.Actions = append(st.Actions, s.actionState(in.Name, latest, a.Name))
 		}
 		if latest != nil {
 			st.Entry, st.Success, st.Failure = conditionsOf(latest.Entry), conditionsOf(latest.Success), conditionsOf(latest.Failure)
@@ -198,7 +199,7 @@ func actionStatus(a pipeline.Action) string {
 	return string(a.Status)
 }
 
-func (s *service) actionState(latest *pipeline.Stage, name string) actionState {
+func (s *service) actionState(of string, latest *pipeline.Stage, name string) actionState {
 	st := actionState{Name: name}
 	if latest == nil {
 		return st
@@ -208,7 +209,7 @@ func (s *service) actionState(latest *pipeline.Stage, name string) actionState {
 		return st
 	}
 	x := &actionExecution{
-		ID: a.ID, Status: actionStatus(*a), Summary: a.Summary, Changed: lastChange(*a), By: a.By, External: a.External, Link: a.Link, Percent: a.Percent,
+		ID: a.ID, Status: actionStatus(*a), Summary: a.Summary, Changed: lastChange(*a), By: a.By, External: a.External, Link: a.Link, Percent: a.Percent, Log: s.logOf(of, a),
 	}
 	if x.Link != "" && x.Link[0] == '/' {
 		x.Link = s.Page(x.Link)
