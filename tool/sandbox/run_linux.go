@@ -95,8 +95,7 @@ func (s *Sandbox) run(ctx context.Context, step Step, level Level, out io.Writer
 	p.Env = environment(env, Home, "/tmp")
 	user := os.Getuid()
 	if user == 0 {
-		user = s.config.FirstUser + int(s.turn.Add(1)%4096)
-		if err := give(work, user); err != nil {
+		if user, err = s.turnOf(work, step.Shared); err != nil {
 			return -1, fmt.Errorf("giving %s to the step's user: %w", work, err)
 		}
 	}
@@ -130,6 +129,26 @@ func (s *Sandbox) run(ctx context.Context, step Step, level Level, out io.Writer
 	}
 	group.remove()
 	return exit, err
+}
+
+// users are how many of the machine's steps run as, in turn.
+const users = 4096
+
+// turnOf is the user whose turn it is, with the folder made theirs; or the one
+// whose it is already, where it is shared.
+func (s *Sandbox) turnOf(work string, shared bool) (user int, err error) {
+	first := s.config.FirstUser
+	if shared {
+		var st unix.Stat_t
+		if err := unix.Stat(work, &st); err != nil {
+			return 0, err
+		}
+		if u := int(st.Uid); u >= first && u < first+users {
+			return u, nil // and so is what lies in it
+		}
+	}
+	user = first + int(s.turn.Add(1)%users)
+	return user, give(work, user)
 }
 
 // give makes a folder and all in it the step's user's. Links are not followed.

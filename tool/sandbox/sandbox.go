@@ -71,6 +71,9 @@ type Step struct {
 	Root  string    // a folder with an unpacked image, which is the step's file system, read-only; "" for the system's own programs
 	Tools []Tool    // what it may read besides
 	Stdin io.Reader // what it reads; nil for nothing. A Read that waits when the step ends goes on waiting
+	// Shared says that other steps may be at work in the folder: this one runs as
+	// the same user as they do, where the server is root.
+	Shared bool
 	// Terminal is the slave of a pseudo terminal (OpenTerminal), where the step
 	// is to have one: its three descriptors and its controlling terminal, in
 	// place of Stdin. What it says goes there, and Limits.Output does not count

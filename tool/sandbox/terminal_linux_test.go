@@ -5,6 +5,7 @@ import (
 	"context"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -158,5 +159,36 @@ func TestTerminalAttempts(t *testing.T) {
 				t.Errorf("%s without %v: %d, %v; want %d", name, walls, exit, err, want)
 			}
 		}
+	}
+}
+
+// Steps that share a folder may work in it at once; those that do not take it
+// from one another, where the server is root.
+func TestShared(t *testing.T) {
+	t.Parallel()
+	s, work := sandbox.New(sandbox.Config{}), open(t)
+	run := func(command string, shared bool) {
+		t.Helper()
+		var out bytes.Buffer
+		if exit, err := s.Run(t.Context(), sandbox.Step{Argv: []string{"sh", "-c", command}, Work: work, Shared: shared}, &out); exit != 0 || err != nil {
+			t.Errorf("%s: %d, %v: %s", command, exit, err, out.String())
+		}
+	}
+	run("mkdir theirs; echo one > theirs/file; chmod 600 theirs/file; chmod 700 theirs", false)
+	in, typed := io.Pipe()
+	ended := make(chan struct{})
+	var out bytes.Buffer
+	go func() {
+		defer close(ended)
+		_, _ = s.Run(t.Context(), sandbox.Step{Argv: []string{"sh", "-c", "echo here > first; read line; cat theirs/file second >out"}, Work: work, Shared: true, Stdin: in}, &out)
+	}()
+	for _, err := os.Stat(filepath.Join(work, "first")); err != nil; _, err = os.Stat(filepath.Join(work, "first")) {
+		time.Sleep(time.Millisecond)
+	}
+	run("echo two > second; chmod 600 second; cat theirs/file", true)
+	_, _ = io.WriteString(typed, "go on\n")
+	<-ended
+	if text, err := os.ReadFile(filepath.Join(work, "out")); err != nil || string(text) != "one\ntwo\n" {
+		t.Errorf("%q, %v, said %q", text, err, out.String())
 	}
 }
