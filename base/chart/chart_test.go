@@ -1,6 +1,7 @@
 package chart_test
 
 import (
+	"fmt"
 	"encoding/xml"
 	"errors"
 	"io"
@@ -91,5 +92,24 @@ func TestGraphHeads(t *testing.T) {
 	}
 	if strings.Contains(plain, "head") || !strings.Contains(plain, `y="12"`) {
 		t.Error(plain)
+	}
+}
+
+// A tight graph is as wide as its names need, in any script, and no wider than another.
+func TestGraphTight(t *testing.T) {
+	wide := func(g chart.Graph) (px int) {
+		svg := g.SVG()
+		wellFormed(t, svg)
+		if _, err := fmt.Sscanf(svg[strings.Index(svg, " width="):], ` width="%d"`, &px); err != nil {
+			t.Fatal(err, svg)
+		}
+		return px
+	}
+	short := chart.Graph{Nodes: []chart.Node{{ID: "a", Name: "Scan"}, {ID: "b", Name: "Gate", Column: 1}}}
+	long := chart.Graph{Nodes: []chart.Node{{ID: "a", Name: "승인을 기다리는 작업"}, {ID: "b", Name: strings.Repeat("long ", 20), Column: 1}}}
+	loose := wide(short)
+	short.Tight, long.Tight = true, true
+	if a, b := wide(short), wide(long); a >= b || b >= loose {
+		t.Errorf("short names %d, long names %d, not tight %d", a, b, loose)
 	}
 }

@@ -15,6 +15,7 @@ type Graph struct {
 	Nodes []Node
 	Edges []Edge
 	Heads []string // what stands above each column; nil is nothing
+	Tight bool     // few arrows: the columns stand closer, and are as wide as their names
 }
 
 // Node is one box.
@@ -36,8 +37,10 @@ type Edge struct {
 
 const (
 	boxWide, boxHigh    = 168, 30
+	leastWide           = 84
 	headHigh            = 26
 	columnGap, rowGap   = 96, 14
+	tightGap            = 48
 	longestName         = 22
 	sortings            = 6 // of the boxes within their columns, so that few arrows cross
 	mostNodes, mostDraw = 600, 4000
@@ -46,18 +49,18 @@ const (
 // box is a node with its place.
 type box struct {
 	Node
-	x, y float64
-	row  int
+	x, y, wide float64
+	row        int
 }
 
 // SVG is the drawing: as wide as its columns, and to be scrolled where that is more than there is room.
 func (g Graph) SVG() string {
-	columns, at := g.place()
+	columns, lefts, at := g.place()
 	rows := 0
 	for _, c := range columns {
 		rows = max(rows, len(c))
 	}
-	width, height := len(columns)*(boxWide+columnGap)-columnGap+24, rows*(boxHigh+rowGap)+24+g.above()
+	width, height := max(24, lefts[len(columns)]-g.gap()+12), rows*(boxHigh+rowGap)+24+g.above()
 	var b strings.Builder
 	fmt.Fprintf(&b, `<svg class="chart graph" viewBox="0 0 %d %d" width="%d" height="%d" role="group" aria-label="%s" xmlns="http://www.w3.org/2000/svg">`,
 		width, height, width, height, html.EscapeString(strings.TrimSpace(g.Title+". "+g.Words)))
@@ -71,7 +74,7 @@ func (g Graph) SVG() string {
 	}
 	for i, head := range g.Heads[:min(len(g.Heads), len(columns))] {
 		if head != "" {
-			fmt.Fprintf(&b, `<text class="head" x="%d" y="20">%s</text>`, 12+i*(boxWide+columnGap), html.EscapeString(clipped(head, 2*longestName)))
+			fmt.Fprintf(&b, `<text class="head" x="%d" y="20">%s</text>`, lefts[i], html.EscapeString(clipped(head, 2*longestName)))
 		}
 	}
 	for _, c := range columns {
@@ -91,6 +94,35 @@ func (g Graph) above() int {
 	return headHigh
 }
 
+func (g Graph) gap() int {
+	if g.Tight {
+		return tightGap
+	}
+	return columnGap
+}
+
+// wide is how wide a column's boxes are.
+func (g Graph) wide(column []*box, head string) int {
+	if !g.Tight {
+		return boxWide
+	}
+	wide := max(leastWide, about(head))
+	for _, b := range column {
+		wide = max(wide, about(b.Name)+28)
+	}
+	return min(wide, boxWide)
+}
+
+// about is about how wide a text is drawn.
+func about(text string) (px int) {
+	for _, r := range text {
+		if px += 8; r >= 0x1100 {
+			px += 5
+		}
+	}
+	return px
+}
+
 // clipped is a text of at most so many characters.
 func clipped(text string, most int) string {
 	if r := []rune(text); len(r) > most {
@@ -101,8 +133,8 @@ func clipped(text string, most int) string {
 
 func (n *box) draw(b *strings.Builder) {
 	name := clipped(n.Name, longestName)
-	shape := fmt.Sprintf(`<rect x="%.0f" y="%.0f" width="%d" height="%d" rx="6"/><text x="%.0f" y="%.0f" text-anchor="middle">%s</text><title>%s</title>`,
-		n.x, n.y, boxWide, boxHigh, n.x+boxWide/2, n.y+boxHigh/2+4.5, html.EscapeString(name), html.EscapeString(n.Says))
+	shape := fmt.Sprintf(`<rect x="%.0f" y="%.0f" width="%.0f" height="%d" rx="6"/><text x="%.0f" y="%.0f" text-anchor="middle">%s</text><title>%s</title>`,
+		n.x, n.y, n.wide, boxHigh, n.x+n.wide/2, n.y+boxHigh/2+4.5, html.EscapeString(name), html.EscapeString(n.Says))
 	if n.Link == "" {
 		fmt.Fprintf(b, `<g class="%s">%s</g>`, html.EscapeString("box "+n.Class), shape)
 		return
@@ -112,7 +144,7 @@ func (n *box) draw(b *strings.Builder) {
 
 // arrow leads from the right of one box to the left of another, and around where the other stands no further to the right.
 func arrow(from, to *box) string {
-	x1, y1, x2, y2 := from.x+boxWide, from.y+boxHigh/2, to.x, to.y+boxHigh/2
+	x1, y1, x2, y2 := from.x+from.wide, from.y+boxHigh/2, to.x, to.y+boxHigh/2
 	switch {
 	case to.x > from.x:
 		bend := max((x2-x1)/2, 30)
@@ -120,11 +152,12 @@ func arrow(from, to *box) string {
 	case to.x == from.x: // down or up the right side
 		return fmt.Sprintf("M%.0f %.0fC%.0f %.0f %.0f %.0f %.0f %.0f", x1, y1, x1+52, y1, x1+52, y2, x1+1, y2)
 	}
-	return fmt.Sprintf("M%.0f %.0fC%.0f %.0f %.0f %.0f %.0f %.0f", from.x, y1, from.x-40, y1, to.x+boxWide+40, y2, to.x+boxWide+1, y2)
+	return fmt.Sprintf("M%.0f %.0fC%.0f %.0f %.0f %.0f %.0f %.0f", from.x, y1, from.x-40, y1, to.x+to.wide+40, y2, to.x+to.wide+1, y2)
 }
 
 // place sorts the boxes into their columns, each near to what it is tied to.
-func (g Graph) place() (columns [][]*box, at map[string]*box) {
+// lefts are where the columns begin, and where one more would.
+func (g Graph) place() (columns [][]*box, lefts []int, at map[string]*box) {
 	at = map[string]*box{}
 	for _, n := range g.Nodes[:min(len(g.Nodes), mostNodes)] {
 		if at[n.ID] != nil || n.Column < 0 {
@@ -172,11 +205,19 @@ func (g Graph) place() (columns [][]*box, at map[string]*box) {
 	for _, c := range columns {
 		rows = max(rows, len(c))
 	}
+	left := 12
 	for i, c := range columns {
+		head := ""
+		if i < len(g.Heads) {
+			head = g.Heads[i]
+		}
+		wide := g.wide(c, head)
 		above := float64(rows-len(c)) * (boxHigh + rowGap) / 2
 		for j, b := range c {
-			b.x, b.y = float64(12+i*(boxWide+columnGap)), float64(12+g.above())+above+float64(j*(boxHigh+rowGap))
+			b.x, b.y, b.wide = float64(left), float64(12+g.above())+above+float64(j*(boxHigh+rowGap)), float64(wide)
 		}
+		lefts = append(lefts, left)
+		left += wide + g.gap()
 	}
-	return columns, at
+	return columns, append(lefts, left), at
 }

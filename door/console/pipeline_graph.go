@@ -93,7 +93,7 @@ func actionID(stage, action int) string { return fmt.Sprintf("a-%d-%d", stage+1,
 
 // drawPipeline is the picture: stages from left to right, what runs at the same time below each other.
 func (r *request) drawPipeline(title string, stages []drawnStage) template.HTML {
-	g := chart.Graph{Title: title}
+	g := chart.Graph{Title: title, Tight: true}
 	var before []chart.Node // the boxes that come just before
 	column, shut := 0, ""
 	add := func(head string, nodes []chart.Node) {
