@@ -1,9 +1,9 @@
 package chart_test
 
 import (
-	"fmt"
 	"encoding/xml"
 	"errors"
+	"fmt"
 	"io"
 	"math"
 	"strings"
