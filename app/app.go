@@ -63,13 +63,14 @@ type App struct {
 	Pipeline  *pipeline.Pipelines
 	Mirror    *mirror.Mirror
 	Builds    *build.Builds
-	Blobs     *blob.Folder // what builds made, by digest
+	Blobs     blob.Store // what builds made and are given, by digest
 	Inspect   *inspect.Inspector
 
 	packs   []comply.Pack // those that come with Haechi
 	inForce []comply.Pack // and people's own, at the start
 	rules   []sigma.File  // at the start
 
+	bucket  *blob.Bucket                // Blobs, where it is one
 	own     gate.Policy                 // what haechi.yaml names
 	policy  atomic.Pointer[gate.Policy] // what counts: a file's that was applied, else own
 	guards  atomic.Pointer[iac.Scanner] // with the rules that come with Haechi, and those that were applied
@@ -162,7 +163,7 @@ func (a *App) ground(ctx context.Context, env Env) (err error) {
 		return err
 	}
 	a.Bus = bus.New(a.DB, bus.Config{Log: a.log, Now: a.now, Kept: a.Config.Retention.Events})
-	return nil
+	return a.openBlobs(env.Getenv)
 }
 
 // Schemas are the tables of every room there is.

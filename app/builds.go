@@ -14,7 +14,6 @@ import (
 
 	"github.com/go-json-experiment/json"
 
-	"github.com/haechi-dev/haechi/base/blob"
 	"github.com/haechi-dev/haechi/base/db"
 	"github.com/haechi-dev/haechi/base/mask"
 	"github.com/haechi-dev/haechi/base/outbound"
@@ -133,10 +132,6 @@ func (a *App) exchange(w http.ResponseWriter, r *http.Request) {
 }
 
 func (a *App) buildBuilds(walls *sandbox.Sandbox, scanners []string) error {
-	blobs, err := blob.Open(filepath.Join(a.Config.Data, "blobs"))
-	if err != nil {
-		return err
-	}
 	c, keep := &a.Config.Builds, a.Config.Retention
 	dialer, err := outbound.New(outbound.Config{Allow: a.Config.Outbound.Allow})
 	if err != nil {
@@ -146,9 +141,8 @@ func (a *App) buildBuilds(walls *sandbox.Sandbox, scanners []string) error {
 	if err != nil {
 		return err
 	}
-	a.Blobs = blobs
 	a.Builds = build.New(build.Config{
-		DB: a.DB, Bus: a.Bus, Work: a.Work, Source: a.Source, Blobs: blobs, Machine: machine, Folder: filepath.Join(a.Config.Data, "builds"),
+		DB: a.DB, Bus: a.Bus, Work: a.Work, Source: a.Source, Blobs: a.Blobs, Machine: machine, Folder: filepath.Join(a.Config.Data, "builds"),
 		Account: a.Config.Account, Region: a.Config.Region, Log: a.log, Now: a.now, Node: a.node, Steps: walls,
 		Reports: left{a}, Scanners: scanners, Secrets: buildSecrets{a}, Page: a.page, Egress: c.Egress,
 		Identity: &build.Identity{Token: a.vouchBuild, Endpoint: a.issuer}, Mask: func(line []byte) []byte { return []byte(mask.Text(string(line))) },

@@ -26,6 +26,7 @@ type Config struct {
 	Data     string // the folder of all state
 	Listen   string // address and port; port 0 takes a free one
 	Database string // sqlite: (in the data folder), sqlite:FILE or postgres://…; env:NAME and file:PATH stand for what is there
+	Blobs    string // where artifacts, caches and sources are kept: "" is the data folder, or s3://BUCKET/PREFIX?…, see base/blob
 	Account  string // 12 digits
 	Region   string
 	Log      string // debug, info, warn, error
@@ -191,7 +192,7 @@ func (c *Config) ReadConfig(name string) error {
 
 // Environment sets what HAECHI_* variables say.
 func (c *Config) Environment(env func(string) string) {
-	for name, field := range map[string]*string{"HAECHI_DATA": &c.Data, "HAECHI_LISTEN": &c.Listen, "HAECHI_DATABASE": &c.Database, "HAECHI_ACCOUNT": &c.Account, "HAECHI_REGION": &c.Region, "HAECHI_LOG": &c.Log} {
+	for name, field := range map[string]*string{"HAECHI_DATA": &c.Data, "HAECHI_LISTEN": &c.Listen, "HAECHI_DATABASE": &c.Database, "HAECHI_BLOBS": &c.Blobs, "HAECHI_ACCOUNT": &c.Account, "HAECHI_REGION": &c.Region, "HAECHI_LOG": &c.Log} {
 		if v := env(name); v != "" {
 			*field = v
 		}

@@ -51,13 +51,17 @@ func (a *App) kept(ctx context.Context) ([]console.Kept, error) {
 	if err != nil {
 		return nil, err
 	}
+	place := ""
+	if a.bucket != nil {
+		place = a.bucket.String()
+	}
 	return []console.Kept{
 		{Name: "the database, with all that has no size here", For: -1, Size: size, Count: -1},
 		{Name: "events on the bus", For: a.Bus.Retention(), Size: -1, Count: events.Events},
 		{Name: "deliveries, and dead letters", For: keep.Deliveries, Size: -1, Count: told},
 		{Name: "logs of runs and builds, before they are packed, and results of scans", For: keep.Logs, Size: logged, Count: -1},
-		{Name: "artifacts of builds", For: keep.Logs, Size: artifactBytes, Count: artifacts},
-		{Name: "caches of builds", For: -1, Size: cacheBytes, Most: a.Builds.CacheBytes(), Count: caches},
+		{Name: "artifacts of builds", Place: place, For: keep.Logs, Size: artifactBytes, Count: artifacts},
+		{Name: "caches of builds", Place: place, For: -1, Size: cacheBytes, Most: a.Builds.CacheBytes(), Count: caches},
 		{Name: "reports of tests and coverage", For: keep.Reports, Size: -1, Count: -1},
 		{Name: "log records", For: journal.MaxAge, Size: journal.Bytes, Most: journal.MaxBytes, Count: -1},
 		{Name: "the audit trail", For: keep.Audit, Size: recorded, Most: keep.AuditBytes, Count: records},

@@ -32,6 +32,9 @@ func (a *App) Listen(free bool) (net.Listener, error) {
 // Serve answers on l and runs every room until ctx ends; then it lets calls
 // under way finish, for ten seconds, and stops. ready is called once when it answers.
 func (a *App) Serve(ctx context.Context, l net.Listener, ready func()) error {
+	if err := a.checkBucket(ctx); err != nil {
+		return errors.Join(err, l.Close())
+	}
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	a.url.Store(a.URL(l))
@@ -84,7 +87,7 @@ func (a *App) accept(server *http.Server, l net.Listener) error {
 // healthz says that the process answers.
 func (a *App) healthz(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "alive") }
 
-// readyz says that state can be read and written.
+// readyz says that state can be read and written, and files where they are kept elsewhere.
 func (a *App) readyz(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), 5*time.Second)
 	defer cancel()
@@ -96,6 +99,13 @@ func (a *App) readyz(w http.ResponseWriter, r *http.Request) {
 		a.log.Warn("not ready", "error", err)
 		http.Error(w, "the database cannot be written to; the log says why", http.StatusServiceUnavailable)
 		return
+	}
+	if a.bucket != nil {
+		if err := a.bucket.Check(ctx); err != nil {
+			a.log.Warn("not ready", "error", err)
+			http.Error(w, "the bucket of artifacts cannot be read; the log says why", http.StatusServiceUnavailable)
+			return
+		}
 	}
 	fmt.Fprintln(w, "ready")
 }

@@ -36,7 +36,8 @@ type About struct {
 	Form    int       `json:"form"`
 	Version string    `json:"version"` // of the program that made it
 	Time    time.Time `json:"time"`
-	State   string    `json:"state"` // the file of the state's database within, or "postgres" where it is elsewhere
+	State   string    `json:"state"`          // the file of the state's database within, or "postgres" where it is elsewhere
+	Files   string    `json:"files,omitzero"` // where files by digest are kept, if that is elsewhere
 	Key     bool      `json:"rootKey"`
 }
 

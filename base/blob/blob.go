@@ -1,4 +1,4 @@
-// Package blob keeps files by the digest of what they hold.
+// Package blob keeps files by the digest of what they hold, in a folder or in a bucket of S3.
 //
 // What Put has answered is on disk, whole, under the digest of its bytes, and
 // stays as it is until somebody deletes it. A kill leaves either all of a file
@@ -78,12 +78,22 @@ var digestForm = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
 // Valid tells whether a text is a digest as they are written here.
 func Valid(digest string) bool { return digestForm.MatchString(digest) }
 
-func (f *Folder) path(digest string) (string, error) {
+// below is the path of a file within its store.
+func below(digest string) (string, error) {
 	if !Valid(digest) {
 		return "", fault.Invalid.Errorf("%.80q is no digest: write sha256: and 64 hex digits", digest)
 	}
 	hash := digest[len("sha256:"):]
-	return filepath.Join(f.dir, "sha256", hash[:2], hash), nil
+	return "sha256/" + hash[:2] + "/" + hash, nil
+}
+
+func (f *Folder) path(digest string) (string, error) {
+	name, err := below(digest)
+	return filepath.Join(f.dir, filepath.FromSlash(name)), err
+}
+
+func absent(digest string) error {
+	return fault.NotFound.Errorf("no file has the digest %s (any more)", digest)
 }
 
 // Put keeps what r holds, which must not be longer than limit bytes (else
@@ -100,15 +110,9 @@ func (f *Folder) Put(ctx context.Context, r io.Reader, limit int64) (info Info, 
 		}
 		temp.Close()
 	}()
-	hash := sha256.New()
-	size, err := io.Copy(io.MultiWriter(temp, hash), io.LimitReader(untilDone{ctx, r}, limit+1))
-	if err != nil {
+	if info, err = spool(ctx, temp, r, limit); err != nil {
 		return info, fmt.Errorf("keeping a file: %w", err)
 	}
-	if size > limit {
-		return info, fault.Limit.Errorf("it is larger than %d bytes", limit)
-	}
-	info = Info{Digest: "sha256:" + hex.EncodeToString(hash.Sum(nil)), Size: size, Time: time.Now()}
 	if err := temp.Sync(); err != nil {
 		return info, err
 	}
@@ -189,7 +193,7 @@ func (f *Folder) Open(_ context.Context, digest string) (*os.File, error) {
 	}
 	file, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fault.NotFound.Errorf("no file has the digest %s (any more)", digest)
+		return nil, absent(digest)
 	}
 	return file, err
 }
@@ -202,7 +206,7 @@ func (f *Folder) Stat(_ context.Context, digest string) (Info, error) {
 	}
 	s, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return Info{}, fault.NotFound.Errorf("no file has the digest %s (any more)", digest)
+		return Info{}, absent(digest)
 	}
 	if err != nil {
 		return Info{}, err
@@ -276,9 +280,9 @@ func (f *Folder) Each(ctx context.Context, do func(Info) error) error {
 }
 
 // Sweep deletes the files that were put here before a time and that keep does
-// not want, and answers how many bytes that gave back.
-func (f *Folder) Sweep(ctx context.Context, before time.Time, keep func(digest string) (bool, error)) (freed int64, err error) {
-	err = f.Each(ctx, func(i Info) error {
+// not want, of all or of these only, and answers how many bytes that gave back.
+func (f *Folder) Sweep(ctx context.Context, before time.Time, keep func(digest string) (bool, error), only ...string) (freed int64, err error) {
+	one := func(i Info) error {
 		if !i.Time.Before(before) {
 			return nil
 		}
@@ -290,6 +294,22 @@ func (f *Folder) Sweep(ctx context.Context, before time.Time, keep func(digest s
 		}
 		freed += i.Size
 		return f.Delete(ctx, i.Digest)
-	})
-	return freed, err
+	}
+	if len(only) == 0 {
+		err = f.Each(ctx, one)
+		return freed, err
+	}
+	for _, digest := range only {
+		i, err := f.Stat(ctx, digest)
+		if errors.Is(err, fault.NotFound) {
+			continue
+		}
+		if err == nil {
+			err = one(i)
+		}
+		if err != nil {
+			return freed, err
+		}
+	}
+	return freed, nil
 }

@@ -18,26 +18,36 @@ import (
 	"time"
 
 	"github.com/haechi-dev/haechi/base/blob"
+	"github.com/haechi-dev/haechi/base/outbound"
 	"github.com/haechi-dev/haechi/word/fault"
 )
 
 // The test binary is also the process that is killed while it puts files.
 func TestMain(m *testing.M) {
 	if dir := os.Getenv("BLOB_TEST_PUT"); dir != "" {
-		putForEver(dir)
+		putForEver(dir, os.Getenv("BLOB_TEST_BUCKET"))
 	}
 	os.Exit(m.Run())
 }
 
-func putForEver(dir string) {
-	f, err := blob.Open(dir)
+func putForEver(dir, bucket string) {
+	var s blob.Store
+	s, err := blob.Open(dir)
+	size := 300 << 10
+	if bucket != "" {
+		size = 11 << 20
+		var d *outbound.Dialer
+		if d, err = outbound.New(outbound.Config{Allow: []string{"127.0.0.0/8"}}); err == nil {
+			s, err = blob.OpenBucket(blob.BucketConfig{Address: "s3://haechi/kept?endpoint=http://" + bucket, Dialer: d, Folder: dir, Getenv: testEnv, Part: 5 << 20})
+		}
+	}
 	if err != nil {
 		panic(err)
 	}
 	for {
-		text := make([]byte, 300<<10)
+		text := make([]byte, size)
 		rand.Read(text)
-		info, err := f.Put(context.Background(), bytes.NewReader(text), 1<<20)
+		info, err := s.Put(context.Background(), bytes.NewReader(text), 20<<20)
 		if err != nil {
 			panic(err)
 		}

@@ -157,3 +157,9 @@ func section(text []byte, name string) map[string]string {
 	}
 	return values
 }
+
+// Keys are the keys of a profile in the text of a file as the aws command has it; "" where there are none.
+func Keys(text []byte, profile string) (key string, secret seal.Secret, token string) {
+	v := section(text, profile)
+	return v["aws_access_key_id"], seal.Secret(v["aws_secret_access_key"]), v["aws_session_token"]
+}

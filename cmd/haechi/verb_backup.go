@@ -30,7 +30,8 @@ func backupVerb() verb {
 The file holds the database, repositories, files, the journal and haechi.yaml,
 with checksums. root.key is not in it unless asked for: keep a copy of it
 elsewhere, since access keys and targets' secrets cannot be read without it.
-Where the state is in PostgreSQL, dump that first with pg_dump.`, run: backUp}
+Where the state is in PostgreSQL, dump that first with pg_dump. What lies in a
+bucket (blobs in haechi.yaml) is not in the file either.`, run: backUp}
 }
 
 func backUp(ctx context.Context, c call, flags *flag.FlagSet) (err error) {
@@ -70,6 +71,12 @@ func backUp(ctx context.Context, c call, flags *flag.FlagSet) (err error) {
 		s.About.State = "postgres"
 		fmt.Fprintln(c.stderr, "haechi backup: the state is in PostgreSQL and not in this file; pg_dump it, before this")
 	}
+	if s.About.Files, err = bucketOf(config, c.env); err != nil {
+		return err
+	}
+	if s.About.Files != "" {
+		fmt.Fprintf(c.stderr, "haechi backup: artifacts and caches are in %s and not in this file; keep versions of them there\n", s.About.Files)
+	}
 	if rest[0] == "-" {
 		_, err := backup.Write(c.stdout, s)
 		return err
@@ -83,6 +90,16 @@ func backUp(ctx context.Context, c call, flags *flag.FlagSet) (err error) {
 		fmt.Fprintf(c.stderr, "haechi backup: %s is not in it; keep a copy elsewhere\n", filepath.Join(config.Data, "root.key"))
 	}
 	return nil
+}
+
+// bucketOf is the bucket that files are kept in, as people know it, or "".
+func bucketOf(config app.Config, env func(string) string) (string, error) {
+	at, err := config.BlobsAddress(env)
+	if err != nil {
+		return "", err
+	}
+	at, _, _ = strings.Cut(at, "?")
+	return at, nil
 }
 
 // within tells whether a file would lie in a folder.
@@ -174,6 +191,9 @@ func restore(_ context.Context, c call, flags *flag.FlagSet) error {
 	}
 	if about.State == "postgres" {
 		fmt.Fprintln(c.stderr, "haechi restore: the state is in PostgreSQL: restore that with pg_restore")
+	}
+	if about.Files != "" {
+		fmt.Fprintf(c.stderr, "haechi restore: artifacts and caches are in %s: blobs in haechi.yaml has to name it\n", about.Files)
 	}
 	return nil
 }

@@ -252,7 +252,7 @@ func settings(config app.Config) []setting {
 	}
 	slices.Sort(commands)
 	return []setting{
-		{"data", config.Data}, {"listen", config.Listen}, {"database", withoutPassword(config.Database)}, {"account", config.Account},
+		{"data", config.Data}, {"listen", config.Listen}, {"database", withoutPassword(config.Database)}, {"blobs", withoutPassword(config.Blobs)}, {"account", config.Account},
 		{"region", config.Region}, {"log", config.Log}, {"insecure-listen", fmt.Sprint(config.Insecure)}, {"tls.cert", config.TLS.Cert},
 		{"tls.key", config.TLS.Key}, {"trusted-proxies", strings.Join(proxies, ", ")}, {"hosts", strings.Join(config.Hosts, ", ")}, {"url", config.URL},
 		{"sign-in", strings.Join(config.Logins(), ", ")}, {"provider-keys", strings.Join(slices.Sorted(maps.Keys(config.Keys)), ", ")}, {"outbound.allow", strings.Join(config.Outbound.Allow, ", ")}, {"commands", strings.Join(commands, ", ")}, {"sandbox.allow", config.Sandbox.Allow},

@@ -13,6 +13,7 @@ import (
 // Kept is something that takes room on disk: how long it is kept, and how much there is.
 type Kept struct {
 	Name  string        // English
+	Place string        // where it lies, if that is not here
 	For   time.Duration // 0 is for ever, less is not one span
 	Size  int64         // bytes, or -1 where it is not known
 	Most  int64         // bytes, or 0 where there is no bound

@@ -62,7 +62,7 @@ type Config struct {
 	Bus     *bus.Bus
 	Work    *work.Work
 	Source  Repositories
-	Blobs   *blob.Folder
+	Blobs   blob.Store
 	Machine Machine // this server's
 	Folder  string  // of builds at work: what a kill has left there is removed at the start
 	Account string  // 12 digits

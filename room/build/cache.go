@@ -219,25 +219,11 @@ const young = time.Hour
 
 // drop deletes files that nobody names any more.
 func (b *Builds) drop(ctx context.Context, digests ...string) error {
-	for _, d := range sorted(digests) {
-		info, err := b.config.Blobs.Stat(ctx, d)
-		if errors.Is(err, fault.NotFound) || err == nil && time.Since(info.Time) < young {
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		used, err := b.wanted(ctx, d)
-		if err != nil {
-			return err
-		}
-		if !used {
-			if err := b.config.Blobs.Delete(ctx, d); err != nil {
-				return err
-			}
-		}
+	if len(digests) == 0 { // no sweep of all
+		return nil
 	}
-	return nil
+	_, err := b.config.Blobs.Sweep(ctx, time.Now().Add(-young), func(d string) (bool, error) { return b.wanted(ctx, d) }, sorted(digests)...)
+	return err
 }
 
 // sweep removes what was kept long enough, and files that nobody names.
