@@ -203,3 +203,49 @@ func unsign(text []byte) (payload []byte, signature string) {
 	}
 	return []byte(kept.String() + "\n" + string(message)), sig.String()
 }
+
+// SignedTag is a tag that says something, with what was signed of it, and the signature: "" where there is none.
+type SignedTag struct {
+	ID        string
+	Object    string // what it is a tag of
+	Tagger    Person
+	Payload   []byte
+	Signature string
+}
+
+// EachSignedTag reads tags with their signatures, in the order of their names. One that is too large or broken comes
+// with an error.
+func (r *Repo) EachSignedTag(ctx context.Context, ids []string, each func(t SignedTag, err error) error) error {
+	return r.ReadEach(ctx, ids, 1<<20, func(id string, text []byte, err error) error {
+		t := SignedTag{ID: id}
+		if err == nil {
+			head, _, _ := strings.Cut(string(text), "\n\n")
+			for line := range strings.SplitSeq(head, "\n") {
+				key, value, _ := strings.Cut(line, " ")
+				switch key {
+				case "object":
+					t.Object = value
+				case "tagger":
+					t.Tagger = parsePerson(value)
+				}
+			}
+			at := signatureAt(text)
+			t.Payload, t.Signature = bytes.Clone(text[:at]), string(text[at:])
+		}
+		return each(t, err)
+	})
+}
+
+// signatureAt is where the signature of a tag begins, which stands at its end: the last line that begins one, as git has it.
+func signatureAt(text []byte) int {
+	at, from := len(text), 0
+	for line := range bytes.Lines(text) {
+		for _, begin := range []string{"-----BEGIN PGP SIGNATURE-----", "-----BEGIN PGP MESSAGE-----", "-----BEGIN SSH SIGNATURE-----", "-----BEGIN SIGNED MESSAGE-----"} {
+			if bytes.HasPrefix(line, []byte(begin)) {
+				at = from
+			}
+		}
+		from += len(line)
+	}
+	return at
+}

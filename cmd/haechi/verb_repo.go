@@ -5,11 +5,13 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"github.com/haechi-dev/haechi/base/remote"
 	"github.com/haechi-dev/haechi/keeper/source"
@@ -29,6 +31,7 @@ func repoVerb() verb {
   haechi repo override -reason 'the shop is down' -hours 2 7
   haechi repo signer                    keys that commits are signed with
   haechi repo signer add -owner kim ~/.ssh/id_ed25519.pub
+  gpg --armor --export kim | haechi repo signer add -owner kim -
   haechi repo signer remove SHA256:…
 
 'protect' says what is asked of everything that comes to a branch; said again, it
@@ -455,6 +458,30 @@ func (r repoClient) judge(ctx context.Context, number int64, override bool, reas
 	return nil
 }
 
+// key is the public key in a file, or in what is piped in.
+func (r repoClient) key(file string) (string, error) {
+	text, err := []byte(nil), error(nil)
+	if file == "-" {
+		text, err = io.ReadAll(io.LimitReader(r.c.stdin, mostKey+1))
+	} else {
+		text, err = os.ReadFile(file)
+	}
+	switch {
+	case err != nil:
+		return "", err
+	case strings.Contains(string(text), "PRIVATE KEY"):
+		return "", usagef("%s is a private key: the file that ends in .pub is meant, or what gpg --armor --export writes", file)
+	case len(text) > mostKey:
+		return "", usagef("%s is too long for a public key: gpg --armor --export-options export-minimal --export KEY leaves out what others say of it", file)
+	case len(text) > 0 && text[0] >= 0x80:
+		return "", usagef("%s is not armoured: gpg --armor --export KEY", file)
+	}
+	return string(text), nil
+}
+
+// mostKey is how long the text of a public key may be.
+const mostKey = 128 << 10
+
 func (r repoClient) signer(ctx context.Context, rest []string, f repoFlags) error {
 	do := "list"
 	if len(rest) > 0 {
@@ -463,18 +490,15 @@ func (r repoClient) signer(ctx context.Context, rest []string, f repoFlags) erro
 	switch {
 	case do == "list" && len(rest) == 0:
 	case do == "add" && len(rest) == 1:
-		text, err := os.ReadFile(rest[0])
+		text, err := r.key(rest[0])
 		if err != nil {
 			return err
-		}
-		if len(text) > 16<<10 || strings.Contains(string(text), "PRIVATE KEY") {
-			return usagef("%s is no public key: the file that ends in .pub is meant", rest[0])
 		}
 		in := struct {
 			Owner  string   `json:"Owner,omitzero"`
 			Key    string   `json:"Key"`
 			Emails []string `json:"Emails,omitzero"`
-		}{*f.owner, string(text), listed(*f.emails)}
+		}{*f.owner, text, listed(*f.emails)}
 		var out struct{ Signer source.Signer }
 		if err := r.ask(ctx, "AddSigner", in, &out); err != nil {
 			return err
@@ -501,9 +525,16 @@ func (r repoClient) signer(ctx context.Context, rest []string, f repoFlags) erro
 		return nil
 	}
 	t := tabwriter.NewWriter(r.c.stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "KEY\tOWNER\tADDRESSES")
+	fmt.Fprintln(t, "KEY\tOWNER\tUNTIL\tADDRESSES")
 	for _, sg := range out.Signers {
-		fmt.Fprintf(t, "%s\t%s\t%s\n", sg.Fingerprint, cell(sg.Owner), cell(strings.Join(sg.Emails, ", ")))
+		until := "-"
+		if !sg.Expires.IsZero() {
+			until = sg.Expires.Format(time.DateOnly)
+		}
+		if sg.Revoked != "" {
+			until = "revoked"
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", sg.Fingerprint, cell(sg.Owner), until, cell(strings.Join(sg.Emails, ", ")))
 	}
 	return t.Flush()
 }

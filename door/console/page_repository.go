@@ -19,7 +19,9 @@ type branchRow struct {
 
 type tagRow struct {
 	git.Tag
-	Path string
+	Path     string
+	Verified string // whose signature it bears
+	Why      string // it is not verified, or is
 }
 
 type repositoryView struct {
@@ -80,13 +82,40 @@ func (o *Console) repositoryView(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, t := range tags {
-		v.Tags = append(v.Tags, tagRow{t, repositoryPath(h.Name, "files", "ref", t.Name)})
+	if v.Tags, err = o.tagRows(r, h.Name, tags); err != nil {
+		return nil, err
 	}
 	if v.Level, v.LevelWhy, err = o.config.Source.Level(r.Context(), h.Name, "refs/heads/"+h.repository.DefaultBranch); err != nil {
 		return nil, err
 	}
 	return v, o.front(r, &v)
+}
+
+// tagRows are tags with what is known of their signatures.
+func (o *Console) tagRows(r *request, repository string, tags []git.Tag) (rows []tagRow, err error) {
+	var signed []string
+	for _, t := range tags {
+		rows = append(rows, tagRow{Tag: t, Path: repositoryPath(repository, "files", "ref", t.Name)})
+		if t.Signed {
+			signed = append(signed, t.ID)
+		}
+	}
+	if len(signed) == 0 {
+		return rows, nil
+	}
+	known, err := o.config.Source.VerifyTags(r.Context(), repository, signed...)
+	for _, s := range known {
+		for i := range rows {
+			if rows[i].ID != s.Commit {
+				continue
+			}
+			rows[i].Why = s.Why
+			if s.Verified {
+				rows[i].Verified = who(s.Signer.Owner)
+			}
+		}
+	}
+	return rows, err
 }
 
 // front is what there is to see of the default branch's top folder.

@@ -203,14 +203,14 @@ func reviewed(r Repository, u Update) error {
 
 // allSigned refuses commits whose signatures are not verified.
 func (s *Source) allSigned(ctx context.Context, repo *git.Repo, u Update) error {
-	bad, err := s.unsigned(ctx, repo, u.Old, u.New)
+	bad, err := s.unsigned(ctx, repo, u.Old, u.New, s.config.Now())
 	if err != nil {
 		return fmt.Errorf("looking at signatures: %w", err)
 	}
 	if len(bad) == 0 {
 		return nil
 	}
-	return fault.Denied.Errorf("branch %s takes signed commits only, and commit %s %s: sign with ssh (git config gpg.format ssh; git rebase --exec 'git commit --amend --no-edit -S' %s), and have the key known here (haechi repo signer add)",
+	return fault.Denied.Errorf("branch %s takes signed commits only, and commit %s %s: sign with ssh or OpenPGP (git config gpg.format ssh; git rebase --exec 'git commit --amend --no-edit -S' %s), and have the key known here (haechi repo signer add)",
 		shortRef(u.Ref), short(bad[0].Commit), bad[0].Why, since(u.Old))
 }
 

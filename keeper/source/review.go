@@ -41,7 +41,11 @@ func (s *Source) Approve(ctx context.Context, number int64, revision string, who
 	if err != nil {
 		return err
 	}
-	if why := p.madeBy(who); why != "" && approve {
+	known, err := s.called(ctx, who)
+	if err != nil {
+		return err
+	}
+	if why := p.madeBy(known); why != "" && approve {
 		return fault.Denied.Errorf("%s %s: %w", who.Name, why, ErrOwn)
 	}
 	a := Approval{Who: who, Revision: p.Revision.ID, Approved: approve, At: s.config.Now().UTC()}
@@ -166,6 +170,11 @@ func (s *Source) judge(ctx context.Context, p Pull) (v Verdict, err error) {
 	if err != nil {
 		return v, err
 	}
+	for i := range approvals {
+		if approvals[i].Who, err = s.called(ctx, approvals[i].Who); err != nil {
+			return v, err
+		}
+	}
 	counting := v.count(approvals)
 	for _, rule := range p.Rules {
 		v.Demands = append(v.Demands, rule.demand(counting))
@@ -271,7 +280,7 @@ func (s *Source) demands(ctx context.Context, p Pull, rule BranchRule, counting 
 	}
 	if rule.Signed {
 		d := Demand{Name: "signed commits", Kind: "signed", Met: true, Why: "all are"}
-		bad, err := s.unsigned(ctx, repo, p.Revision.Target, p.Revision.Head)
+		bad, err := s.unsigned(ctx, repo, p.Revision.Target, p.Revision.Head, s.config.Now())
 		if err != nil {
 			return nil, err
 		}

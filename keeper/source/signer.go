@@ -1,14 +1,9 @@
 package source
 
 import (
-	"bytes"
 	"context"
-	"crypto/sha256"
-	"crypto/sha512"
-	"encoding/base64"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 	"time"
@@ -21,32 +16,35 @@ import (
 	"github.com/haechi-dev/haechi/word/fault"
 )
 
-// Signer is a key by which somebody signs commits: a line of git's allowed signers.
+// Signer is a key by which somebody signs commits and tags: a line of git's allowed signers, or a key of OpenPGP.
 type Signer struct {
 	Owner       string    `json:"owner"`       // ARN, or a name
-	Emails      []string  `json:"emails"`      // that commits signed with it may bear
-	Key         string    `json:"key"`         // ssh-ed25519 AAAA…
-	Fingerprint string    `json:"fingerprint"` // SHA256:…
+	Emails      []string  `json:"emails"`      // that what is signed with it may bear
+	Key         string    `json:"key"`         // ssh-ed25519 AAAA…, or an armoured block
+	Fingerprint string    `json:"fingerprint"` // SHA256:… of ssh, hexadecimal digits of OpenPGP
 	Added       time.Time `json:"added"`
 	By          string    `json:"by"` // ARN
+
+	IDs     []string  `json:"ids,omitzero"`     // of OpenPGP: those of its keys that sign
+	Expires time.Time `json:"expires,omitzero"` // of OpenPGP: when it ends
+	Revoked string    `json:"revoked,omitzero"` // of OpenPGP: why and when it was given up
 }
 
-// AddSigner lets commits be signed with a key, which is one user's.
+// AddSigner lets commits and tags be signed with a key, which is one user's. A key of OpenPGP that is known is
+// replaced by a newer copy of it: with another end, other subkeys, or revoked.
 func (s *Source) AddSigner(ctx context.Context, sg Signer) (Signer, error) {
-	key, comment, _, rest, err := ssh.ParseAuthorizedKey([]byte(sg.Key))
-	if err != nil || len(bytes.TrimSpace(rest)) > 0 {
-		return sg, fault.Invalid.Errorf("%q is no public key of ssh, such as ssh-ed25519 AAAA…", clip(sg.Key, 80))
+	read := readSSH
+	if strings.Contains(sg.Key, "-----BEGIN PGP") {
+		read = readPGP
 	}
-	if len(sg.Emails) == 0 && strings.Contains(comment, "@") {
-		sg.Emails = []string{comment}
+	sg, err := read(sg)
+	if err != nil {
+		return sg, err
 	}
 	if sg.Owner == "" || len(sg.Emails) == 0 || len(sg.Emails) > 100 {
 		return sg, fault.Invalid.Errorf("a key needs an owner and the mail addresses that their commits bear")
 	}
-	if weak(key) {
-		return sg, fault.Invalid.Errorf("keys of type %s are too weak: ed25519, ECDSA and RSA of 2,048 bits or more are taken", key.Type())
-	}
-	sg.Key, sg.Fingerprint, sg.Added = strings.TrimSpace(string(ssh.MarshalAuthorizedKey(key))), ssh.FingerprintSHA256(key), s.config.Now().UTC()
+	sg.Added = s.config.Now().UTC()
 	body, err := json.Marshal(sg)
 	if err != nil {
 		return sg, err
@@ -56,7 +54,13 @@ func (s *Source) AddSigner(ctx context.Context, sg Signer) (Signer, error) {
 		if err == nil && was.Owner != sg.Owner {
 			return fault.Exists.Errorf("that key is %s's", was.Owner)
 		}
+		if err == nil {
+			err = newer(was, sg)
+		}
 		if err != nil && !errors.Is(err, fault.NotFound) {
+			return err
+		}
+		if err := s.onesOwn(tx, sg); err != nil {
 			return err
 		}
 		_, err = tx.Exec("INSERT INTO source_signers (fingerprint, body) VALUES (?, ?) ON CONFLICT (fingerprint) DO UPDATE SET body = excluded.body", sg.Fingerprint, body)
@@ -64,17 +68,45 @@ func (s *Source) AddSigner(ctx context.Context, sg Signer) (Signer, error) {
 	})
 }
 
-// weak tells whether a key is not to be trusted.
-func weak(key ssh.PublicKey) bool {
-	if key.Type() == "ssh-dss" {
-		return true
-	}
-	if crypto, ok := key.(ssh.CryptoPublicKey); ok {
-		if rsa, ok := crypto.CryptoPublicKey().(interface{ Size() int }); ok && key.Type() == ssh.KeyAlgoRSA {
-			return rsa.Size() < 256
+// onesOwn refuses an address that somebody else signs for: who signed would be a question of which key is asked first.
+func (s *Source) onesOwn(tx *db.Tx, sg Signer) error {
+	all, err := db.All(tx, scanSigner, "SELECT body FROM source_signers ORDER BY fingerprint")
+	for _, other := range all {
+		if sameOwner(other.Owner, sg.Owner) {
+			continue
+		}
+		if i := slices.IndexFunc(sg.Emails, other.bears); i >= 0 {
+			return fault.Exists.Errorf("%s is the address of %s, who signs for it with %s", sg.Emails[i], other.Owner, other.Fingerprint)
 		}
 	}
-	return false
+	return err
+}
+
+// sameOwner tells whether two owners are one: a user may be named by their ARN, or by their name alone.
+func sameOwner(a, b string) bool {
+	name := func(s string) string {
+		if _, user, ok := strings.Cut(s, ":user/"); ok {
+			return user[strings.LastIndexByte(user, '/')+1:]
+		}
+		return s
+	}
+	return name(a) == name(b)
+}
+
+// called is somebody with the addresses, too, for which they sign: by these as well commits tell that they made them.
+func (s *Source) called(ctx context.Context, who Person) (Person, error) {
+	all, err := s.Signers(ctx)
+	for _, sg := range all {
+		if sg.Owner == who.ARN || strings.Contains(who.ARN, ":user/") && sameOwner(sg.Owner, who.ARN) {
+			who.Emails = slices.Concat(who.Emails, sg.Emails)
+		}
+	}
+	return who, err
+}
+
+// bears tells whether a commit that bears an address may be signed with the key.
+func (sg Signer) bears(email string) bool {
+	return slices.ContainsFunc(sg.Emails, func(e string) bool { return strings.EqualFold(e, email) })
 }
 
 func scanSigner(scan db.Scan) (sg Signer, err error) {
@@ -113,24 +145,26 @@ func (s *Source) DropSigner(ctx context.Context, fingerprint string) error {
 	})
 }
 
-// Signature is what is known of a commit's signature.
+// Signature is what is known of the signature of a commit or tag.
 type Signature struct {
-	Commit   string
+	Commit   string // or tag
 	Verified bool
 	Signer   Signer // whose key it is, where it is known
 	Why      string // why it is not verified, or by whom it is signed
 }
 
-// Verify looks at the signatures of commits.
+// Verify looks at the signatures of commits that are here already: keys count that were good when they signed.
 func (s *Source) Verify(ctx context.Context, repository string, commits ...string) (all []Signature, err error) {
 	repo, err := s.Git(repository)
 	if err != nil {
 		return nil, err
 	}
-	return s.verify(ctx, repo, commits)
+	return s.verify(ctx, repo, commits, time.Time{})
 }
 
-func (s *Source) verify(ctx context.Context, repo *git.Repo, commits []string) (all []Signature, err error) {
+// verify looks at the signatures of commits that came at a time: then their keys must have been good, too. The
+// zero time is that of the signatures.
+func (s *Source) verify(ctx context.Context, repo *git.Repo, commits []string, at time.Time) (all []Signature, err error) {
 	known, err := s.keyring(ctx)
 	if err != nil {
 		return nil, err
@@ -140,159 +174,107 @@ func (s *Source) verify(ctx context.Context, repo *git.Repo, commits []string) (
 			all = append(all, Signature{Commit: c.ID, Why: "is too large to be verified"})
 			return nil
 		}
-		all = append(all, verdict(c, known))
+		all = append(all, known.verdict(c.ID, c.Payload, c.Signature, c.Committer.Email, "committed", at))
 		return err
 	})
 	return all, err
 }
 
-// keyring are the signers by fingerprint, the server itself among them.
-func (s *Source) keyring(ctx context.Context) (map[string]Signer, error) {
+// VerifyTags looks at the signatures of tags that are here already, by the names of their objects.
+func (s *Source) VerifyTags(ctx context.Context, repository string, tags ...string) (all []Signature, err error) {
+	repo, err := s.Git(repository)
+	if err != nil {
+		return nil, err
+	}
+	return s.verifyTags(ctx, repo, tags, time.Time{})
+}
+
+func (s *Source) verifyTags(ctx context.Context, repo *git.Repo, tags []string, at time.Time) (all []Signature, err error) {
+	known, err := s.keyring(ctx)
+	if err != nil {
+		return nil, err
+	}
+	err = repo.EachSignedTag(ctx, tags, func(t git.SignedTag, err error) error {
+		if errors.Is(err, fault.Limit) {
+			all = append(all, Signature{Commit: t.ID, Why: "is too large to be verified"})
+			return nil
+		}
+		all = append(all, known.verdict(t.ID, t.Payload, t.Signature, t.Tagger.Email, "tagged", at))
+		return err
+	})
+	return all, err
+}
+
+// keyring are the signers: those of ssh by fingerprint, the server itself among them, those of OpenPGP by the
+// IDs of their keys, which are short enough for two to have one.
+type keyring struct {
+	byFingerprint map[string]Signer
+	byID          map[string][]Signer
+}
+
+func (s *Source) keyring(ctx context.Context) (*keyring, error) {
 	all, err := s.Signers(ctx)
 	if err != nil {
 		return nil, err
 	}
-	known := map[string]Signer{}
+	k := &keyring{map[string]Signer{}, map[string][]Signer{}}
 	for _, sg := range all {
-		known[sg.Fingerprint] = sg
+		k.byFingerprint[sg.Fingerprint] = sg
+		for _, id := range sg.IDs {
+			k.byID[id] = append(k.byID[id], sg)
+		}
 	}
 	if s.config.Key != nil {
 		key := s.config.Key.PublicKey()
 		f := ssh.FingerprintSHA256(key)
-		known[f] = Signer{Owner: Haechi, Emails: nil, Key: strings.TrimSpace(string(ssh.MarshalAuthorizedKey(key))), Fingerprint: f}
+		k.byFingerprint[f] = Signer{Owner: Haechi, Emails: nil, Key: strings.TrimSpace(string(ssh.MarshalAuthorizedKey(key))), Fingerprint: f}
 	}
-	return known, nil
+	return k, nil
 }
 
 // Haechi is who signs what the server makes.
 const Haechi = "haechi"
 
-func verdict(c git.Signed, known map[string]Signer) Signature {
-	v := Signature{Commit: c.ID}
-	switch {
-	case c.Signature == "":
-		v.Why = "is not signed"
-		return v
-	case strings.Contains(c.Signature, "BEGIN PGP"):
-		v.Why = "is not verified: OpenPGP; sign with ssh (git config gpg.format ssh)"
-		return v
-	}
-	key, err := checkSSH(c.Payload, c.Signature)
+// verdict says whether a signature counts over a text that bears an address and came at a time.
+func (k *keyring) verdict(id string, text []byte, signature, email, did string, at time.Time) Signature {
+	v := Signature{Commit: id}
+	sg, err := k.signer(text, signature, at)
 	if err != nil {
-		v.Why = "has a signature that does not hold: " + err.Error()
-		return v
-	}
-	sg, ok := known[ssh.FingerprintSHA256(key)]
-	if !ok {
-		v.Why = "is signed with a key that nobody here owns: " + ssh.FingerprintSHA256(key)
+		v.Why = err.Error()
 		return v
 	}
 	v.Signer = sg
-	if sg.Owner != Haechi && !slices.ContainsFunc(sg.Emails, func(e string) bool { return strings.EqualFold(e, c.Committer.Email) }) {
-		v.Why = fmt.Sprintf("is signed with the key of %s, and committed as %s", sg.Owner, clip(c.Committer.Email, 100))
+	if sg.Owner != Haechi && !sg.bears(email) {
+		v.Why = fmt.Sprintf("is signed with the key of %s, and %s as %s", sg.Owner, did, clip(email, 100))
 		return v
 	}
 	v.Verified, v.Why = true, "is signed by "+sg.Owner
 	return v
 }
 
-// The armour of an ssh signature, and what is in it: PROTOCOL.sshsig of OpenSSH.
-const (
-	sshBegin = "-----BEGIN SSH SIGNATURE-----"
-	sshEnd   = "-----END SSH SIGNATURE-----"
-	sshMagic = "SSHSIG"
-	// sshFor is what git signs for: a signature for something else is none.
-	sshFor = "git"
-)
-
-type sshSignature struct {
-	Version   uint32
-	Key       []byte
-	Namespace string
-	Reserved  string
-	Hash      string
-	Signature []byte
-}
-
-type sshSigned struct {
-	Namespace, Reserved, Hash string
-	Sum                       []byte
-}
-
-// checkSSH is the key that made a signature over a payload, if it did.
-func checkSSH(payload []byte, armoured string) (ssh.PublicKey, error) {
-	body, ok := strings.CutPrefix(strings.TrimSpace(armoured), sshBegin)
-	body, ok2 := strings.CutSuffix(body, sshEnd)
-	if !ok || !ok2 || len(body) > 64<<10 {
-		return nil, errors.New("it is no ssh signature")
+// signer is whose key signed a text.
+func (k *keyring) signer(text []byte, signature string, at time.Time) (Signer, error) {
+	switch {
+	case signature == "":
+		return Signer{}, errors.New("is not signed")
+	case strings.Contains(signature, "BEGIN PGP"):
+		return k.byPGP(text, signature, at)
+	case strings.Contains(signature, "BEGIN SIGNED MESSAGE"):
+		return Signer{}, errors.New("is not verified: X.509; sign with ssh or OpenPGP (git config gpg.format ssh)")
 	}
-	raw, err := base64.StdEncoding.DecodeString(strings.Join(strings.Fields(body), ""))
-	if err != nil || !bytes.HasPrefix(raw, []byte(sshMagic)) {
-		return nil, errors.New("it is no ssh signature")
-	}
-	var sig sshSignature
-	if err := ssh.Unmarshal(raw[len(sshMagic):], &sig); err != nil {
-		return nil, errors.New("it is no ssh signature")
-	}
-	if sig.Version != 1 || sig.Namespace != sshFor {
-		return nil, fmt.Errorf("it is for %q, not for git", clip(sig.Namespace, 40))
-	}
-	sum, err := sshSum(sig.Hash, payload)
+	key, err := checkSSH(text, signature)
 	if err != nil {
-		return nil, err
+		return Signer{}, holdsNot{err}
 	}
-	key, err := ssh.ParsePublicKey(sig.Key)
-	if err != nil {
-		return nil, errors.New("its key cannot be read")
+	sg, ok := k.byFingerprint[ssh.FingerprintSHA256(key)]
+	if !ok {
+		return sg, errors.New("is signed with a key that nobody here owns: " + ssh.FingerprintSHA256(key))
 	}
-	var inner ssh.Signature
-	if err := ssh.Unmarshal(sig.Signature, &inner); err != nil {
-		return nil, errors.New("it is no ssh signature")
-	}
-	if weak(key) || inner.Format == ssh.KeyAlgoRSA { // SHA-1
-		return nil, errors.New("it is too weak")
-	}
-	signed := append([]byte(sshMagic), ssh.Marshal(sshSigned{sig.Namespace, sig.Reserved, sig.Hash, sum})...)
-	if err := key.Verify(signed, &inner); err != nil {
-		return nil, errors.New("it is not over this commit")
-	}
-	return key, nil
+	return sg, nil
 }
 
-func sshSum(name string, payload []byte) ([]byte, error) {
-	switch name {
-	case "sha256":
-		sum := sha256.Sum256(payload)
-		return sum[:], nil
-	case "sha512":
-		sum := sha512.Sum512(payload)
-		return sum[:], nil
-	}
-	return nil, fmt.Errorf("its hash %q is not known", clip(name, 40))
-}
-
-// SignSSH signs what git commits, as ssh-keygen -Y sign does.
-func SignSSH(key ssh.Signer, random io.Reader, payload []byte) (string, error) {
-	sum := sha512.Sum512(payload)
-	signed := append([]byte(sshMagic), ssh.Marshal(sshSigned{sshFor, "", "sha512", sum[:]})...)
-	signature, err := key.Sign(random, signed)
-	if err != nil {
-		return "", err
-	}
-	raw := append([]byte(sshMagic), ssh.Marshal(sshSignature{1, key.PublicKey().Marshal(), sshFor, "", "sha512", ssh.Marshal(signature)})...)
-	text := base64.StdEncoding.EncodeToString(raw)
-	var b strings.Builder
-	b.WriteString(sshBegin + "\n")
-	for len(text) > 70 {
-		b.WriteString(text[:70] + "\n")
-		text = text[70:]
-	}
-	b.WriteString(text + "\n" + sshEnd + "\n")
-	return b.String(), nil
-}
-
-// unsigned are the commits that head has and target lacks whose signatures are not verified.
-func (s *Source) unsigned(ctx context.Context, repo *git.Repo, target, head string) (bad []Signature, err error) {
+// unsigned are the commits that head has and target lacks whose signatures are not verified, for what came at a time.
+func (s *Source) unsigned(ctx context.Context, repo *git.Repo, target, head string, at time.Time) (bad []Signature, err error) {
 	var without []string
 	if !git.IsZero(target) {
 		without = []string{target}
@@ -308,7 +290,7 @@ func (s *Source) unsigned(ctx context.Context, repo *git.Repo, target, head stri
 	for i, c := range commits {
 		ids[i] = c.ID
 	}
-	all, err := s.verify(ctx, repo, ids)
+	all, err := s.verify(ctx, repo, ids, at)
 	for _, v := range all {
 		if !v.Verified && len(bad) < 20 {
 			bad = append(bad, v)

@@ -158,7 +158,7 @@ func (s *Source) watch(ctx context.Context, d Detail, at time.Time) error {
 	if err := s.watchReview(ctx, r, d, base, who); err != nil {
 		return err
 	}
-	return s.watchSignatures(ctx, r, d, base)
+	return s.watchSignatures(ctx, r, d, base, at)
 }
 
 func orNothing(id string) string {
@@ -222,7 +222,7 @@ func (s *Source) notReviewed(ctx context.Context, repository, ref, old, to strin
 	return why, nil
 }
 
-func (s *Source) watchSignatures(ctx context.Context, r Repository, d Detail, w wrong) error {
+func (s *Source) watchSignatures(ctx context.Context, r Repository, d Detail, w wrong, at time.Time) error {
 	if !r.signed(d.ReferenceFullName) {
 		return nil
 	}
@@ -230,7 +230,7 @@ func (s *Source) watchSignatures(ctx context.Context, r Repository, d Detail, w 
 	if err != nil {
 		return err
 	}
-	bad, err := s.unsigned(ctx, repo, d.OldCommitID, d.CommitID)
+	bad, err := s.unsigned(ctx, repo, d.OldCommitID, d.CommitID, at)
 	if errors.Is(err, fault.NotFound) || git.IsZero(d.OldCommitID) { // it has moved on, and what is not there cannot be looked at
 		return nil
 	}

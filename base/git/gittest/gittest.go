@@ -14,6 +14,7 @@ import (
 // Clone is a repository with a work tree, and who works in it.
 type Clone struct {
 	Dir string
+	Env []string // what git sees besides
 	t   testing.TB
 }
 
@@ -57,6 +58,7 @@ func (c *Clone) Try(args ...string) (string, error) {
 		"GIT_TERMINAL_PROMPT=0", "GIT_AUTHOR_NAME=Ada", "GIT_AUTHOR_EMAIL=ada@example.com", "GIT_COMMITTER_NAME=Ada",
 		"GIT_COMMITTER_EMAIL=ada@example.com", "GIT_AUTHOR_DATE=1700000000 +0000", "GIT_COMMITTER_DATE=1700000000 +0000",
 	}
+	cmd.Env = append(cmd.Env, c.Env...)
 	out, err := cmd.CombinedOutput()
 	return string(out), err
 }
