@@ -13,6 +13,7 @@ func (c *checker) conditions(at path, all []Condition, least int, results ...str
 	for i, one := range all {
 		at := at.on(i)
 		c.oneOf(at.on("result"), "result of a condition here", one.Result, results...)
+		c.parallel(at.on("result"), one.Result)
 		if n := len(one.Rules); n < 1 || n > mostRules {
 			c.fail(at.on("rules"), "", "a condition has 1 to %d rules, not %d", mostRules, n)
 		}
@@ -62,12 +63,20 @@ func (c *checker) rule(at path, r Rule) {
 	}
 }
 
+// parallel refuses a rollback where runs know nothing of each other.
+func (c *checker) parallel(at path, result string) {
+	if result == Rollback && c.p.ExecutionMode == Parallel {
+		c.fail(at, "executionMode: QUEUED, or another result", "nothing is rolled back in mode %s: its runs know nothing of each other", Parallel)
+	}
+}
+
 func (c *checker) failure(at path, stage int, f *Failure) {
 	if f.Result == "" && len(f.Conditions) == 0 {
 		c.fail(at, "result: ROLLBACK or RETRY", "nothing is said of what to do")
 	}
 	if f.Result != "" {
 		c.oneOf(at.on("result"), "result of a failure", f.Result, Rollback, TryAgain)
+		c.parallel(at.on("result"), f.Result)
 	}
 	retries := f.Result == TryAgain
 	for _, one := range f.Conditions {

@@ -205,10 +205,18 @@ func TestQuotas(t *testing.T) {
 		"at most 15 output":         func(p *structure.Pipeline) { p.Stages[1].Actions[1].OutputVariables = make([]string, 16) },
 		"the first stage holds":     func(p *structure.Pipeline) { slices.Reverse(p.Stages) },
 		`did you mean "Source/AWS/`: func(p *structure.Pipeline) { p.Stages[0].Actions[0].Type.Category = "Sourc" },
-		"versions count from 1":     func(p *structure.Pipeline) { p.Version = -1 },
-		"takes no commands":         func(p *structure.Pipeline) { p.Stages[1].Actions[0].Commands = []string{"x"} },
-		"another action makes":      func(p *structure.Pipeline) { p.Stages[1].Actions[1].Outputs = []structure.Output{{Name: "code"}} },
-		"cannot be the name of a":   func(p *structure.Pipeline) { p.Stages[1].Actions[1].Outputs = []structure.Output{{Name: "a b"}} },
+		"rolled back in mode": func(p *structure.Pipeline) {
+			p.ExecutionMode = structure.Parallel
+			p.Stages[1].Failure = &structure.Failure{Result: structure.Rollback}
+		},
+		"conditions[0].result: nothing is rolled back in mode PARALLEL": func(p *structure.Pipeline) {
+			p.ExecutionMode = structure.Parallel
+			p.Stages[1].Success = &structure.Conditions{Conditions: []structure.Condition{{Result: structure.Rollback, Rules: p.Stages[1].Entry.Conditions[0].Rules}}}
+		},
+		"versions count from 1":   func(p *structure.Pipeline) { p.Version = -1 },
+		"takes no commands":       func(p *structure.Pipeline) { p.Stages[1].Actions[0].Commands = []string{"x"} },
+		"another action makes":    func(p *structure.Pipeline) { p.Stages[1].Actions[1].Outputs = []structure.Output{{Name: "code"}} },
+		"cannot be the name of a": func(p *structure.Pipeline) { p.Stages[1].Actions[1].Outputs = []structure.Output{{Name: "a b"}} },
 	} {
 		q := p.Clone()
 		spoil(&q)

@@ -110,7 +110,7 @@ func (p *Pipelines) step(tx *db.Tx, e Execution) (others []string, err error) {
 		others = append(others, back...)
 	}
 	if moved { // a stage may be free now
-		others = append(others, lane.next(&e)...)
+		others = append(others, lane.next()...)
 	}
 	return others, nil
 }

@@ -292,11 +292,8 @@ func (s *storm) check(mode string) {
 	if err != nil {
 		s.Fatal(err)
 	}
-	busy, in, want := 0, map[string]int64{}, []string{}
+	in, want := map[string]int64{}, []string{}
 	for _, e := range runs {
-		if e.Status == InProgress || e.Status == Stopping {
-			busy++
-		}
 		inOrder(s.T, e)
 		for _, st := range e.Stages {
 			if st.Status == InProgress && mode != structure.Parallel {
@@ -322,8 +319,8 @@ func (s *storm) check(mode string) {
 			}
 		}
 	}
-	if mode == structure.Queued && busy > 1 {
-		s.Fatalf("%d runs are at work", busy)
+	if mode == structure.Queued {
+		s.queued(runs)
 	}
 	for _, id := range want {
 		if !slices.Contains(jobs, id) {
@@ -333,6 +330,22 @@ func (s *storm) check(mode string) {
 	for _, id := range jobs {
 		if !slices.Contains(want, id) && s.mine(runs, id) {
 			s.Fatalf("job %s is nobody's", id)
+		}
+	}
+}
+
+// queued holds that no run entered a stage before one that had waited for it longer.
+func (s *storm) queued(runs []Execution) {
+	for i := range runs {
+		for j := range runs[:i] {
+			older, newer := &runs[j], &runs[i]
+			waits := older.Status == Waiting || older.held() >= 0
+			if older.Kind == Rollback || newer.Kind == Rollback || !waits || newer.Status.Ended() || newer.Attempt > 1 || older.Attempt > 1 {
+				continue
+			}
+			if older.reached() < newer.reached() {
+				s.Fatalf("run %d waits for stage %s, and run %d, which came later, is in %s", older.Number, older.front(), newer.Number, newer.front())
+			}
 		}
 	}
 }

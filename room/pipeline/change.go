@@ -3,6 +3,7 @@ package pipeline
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"slices"
 	"time"
 
@@ -33,6 +34,7 @@ func (p *Pipelines) stop(tx *db.Tx, id string, abandon bool, reason, who string)
 	if reason != "" || e.StoppedBy == "" {
 		e.StoppedBy = clip(cmp.Or(reason, "stopped")+by(who), 300)
 	}
+	e.Abandon = e.Abandon || abandon
 	if e.Status == Waiting {
 		e.Status, e.Started = InProgress, now // it ends as all do
 	}
@@ -93,16 +95,16 @@ func (p *Pipelines) RetryStage(ctx context.Context, id, stage, mode string) (e E
 		if i < 0 || stage != "" && e.Stages[i].Name != stage {
 			return fault.Conflict.Errorf("stage %s of run %d did not fail", stage, e.Number)
 		}
-		if err := p.newest(tx, e); err != nil {
+		s := &e.Stages[i]
+		if err := p.newest(tx, e, s.Name); err != nil {
 			return err
 		}
-		s := &e.Stages[i]
 		s.Manual++
 		s.Retried = "ManualStageRetry"
 		e.again(s, cmp.Or(mode, structure.FailedActions))
 		s.Status = Waiting // it may have to wait for its turn
 		e.Attempt++
-		e.Status, e.Ended, e.StoppedBy = Waiting, time.Time{}, ""
+		e.Status, e.Ended, e.StoppedBy, e.Abandon = Waiting, time.Time{}, "", false
 		if err := keep(tx, e); err != nil {
 			return err
 		}
@@ -115,14 +117,22 @@ func (p *Pipelines) RetryStage(ctx context.Context, id, stage, mode string) (e E
 	return e, err
 }
 
-// newest refuses a run that a later one of its branch has made out of date.
-func (p *Pipelines) newest(tx *db.Tx, e Execution) error {
+// ErrOutdated says that a later run, or another structure, has made a run out of date.
+var ErrOutdated = fault.Conflict.Errorf("it is out of date")
+
+// mostLater is how many later runs are asked for whether they have been in a stage.
+const mostLater = 1000
+
+// newest refuses a run if a later one of its branch has been in a stage.
+func (p *Pipelines) newest(tx *db.Tx, e Execution, stage string) error {
 	if e.Mode == structure.Parallel {
 		return nil
 	}
-	later, err := db.One(tx, db.Value[int64], "SELECT COUNT(*) FROM pipeline_runs WHERE pipeline = ? AND branch = ? AND number > ?", e.Pipeline, e.Branch, e.Number)
-	if err == nil && later > 0 {
-		err = fault.Conflict.Errorf("branch %s has a later run: what this one found is out of date", e.Branch)
+	later, err := db.All(tx, scanRun, "SELECT body FROM pipeline_runs WHERE pipeline = ? AND branch = ? AND number > ? ORDER BY number DESC LIMIT ?", e.Pipeline, e.Branch, e.Number, mostLater)
+	for _, o := range later {
+		if s := o.Stage(stage); s != nil && !s.Entered.IsZero() && o.Kind != Rollback {
+			return fmt.Errorf("%w: the later run %d of %s has been in stage %s", ErrOutdated, o.Number, e.Branch, stage)
+		}
 	}
 	return err
 }
@@ -145,8 +155,12 @@ func (p *Pipelines) RollbackStage(ctx context.Context, pipeline, stage, target, 
 			return fault.NotFound.Errorf("pipeline %s has no stage %q", pipeline, stage)
 		case at == 0:
 			return fault.Invalid.Errorf("the stage of the sources cannot be rolled back")
+		case d.Structure.ExecutionMode == structure.Parallel:
+			return fault.Invalid.Errorf("pipeline %s runs in mode %s, in which nothing is rolled back: its runs know nothing of each other", pipeline, structure.Parallel)
 		case t.Kind == Rollback:
 			return fault.Invalid.Errorf("run %d is a rollback itself: name the run that it went back to", t.Number)
+		case max(t.Version, 1) != d.Structure.Version:
+			return fmt.Errorf("%w: run %d went by version %d of %s, which has version %d by now", ErrOutdated, t.Number, max(t.Version, 1), pipeline, d.Structure.Version)
 		case s == nil || s.Status != Succeeded:
 			return fault.Invalid.Errorf("run %d did not succeed in stage %s", t.Number, stage)
 		}
@@ -202,14 +216,13 @@ func (p *Pipelines) Override(ctx context.Context, id, stage, when, who string) e
 		}
 		c.set(Overridden, "overridden"+by(who), now)
 		if e.Status == Failed { // it goes on where the condition stopped it
-			if err := p.newest(tx, e); err != nil {
+			if err := p.newest(tx, e, stage); err != nil {
 				return err
 			}
 			e.Reasons = slices.DeleteFunc(e.Reasons, func(r Reason) bool { return r.Action == stage })
 			e.Attempt++
-			e.Status, e.Ended = InProgress, time.Time{}
-			e.set(s, InProgress, now)
-			if err := p.tell(tx, e); err != nil {
+			e.Status, e.Ended, s.Status = Waiting, time.Time{}, Waiting // another may be in the stage
+			if err := keep(tx, e); err != nil {
 				return err
 			}
 		}

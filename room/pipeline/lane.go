@@ -38,14 +38,14 @@ func (p *Pipelines) lane(tx *db.Tx, e Execution) (l lane, err error) {
 	return l, err
 }
 
-// next are the runs that may go on when one has moved: of those that are queued, the first when it has ended.
-func (l lane) next(moved *Execution) (ids []string) {
+// next are the runs that may go on when one has moved: of those that are queued, the first of each queue.
+func (l lane) next() (ids []string) {
 	var first *Execution
 	for i := range l.others {
 		o := &l.others[i]
 		switch {
 		case o.Mode == structure.Queued && o.Status == Waiting:
-			if moved.Status.Ended() && (first == nil || o.before(first)) {
+			if first == nil || o.before(first) {
 				first = o
 			}
 		case o.Status == Waiting || o.held() >= 0:
@@ -70,27 +70,39 @@ func (e *Execution) held() int {
 	return slices.IndexFunc(e.Stages, func(s Stage) bool { return s.Status == Waiting })
 }
 
-// begins tells whether it is a run's turn. Queued runs of a branch come one after
-// the other, a rollback first: so what the hub knows of a branch never goes back in time.
+// mostAtWork is how many runs of a branch may be at work, or wait between stages, where they do not overtake each other.
+const mostAtWork = 50
+
+// begins tells whether it is a run's turn: those of a branch begin one after the other, a rollback first.
 func (l lane) begins(e *Execution) bool {
 	if e.Mode == structure.Parallel {
 		return true
 	}
+	busy := 0
 	for _, o := range l.others {
-		busy := o.Status == InProgress || o.Status == Stopping
 		switch {
 		case o.Mode == structure.Parallel:
-		case e.Mode == structure.Queued && busy:
-			return false
-		case o.Status == Waiting && o.before(e):
-			return false
+		case o.Status == Waiting:
+			if o.front() == e.front() && o.before(e) {
+				return false
+			}
+		default:
+			busy++
 		}
 	}
-	if e.Mode == structure.Superseded {
-		ok, _ := l.enter(e, 0)
-		return ok
+	if e.Mode == structure.Queued && e.Kind != Rollback && busy >= mostAtWork {
+		return false
 	}
-	return true
+	ok, _ := l.enter(e, min(e.reached(), len(e.Stages)-1))
+	return ok
+}
+
+// front is the name of the stage that a run is in or waits before, or "".
+func (e *Execution) front() string {
+	if i := e.reached(); i < len(e.Stages) {
+		return e.Stages[i].Name
+	}
+	return ""
 }
 
 // before tells whether a run comes before another.
@@ -101,7 +113,8 @@ func (e *Execution) before(o *Execution) bool {
 	return e.Number < o.Number
 }
 
-// enter tells whether a run may enter a stage: its transition is not disabled, and no other run is in it.
+// enter tells whether a run may enter a stage: its transition is not disabled, no other run is in it, and, where runs
+// are queued, none that came before waits for it.
 func (l lane) enter(e *Execution, stage int) (bool, string) {
 	name := e.Stages[stage].Name
 	if why, closed := l.disabled["Inbound/"+name]; closed {
@@ -122,6 +135,9 @@ func (l lane) enter(e *Execution, stage int) (bool, string) {
 		}
 		if at := o.at(); at >= 0 && o.Stages[at].Name == name {
 			return false, fmt.Sprintf("run %d is in it", o.Number)
+		}
+		if e.Mode == structure.Queued && (o.held() >= 0 || o.Status == Waiting) && o.front() == name && o.before(e) {
+			return false, fmt.Sprintf("run %d comes before", o.Number)
 		}
 	}
 	return true, ""

@@ -371,13 +371,29 @@ func (e *Execution) again(s *Stage, mode string) {
 	if over := len(s.Past) - mostPast; over > 0 {
 		s.Past = slices.Delete(s.Past, 0, over)
 	}
-	s.Success.reset()
-	s.Failure.reset()
+	s.askAgain(s.Success)
+	s.askAgain(s.Failure)
 	if s.Entry != nil && s.Entry.Status != Holds && s.Entry.Status != Overridden {
-		s.Entry.reset()
+		s.askAgain(s.Entry)
 	}
 	e.Reasons = slices.DeleteFunc(e.Reasons, func(r Reason) bool { return r.Action == s.Name })
 	s.Ended = time.Time{}
+}
+
+// askAgain makes a condition one that nobody has asked, and keeps what its rules have said.
+func (s *Stage) askAgain(c *Condition) {
+	if c == nil {
+		return
+	}
+	for _, r := range c.Rules {
+		if r.ID != "" {
+			s.PastRules = append(s.PastRules, r)
+		}
+	}
+	if over := len(s.PastRules) - mostPast; over > 0 {
+		s.PastRules = slices.Delete(s.PastRules, 0, over)
+	}
+	c.reset()
 }
 
 // fresh is the action before it has begun, in the attempt that it was.

@@ -17,7 +17,7 @@ func (e *Execution) ask(s *Stage, c *Condition, w world, todo *[]effect) (held, 
 	switch c.Status {
 	case Holds, Overridden:
 		return true, true
-	case Broken, Errored, Cancelled:
+	case Broken, Errored, Cancelled, Dropped:
 		return false, true
 	}
 	if e.Status == Stopping {
@@ -27,7 +27,11 @@ func (e *Execution) ask(s *Stage, c *Condition, w world, todo *[]effect) (held, 
 				r.Status, r.Ended = Abandoned, w.now
 			}
 		}
-		c.set(Cancelled, "the run was stopped", w.now)
+		how := Cancelled
+		if e.Abandon {
+			how = Dropped
+		}
+		c.set(how, "the run was stopped", w.now)
 		return false, true
 	}
 	if c.Status == "" {

@@ -109,6 +109,9 @@ func (p *Pipelines) end(tx *db.Tx, run, id string, o outcome) error {
 	for i := range o.reasons {
 		o.reasons[i].Action = a.Name
 	}
+	if n := sizeOf(o.variables); n > mostVariables {
+		o = failed(Reason{Action: a.Name, Text: fmt.Sprintf("its output variables have %d bytes, more than %d", n, mostVariables), Do: "hand on less, or an artifact"})
+	}
 	a.Summary, a.Code = clip(o.summary, 500), o.code
 	if o.external != "" {
 		a.External = o.external
@@ -139,6 +142,16 @@ func (p *Pipelines) end(tx *db.Tx, run, id string, o outcome) error {
 		return err
 	}
 	return p.moveOn(tx, e)
+}
+
+// mostVariables is how many bytes the variables that an action gives may have, with their names.
+const mostVariables = 122_880
+
+func sizeOf(variables map[string]string) (n int) {
+	for name, value := range variables {
+		n += len(name) + len(value)
+	}
+	return n
 }
 
 func outputName(s *Stage, a *Action) string { return s.Name + "/" + a.Name }

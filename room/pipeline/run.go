@@ -70,6 +70,7 @@ type Execution struct {
 	Changed    time.Time             `json:"changed,omitzero"` // when anything did last
 	Ended      time.Time             `json:"ended,omitzero"`
 	StoppedBy  string                `json:"stoppedBy,omitzero"` // why, and by whom
+	Abandon    bool                  `json:"abandon,omitzero"`   // it was stopped without waiting for what was at work
 	Level      string                `json:"level,omitzero"`     // of the sandbox that it was built in
 	Stages     []Stage               `json:"stages"`
 	Artifacts  []Artifact            `json:"artifacts,omitzero"` // made so far
@@ -121,6 +122,8 @@ type Stage struct {
 	Retried string             `json:"retried,omitzero"` // AutomatedStageRetry or ManualStageRetry, whichever was last
 	Actions []Action           `json:"actions"`
 	Past    []Action           `json:"past,omitzero"` // of attempts before, the oldest first
+
+	PastRules []Rule `json:"pastRules,omitzero"` // of conditions that were asked before, the oldest first
 }
 
 // Action is what is done in a stage.
@@ -175,7 +178,8 @@ const (
 	Errored    = "Errored" // a rule could not be answered
 	Asking     = "InProgress"
 	Overridden = "Overridden"
-	Cancelled  = "Cancelled"
+	Cancelled  = "Cancelled" // the run was stopped
+	Dropped    = "Abandoned" // the same, and what was at work was not waited for
 )
 
 // Rule is one rule of a condition, and what came of it.

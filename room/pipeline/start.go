@@ -303,12 +303,12 @@ func (p *Pipelines) rollBack(tx *db.Tx, e *Execution, stage string) ([]string, e
 		return nil, err
 	}
 	for _, t := range earlier {
-		if s := t.Stage(stage); s != nil && s.Status == Succeeded && t.Kind != Rollback {
+		if s := t.Stage(stage); s != nil && s.Status == Succeeded && t.Kind != Rollback && max(t.Version, 1) == max(e.Version, 1) {
 			made, err := p.begin(tx, rolledBack(e, t, stage, "AutomatedRollback", "run "+fmt.Sprint(e.Number)))
 			return []string{made.ID}, err
 		}
 	}
-	e.Reasons = append(e.Reasons, Reason{Action: stage, Text: "there is no earlier run that succeeded in stage " + stage + ": nothing was rolled back"})
+	e.Reasons = append(e.Reasons, Reason{Action: stage, Text: fmt.Sprintf("there is no earlier run of version %d of the pipeline that succeeded in stage %s: nothing was rolled back", max(e.Version, 1), stage)})
 	return nil, nil
 }
 

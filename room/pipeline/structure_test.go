@@ -210,24 +210,51 @@ func TestSuperseded(t *testing.T) {
 	})
 }
 
-// In mode QUEUED runs come one after the other, in order; in mode PARALLEL they know nothing of each other.
+// In mode QUEUED a stage holds one run, and those that wait for it enter in the order in which they came; one that failed
+// may be tried again until a later one has been in that stage. In mode PARALLEL they know nothing of each other.
 func TestModes(t *testing.T) {
 	each(t, nil, func(t *testing.T, h *house) {
-		h.make("QUEUED", head+stage("Release", ask))
+		h.make("QUEUED", head+stage("Release", ask)+stage("Last", ask))
+		waits := func(e pipeline.Execution, stage int) {
+			t.Helper()
+			h.when(e.ID, "it waits", func(e pipeline.Execution) bool { return e.Stages[stage].Held != "" })
+		}
+		says := func(e pipeline.Execution, stage string, yes bool) {
+			t.Helper()
+			h.when(e.ID, "a question", func(e pipeline.Execution) bool { return e.Stage(stage).Actions[0].Status == pipeline.InProgress })
+			if err := h.answer(e.ID, stage, yes, "arn:bob"); err != nil {
+				t.Fatal(err)
+			}
+		}
 		first := h.asks(h.newest().ID)
-		second, third := h.begin(), h.begin()
-		if second.Status != pipeline.Waiting || third.Status != pipeline.Waiting {
-			t.Errorf("%s, %s", second.Status, third.Status)
-		}
-		if err := h.room.Stop(t.Context(), second.ID); err != nil {
-			t.Fatal(err)
-		}
-		if err := h.answer(first.ID, "Release", false, "arn:bob"); err != nil {
-			t.Fatal(err)
-		}
+		second := h.begin()
+		waits(second, 1)
+		third := h.begin()
+		waits(third, 1)
+		says(first, "Release", true) // three runs are in three places now
+		says(second, "Release", true)
+		waits(second, 2)
 		h.asks(third.ID)
-		if _, err := h.room.Retry(t.Context(), first.ID); !errors.Is(err, fault.Conflict) {
+		says(first, "Last", false)
+		says(third, "Release", false)
+		h.when(second.ID, "the second is in the last stage", func(e pipeline.Execution) bool { return e.Stages[2].Status == pipeline.InProgress })
+		if _, err := h.room.Retry(t.Context(), first.ID); !errors.Is(err, pipeline.ErrOutdated) {
 			t.Errorf("one that is out of date is tried again: %v", err)
+		}
+		if _, err := h.room.Retry(t.Context(), third.ID); err != nil {
+			t.Errorf("the newest one of its stage: %v", err)
+		}
+		fourth := h.begin()
+		waits(fourth, 1)
+		if err := h.room.Stop(t.Context(), fourth.ID); err != nil {
+			t.Fatal(err)
+		}
+		says(second, "Last", true)
+		says(third, "Release", true)
+		says(third, "Last", false)
+		h.ended(third.ID)
+		if _, err := h.room.RetryStage(t.Context(), third.ID, "Last", structure.AllActions); err != nil {
+			t.Errorf("a later one was never in that stage: %v", err)
 		}
 		d, err := h.room.Definition(t.Context(), "p")
 		if err != nil {
@@ -239,6 +266,16 @@ func TestModes(t *testing.T) {
 		}
 		for range 2 {
 			h.asks(h.begin().ID)
+		}
+		if _, err := h.room.RollbackStage(t.Context(), "p", "Release", second.ID, "arn:ada"); !errors.Is(err, fault.Invalid) || !strings.Contains(err.Error(), "in mode PARALLEL") {
+			t.Errorf("a rollback in mode PARALLEL: %v", err)
+		}
+		d.Structure.ExecutionMode = structure.Queued
+		if _, err := h.room.Update(t.Context(), d.Structure); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := h.room.RollbackStage(t.Context(), "p", "Release", second.ID, "arn:ada"); !errors.Is(err, pipeline.ErrOutdated) {
+			t.Errorf("a rollback to a run of another structure: %v", err)
 		}
 	})
 }

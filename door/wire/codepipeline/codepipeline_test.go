@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -181,6 +182,8 @@ func TestOperations(t *testing.T) {
 	h.until("GetPipelineExecution", `{"pipelineName":"release","pipelineExecutionId":"`+first+`"}`, `"status":"Succeeded"`)
 	h.changes(steps, first)
 	h.jobs(steps)
+	h.paged("ListActionExecutions", "actionExecutionDetails", "actionExecutionId")
+	h.paged("ListRuleExecutions", "ruleExecutionDetails", "ruleExecutionId")
 	steps([][4]string{
 		{"DeletePipeline", `{"name":"release"}`, "200", ``},
 		{"GetPipeline", `{"name":"release"}`, "400", `PipelineNotFoundException`},
@@ -197,6 +200,40 @@ func TestOperations(t *testing.T) {
 	}
 	if len(want) > 0 {
 		t.Errorf("never asked: %v", want)
+	}
+}
+
+// paged holds that pages of any size give a history whole, each entry once.
+func (h *house) paged(operation, list, id string) {
+	h.Helper()
+	var all []string
+	for _, most := range []string{"100", "1", "3"} {
+		var got []string
+		for token := ""; ; {
+			answer, status, text := h.call(operation, `{"pipelineName":"release","maxResults":`+most+token+`}`)
+			if status != 200 {
+				h.Fatal(text)
+			}
+			for _, one := range answer[list].([]any) {
+				got = append(got, one.(map[string]any)[id].(string))
+			}
+			next, more := answer["nextToken"].(string)
+			if !more {
+				break
+			}
+			token = `,"nextToken":"` + next + `"`
+		}
+		if all == nil {
+			all = got
+		}
+		if len(got) < 4 || !slices.Equal(got, all) {
+			h.Errorf("%s by %s: %d entries, %d at once", operation, most, len(got), len(all))
+		}
+	}
+	for _, token := range []string{"x", "x/1", all[0] + "/1", h.only() + "/-1", h.only()} {
+		if _, _, text := h.call(operation, `{"pipelineName":"release","nextToken":"`+token+`"}`); !strings.Contains(text, "InvalidNextTokenException") {
+			h.Errorf("%s with the token %s: %s", operation, token, text)
+		}
 	}
 }
 
@@ -245,17 +282,22 @@ func (h *house) changes(steps func(...[4]string), first string) {
 		{"StopPipelineExecution", `{"pipelineName":"release","pipelineExecutionId":"` + second + `"}`, "400", `PipelineExecutionNotStoppableException`},
 		{"ListPipelineExecutions", `{"pipelineName":"release"}`, "200", `"reason":"a mistake`},
 		{"RollbackStage", `{"pipelineName":"release","stageName":"Source","targetPipelineExecutionId":"` + first + `"}`, "400", `UnableToRollbackStageException`},
-		{"RollbackStage", `{"pipelineName":"release","stageName":"Release","targetPipelineExecutionId":"` + first + `"}`, "200", `pipelineExecutionId`},
-		{"ListPipelineExecutions", `{"pipelineName":"release"}`, "200", `"rollbackMetadata":{"rollbackTargetPipelineExecutionId":"` + first},
-	}...)
-	third := h.only()
-	steps([][4]string{
-		{"StopPipelineExecution", `{"pipelineName":"release","pipelineExecutionId":"` + third + `","abandon":true}`, "200", third},
+		{"RollbackStage", `{"pipelineName":"release","stageName":"Release","targetPipelineExecutionId":"` + first + `"}`, "400", `PipelineExecutionOutdatedException`},
 		{"PutActionRevision", `{"pipelineName":"release","stageName":"Source","actionName":"Code","actionRevision":{"revisionId":"` + h.commit + `","revisionChangeId":"1","created":1767225600}}`, "200", `"newRevision":true`},
 		{"PutActionRevision", `{"pipelineName":"release","stageName":"Source","actionName":"No","actionRevision":{"revisionId":"` + h.commit + `","revisionChangeId":"1","created":1767225600}}`, "400", `ActionNotFoundException`},
 	}...)
-	h.token()
-	steps([4]string{"StopPipelineExecution", `{"pipelineName":"release","pipelineExecutionId":"` + h.only() + `","abandon":true}`, "200", h.only()})
+	third := h.only()
+	steps([4]string{"PutApprovalResult", `{"pipelineName":"release","stageName":"Release","actionName":"Ask","token":"` + h.token() + `","result":{"summary":"now","status":"Approved"}}`, "200", `approvedAt`})
+	h.until("GetPipelineExecution", `{"pipelineName":"release","pipelineExecutionId":"`+third+`"}`, `"status":"Succeeded"`)
+	steps([][4]string{
+		{"RollbackStage", `{"pipelineName":"release","stageName":"Release","targetPipelineExecutionId":"` + third + `"}`, "200", `pipelineExecutionId`},
+		{"ListPipelineExecutions", `{"pipelineName":"release"}`, "200", `"rollbackMetadata":{"rollbackTargetPipelineExecutionId":"` + third},
+	}...)
+	back := h.only()
+	steps([][4]string{
+		{"RollbackStage", `{"pipelineName":"release","stageName":"Release","targetPipelineExecutionId":"` + back + `"}`, "400", `is a rollback itself`},
+		{"StopPipelineExecution", `{"pipelineName":"release","pipelineExecutionId":"` + back + `","abandon":true}`, "200", back},
+	}...)
 }
 
 // jobs tries a worker of a type of one's own.

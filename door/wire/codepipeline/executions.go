@@ -128,10 +128,7 @@ func (s *service) getExecution(ctx context.Context, _ *wire.Call, in *runInput) 
 	out := &executionOutput{}
 	x := &out.Execution
 	x.Pipeline, x.Version, x.ID, x.Status, x.Mode, x.Kind, x.Trigger, x.Rollback = e.Pipeline, max(e.Version, 1), e.ID, statusOf(e), e.Mode, e.Kind, triggerOf(e), rollbackOf(e)
-	x.Summary = e.StoppedBy
-	for _, r := range e.Reasons {
-		x.Summary = cmp.Or(x.Summary, r.Text)
-	}
+	x.Summary = statusSummary(e)
 	x.Revisions = []revision{}
 	for _, a := range e.Artifacts {
 		if a.Digest == "" && a.Commit != "" {
@@ -142,6 +139,15 @@ func (s *service) getExecution(ctx context.Context, _ *wire.Call, in *runInput) 
 		x.Variables = append(x.Variables, resolved{name, e.Variables[name]})
 	}
 	return out, nil
+}
+
+// statusSummary is why a run is as it is, in a line.
+func statusSummary(e pipeline.Execution) string {
+	text := e.StoppedBy
+	for _, r := range e.Reasons {
+		text = cmp.Or(text, r.Text)
+	}
+	return text
 }
 
 func summaryOf(e pipeline.Execution, a pipeline.Artifact) string {
@@ -219,6 +225,7 @@ func summarized(e pipeline.Execution) executionSummary {
 	x := executionSummary{
 		ID: e.ID, Status: statusOf(e), Started: e.Created, Updated: changed(e), Mode: e.Mode, Kind: e.Kind, Trigger: triggerOf(e), Rollback: rollbackOf(e), Revisions: []sourceRevision{},
 	}
+	x.Summary = statusSummary(e)
 	if e.StoppedBy != "" {
 		x.Stop = &stopped{clipped(e.StoppedBy, 200)}
 	}

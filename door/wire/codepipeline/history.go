@@ -1,8 +1,11 @@
 package codepipeline
 
 import (
+	"cmp"
 	"context"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/haechi-dev/haechi/door/wire"
@@ -59,33 +62,80 @@ type actionsOutput struct {
 	NextToken string         `json:"nextToken,omitzero"`
 }
 
-// asked are the runs that a history is asked of: one, or the newest hundred.
-func (s *service) asked(ctx context.Context, in *runInput) ([]pipeline.Execution, error) {
+// history calls each with the runs that are asked for, the newest first, until it has had enough: one, or all of the
+// pipeline from the run that a token names on. A token is a run, and how many of its entries came before: so a page goes
+// on where the one before ended, whatever has begun meanwhile.
+func (s *service) history(ctx context.Context, in *runInput, each func(pipeline.Execution) (enough bool)) error {
 	id := in.Filter.ID
 	if in.Filter.Latest.ID != "" {
 		id = in.Filter.Latest.ID
 	}
-	if id == "" {
-		if _, err := s.defined(ctx, in.Pipeline); err != nil {
-			return nil, err
+	if id != "" {
+		e, err := s.run(ctx, in.Pipeline, id)
+		if err == nil {
+			each(e)
 		}
-		return s.Runs.Executions(ctx, pipeline.Query{Pipeline: in.Pipeline, Limit: 100})
+		return err
 	}
-	e, err := s.run(ctx, in.Pipeline, id)
-	if err != nil {
-		return nil, err
+	if _, err := s.defined(ctx, in.Pipeline); err != nil {
+		return err
 	}
-	return []pipeline.Execution{e}, nil
+	before, _, _ := strings.Cut(in.NextToken, "/")
+	if before != "" {
+		e, err := s.Runs.Execution(ctx, before)
+		if err != nil || e.Pipeline != in.Pipeline {
+			return errToken(in.NextToken)
+		}
+		if each(e) {
+			return nil
+		}
+	}
+	for {
+		runs, err := s.Runs.Executions(ctx, pipeline.Query{Pipeline: in.Pipeline, Before: before, Limit: 50})
+		if err != nil || len(runs) == 0 {
+			return err
+		}
+		for _, e := range runs {
+			if each(e) {
+				return nil
+			}
+			before = e.ID
+		}
+	}
 }
 
-// actionExecutions gives what was done, the newest first, each attempt by itself.
-func (s *service) actionExecutions(ctx context.Context, _ *wire.Call, in *runInput) (*actionsOutput, error) {
-	runs, err := s.asked(ctx, in)
-	if err != nil {
-		return nil, err
+func errToken(token string) error {
+	return wire.Errorf("InvalidNextTokenException", "the token %q is none that was given out", clipped(token, 50))
+}
+
+// pages gathers the entries of a history by pages.
+func pages[T any](ctx context.Context, s *service, in *runInput, of func(pipeline.Execution) []T) (part []T, next string, err error) {
+	most, from := cmp.Or(in.MaxResults, 100), 0
+	if in.NextToken != "" {
+		_, n, _ := strings.Cut(in.NextToken, "/")
+		if from, err = strconv.Atoi(n); err != nil || from < 0 {
+			return nil, "", errToken(in.NextToken)
+		}
 	}
-	all := []actionDetail{}
-	for _, e := range runs {
+	part = []T{}
+	err = s.history(ctx, in, func(e pipeline.Execution) bool {
+		all := of(e)
+		from = min(from, len(all))
+		take := min(most-len(part), len(all)-from)
+		part = append(part, all[from:from+take]...)
+		if len(part) == most {
+			next = e.ID + "/" + strconv.Itoa(from+take)
+			return true
+		}
+		from = 0
+		return false
+	})
+	return part, next, err
+}
+
+// actionExecutions gives what was done, the newest run and in it the newest action first, each attempt by itself.
+func (s *service) actionExecutions(ctx context.Context, _ *wire.Call, in *runInput) (*actionsOutput, error) {
+	part, next, err := pages(ctx, s, in, func(e pipeline.Execution) (all []actionDetail) {
 		for _, st := range e.Stages {
 			now := st.Actions
 			if in.Filter.Latest.Range != "Latest" {
@@ -97,10 +147,14 @@ func (s *service) actionExecutions(ctx context.Context, _ *wire.Call, in *runInp
 				}
 			}
 		}
+		slices.Reverse(all)
+		slices.SortStableFunc(all, func(a, b actionDetail) int { return b.Started.Compare(a.Started) })
+		return all
+	})
+	if err != nil {
+		return nil, err
 	}
-	slices.SortStableFunc(all, func(a, b actionDetail) int { return b.Started.Compare(a.Started) })
-	part, next, err := page(all, in.NextToken, in.MaxResults, 100)
-	return &actionsOutput{part, next}, err
+	return &actionsOutput{part, next}, nil
 }
 
 func (s *service) actionDetail(e pipeline.Execution, st pipeline.Stage, a pipeline.Action) actionDetail {
@@ -168,6 +222,8 @@ type ruleDetail struct {
 		Asked  map[string]string `json:"configuration,omitzero"`
 		Config map[string]string `json:"resolvedConfiguration,omitzero"`
 		Region string            `json:"region"`
+
+		Artifacts []artifactDetail `json:"inputArtifacts"`
 	} `json:"input"`
 	Output struct {
 		Result *executionResult `json:"executionResult,omitzero"`
@@ -181,35 +237,50 @@ type rulesOutput struct {
 
 // ruleExecutions gives which rules were asked, and what they said, the newest first.
 func (s *service) ruleExecutions(ctx context.Context, _ *wire.Call, in *runInput) (*rulesOutput, error) {
-	runs, err := s.asked(ctx, in)
-	if err != nil {
-		return nil, err
-	}
-	all := []ruleDetail{}
-	for _, e := range runs {
+	part, next, err := pages(ctx, s, in, func(e pipeline.Execution) (all []ruleDetail) {
 		for _, st := range e.Stages {
+			var rules []pipeline.Rule
+			if in.Filter.Latest.Range != "Latest" {
+				rules = st.PastRules
+			}
 			for _, c := range []*pipeline.Condition{st.Entry, st.Success, st.Failure} {
-				if c == nil {
-					continue
+				if c != nil {
+					rules = slices.Concat(rules, c.Rules)
 				}
-				for _, r := range c.Rules {
-					if r.ID == "" {
-						continue
-					}
-					d := ruleDetail{Execution: e.ID, ID: r.ID, Version: max(e.Version, 1), Stage: st.Name, Rule: r.Name, Started: r.Started, Updated: r.Ended, Status: string(r.Status)}
-					if d.Updated.IsZero() {
-						d.Updated = r.Started
-					}
-					d.Input.Type, d.Input.Asked, d.Input.Config, d.Input.Region = r.Type, r.Asked, r.Config, s.Region
-					if r.Status.Ended() {
-						d.Output.Result = &executionResult{External: r.External, Summary: r.Summary}
-					}
-					all = append(all, d)
+			}
+			for _, r := range rules {
+				if r.ID != "" {
+					all = append(all, s.ruleDetail(e, st, r))
 				}
 			}
 		}
+		slices.Reverse(all)
+		slices.SortStableFunc(all, func(a, b ruleDetail) int { return b.Started.Compare(a.Started) })
+		return all
+	})
+	if err != nil {
+		return nil, err
 	}
-	slices.SortStableFunc(all, func(a, b ruleDetail) int { return b.Started.Compare(a.Started) })
-	part, next, err := page(all, in.NextToken, in.MaxResults, 100)
-	return &rulesOutput{part, next}, err
+	return &rulesOutput{part, next}, nil
+}
+
+func (s *service) ruleDetail(e pipeline.Execution, st pipeline.Stage, r pipeline.Rule) ruleDetail {
+	d := ruleDetail{Execution: e.ID, ID: r.ID, Version: max(e.Version, 1), Stage: st.Name, Rule: r.Name, Started: r.Started, Updated: r.Ended, Status: string(r.Status)}
+	if d.Updated.IsZero() {
+		d.Updated = r.Started
+	}
+	d.Input.Type, d.Input.Asked, d.Input.Config, d.Input.Region = r.Type, r.Asked, r.Config, s.Region
+	d.Input.Artifacts = []artifactDetail{}
+	for _, name := range r.Inputs {
+		if m, ok := e.Artifact(name); ok {
+			d.Input.Artifacts = append(d.Input.Artifacts, detailOf(m))
+		}
+	}
+	if r.Status.Ended() {
+		d.Output.Result = &executionResult{External: r.External, Summary: r.Summary}
+		if r.Broke {
+			d.Output.Result.Error = &errorDetails{"ConfigurationError", r.Summary}
+		}
+	}
+	return d
 }

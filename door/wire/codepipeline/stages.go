@@ -53,8 +53,11 @@ func (s *service) retry(ctx context.Context, _ *wire.Call, in *stageInput) (*idO
 		return nil, wire.Errorf("StageNotRetryableException", "stage '%s' of execution '%s' did not fail", in.Stage, in.ID)
 	}
 	_, err = s.Runs.RetryStage(ctx, in.ID, in.Stage, in.Mode)
-	if errors.Is(err, fault.Conflict) {
+	switch {
+	case errors.Is(err, pipeline.ErrOutdated):
 		err = wire.Errorf("NotLatestPipelineExecutionException", "%v", err)
+	case errors.Is(err, fault.Conflict):
+		err = wire.Errorf("StageNotRetryableException", "%v", err)
 	}
 	return &idOutput{in.ID}, err
 }
@@ -80,7 +83,10 @@ func (s *service) rollback(ctx context.Context, c *wire.Call, in *stageInput) (*
 		return nil, err
 	}
 	e, err := s.Runs.RollbackStage(ctx, in.Pipeline, in.Stage, in.Target, c.Principal.ARN)
-	if errors.Is(err, fault.Invalid) {
+	switch {
+	case errors.Is(err, pipeline.ErrOutdated):
+		err = wire.Errorf("PipelineExecutionOutdatedException", "%v", err)
+	case errors.Is(err, fault.Invalid):
 		err = wire.Errorf("UnableToRollbackStageException", "%v", err)
 	}
 	return &idOutput{e.ID}, err
@@ -91,7 +97,10 @@ func (s *service) override(ctx context.Context, c *wire.Call, in *stageInput) (*
 		return nil, err
 	}
 	err := s.Runs.Override(ctx, in.ID, in.Stage, in.Condition, c.Principal.ARN)
-	if errors.Is(err, fault.Conflict) {
+	switch {
+	case errors.Is(err, pipeline.ErrOutdated):
+		err = wire.Errorf("NotLatestPipelineExecutionException", "%v", err)
+	case errors.Is(err, fault.Conflict):
 		err = wire.Errorf("ConditionNotOverridableException", "%v", err)
 	}
 	return nil, err
