@@ -86,7 +86,9 @@ func (a *App) open(ctx context.Context) error {
 	mux.Handle(intake.Prefix, a.watch(intake.Handler(intake.Config{Journal: a.Journal, Access: watched, Items: a.Inventory, Now: a.now, Log: a.log})))
 	mux.Handle(hooks.Prefix, a.watch(hooks.Handler(hooks.Config{Hub: a.Hub, Access: watched, Rules: func() []iac.Rule { return a.guards.Load().Rules() }, Policy: func() gate.Policy { return *a.policy.Load() },
 		Maker: a.maker(), Fetch: hookDialer.Client(10 * time.Second), Now: a.now, SourceIP: a.sourceIP, Log: a.log})))
-	mux.Handle(forge.Prefix, a.watch(forge.Handler(forge.Config{Mirror: a.Mirror, Log: a.log})))
+	webhooks := a.watch(forge.Handler(forge.Config{Mirror: a.Mirror, Pipelines: a.Pipeline, SourceIP: a.sourceIP, Log: a.log}))
+	mux.Handle(forge.Prefix, webhooks)
+	mux.Handle(forge.PipelinePrefix, webhooks)
 	mux.Handle("/", a.pages)
 	files := a.watch(runner.Handler(runner.Config{Builds: a.Builds, Access: watched, Now: a.now, SourceIP: a.sourceIP, Log: a.log}))
 	a.handler = a.secured(a.dispatch(spoken, a.watch(a.reports), files, mux))

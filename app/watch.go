@@ -223,7 +223,7 @@ func doorAction(r *http.Request) string {
 			return "codecommit:GitPush"
 		}
 		return "codecommit:GitPull"
-	case strings.HasPrefix(r.URL.Path, forge.Prefix):
+	case strings.HasPrefix(r.URL.Path, forge.Prefix), strings.HasPrefix(r.URL.Path, forge.PipelinePrefix):
 		return forge.Action
 	case strings.HasPrefix(r.URL.Path, hooks.Prefix):
 		return hooks.Action

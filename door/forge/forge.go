@@ -1,12 +1,10 @@
-// Package forge takes the webhooks of GitHub, GitLab and Gitea in: what was pushed there, and which pull requests there are.
+// Package forge takes webhooks in: GitHub's, GitLab's and Gitea's, and those that start pipelines.
 package forge
 
 import (
 	"context"
-	"crypto/hmac"
 	"crypto/sha256"
 	"crypto/subtle"
-	"encoding/hex"
 	"io"
 	"log/slog"
 	"net/http"
@@ -37,8 +35,10 @@ type Mirror interface {
 
 // Config says who keeps what comes.
 type Config struct {
-	Mirror Mirror
-	Log    *slog.Logger
+	Mirror    Mirror
+	Pipelines Pipelines // nil: there are no webhooks of pipelines
+	SourceIP  func(*http.Request) string
+	Log       *slog.Logger
 }
 
 const (
@@ -56,19 +56,28 @@ type Door struct {
 // Handler is a door that answers
 //
 //	POST /hooks/forge/REPOSITORY
+//	POST /hooks/pipeline/TOKEN
 //
 // with what a forge signed with the repository's own secret: GitHub and Gitea by an
 // HMAC, GitLab by the secret itself. Whoever does not know it cannot tell from the answer whether there is such a repository.
+// The second starts a pipeline, when the call proves itself as that webhook asks.
 func Handler(c Config) *Door {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.SourceIP == nil {
+		c.SourceIP = func(r *http.Request) string { return r.RemoteAddr }
 	}
 	return &Door{Config: c, room: semaphore.NewWeighted(atOnce)}
 }
 
 // ServeHTTP takes one delivery.
 func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	status, said, err := d.take(w, r)
+	take := d.take
+	if d.Pipelines != nil && strings.HasPrefix(r.URL.Path, PipelinePrefix) {
+		take = d.call
+	}
+	status, said, err := take(w, r)
 	if err != nil {
 		status, said = statusOf(err), err.Error()
 		if status == http.StatusInternalServerError {
@@ -106,27 +115,12 @@ func statusOf(err error) int {
 var errWrong = fault.Denied.Errorf("the signature is not that of a repository that follows this forge: the secret here (haechi forge add says it) and there must be the same")
 
 func (d *Door) take(w http.ResponseWriter, r *http.Request) (status int, said string, err error) {
-	if r.Method != http.MethodPost {
-		w.Header().Set("Allow", http.MethodPost)
-		return 0, "", fault.Conflict.Errorf("deliveries are posted")
-	}
-	repository := strings.TrimPrefix(r.URL.Path, Prefix)
-	ctx, size := r.Context(), r.ContentLength
-	if size < 0 {
-		size = maxBody
-	}
-	if size > maxBody {
-		return 0, "", fault.Limit.Errorf("a delivery has at most %d MB", maxBody>>20)
-	}
-	if err := d.room.Acquire(ctx, size); err != nil {
-		return 0, "", fault.Unavailable.Wrap(err)
-	}
-	defer d.room.Release(size)
-	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(maxTime)) // a connection that has none has the server's
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	body, done, err := d.read(w, r, maxBody)
 	if err != nil {
-		return 0, "", fault.Limit.Errorf("a delivery has at most %d MB", maxBody>>20)
+		return 0, "", err
 	}
+	defer done()
+	ctx, repository := r.Context(), strings.TrimPrefix(r.URL.Path, Prefix)
 	kind, secret, err := d.Mirror.Secret(ctx, repository)
 	if err != nil && fault.Of(err) != fault.NotFound {
 		return 0, "", err
@@ -157,6 +151,31 @@ func (d *Door) take(w http.ResponseWriter, r *http.Request) (status int, said st
 	return http.StatusAccepted, "taken", nil
 }
 
+// read reads a body; done makes room for others'.
+func (d *Door) read(w http.ResponseWriter, r *http.Request, most int64) (body []byte, done func(), err error) {
+	if r.Method != http.MethodPost {
+		w.Header().Set("Allow", http.MethodPost)
+		return nil, nil, fault.Conflict.Errorf("deliveries are posted")
+	}
+	size := r.ContentLength
+	if size < 0 {
+		size = most
+	}
+	if size > most {
+		return nil, nil, fault.Limit.Errorf("a delivery has at most %d MB", most>>20)
+	}
+	if err := d.room.Acquire(r.Context(), size); err != nil {
+		return nil, nil, fault.Unavailable.Wrap(err)
+	}
+	done = func() { d.room.Release(size) }
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(maxTime)) // a connection that has none has the server's
+	if body, err = io.ReadAll(http.MaxBytesReader(w, r.Body, most)); err != nil {
+		done()
+		return nil, nil, fault.Limit.Errorf("a delivery has at most %d MB", most>>20)
+	}
+	return body, done, nil
+}
+
 // claimed is which kind of forge a delivery looks like.
 func claimed(h http.Header) mirror.Kind {
 	switch {
@@ -179,10 +198,7 @@ func signed(kind mirror.Kind, secret seal.Secret, h http.Header, body []byte) bo
 	if kind == mirror.GitHub {
 		claim, ok = strings.CutPrefix(h.Get("X-Hub-Signature-256"), "sha256=")
 	}
-	m := hmac.New(sha256.New, []byte(secret))
-	m.Write(body)
-	got, err := hex.DecodeString(claim)
-	return hmac.Equal(got, m.Sum(nil)) && ok && err == nil
+	return sumIs(sha256.New, secret, "", claim, body) && ok
 }
 
 // payload is the JSON of a delivery, which may come as a form.

@@ -3,6 +3,7 @@ package pipeline
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -341,18 +342,23 @@ func (p *Pipelines) Tag(ctx context.Context, name string, add map[string]string,
 		} else {
 			return fault.Conflict.Errorf("pipeline %s is what every repository has, and has no tags", name)
 		}
-		if d.Tags == nil {
-			d.Tags = map[string]string{}
-		}
-		for key, value := range add {
-			d.Tags[key] = value
-		}
-		for _, key := range remove {
-			delete(d.Tags, key)
-		}
-		if len(d.Tags) > 50 {
-			return fault.Limit.Errorf("a pipeline has at most 50 tags")
+		if d.Tags, err = tagged(d.Tags, add, remove); err != nil {
+			return err
 		}
 		return p.keepDefinition(tx, d)
 	})
+}
+
+// tagged are tags with some more, and without others.
+func tagged(tags, add map[string]string, remove []string) (map[string]string, error) {
+	all := map[string]string{}
+	maps.Copy(all, tags)
+	maps.Copy(all, add)
+	for _, key := range remove {
+		delete(all, key)
+	}
+	if len(all) > 50 {
+		return nil, fault.Limit.Errorf("there are at most 50 tags")
+	}
+	return all, nil
 }

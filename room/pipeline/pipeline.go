@@ -19,6 +19,7 @@ import (
 
 	"github.com/haechi-dev/haechi/base/blob"
 	"github.com/haechi-dev/haechi/base/db"
+	"github.com/haechi-dev/haechi/base/seal"
 	"github.com/haechi-dev/haechi/keeper/hub"
 	"github.com/haechi-dev/haechi/keeper/source"
 	"github.com/haechi-dev/haechi/river/bus"
@@ -72,6 +73,7 @@ type Config struct {
 	Now        func() time.Time
 	Starter    Starter                  // builds; nil builds nothing
 	Webhooks   Webhooks                 // calls what people have named; nil refuses it
+	Sealer     *seal.Sealer             // seals the secrets of webhooks; nil keeps none
 	Blobs      Blobs                    // keeps artifacts; nil keeps none
 	Policy     func() gate.Policy       // where a repository's protected base branch has none; nil is the default policy
 	Components Components               // keeps what trees are made of; nil keeps nothing
@@ -132,7 +134,9 @@ CREATE TABLE pipeline_versions (name TEXT NOT NULL, version BIGINT NOT NULL, at 
 CREATE TABLE pipeline_transitions (pipeline TEXT NOT NULL, stage TEXT NOT NULL, kind TEXT NOT NULL, reason TEXT NOT NULL, who TEXT NOT NULL, at BIGINT NOT NULL, PRIMARY KEY (pipeline, stage, kind));
 CREATE TABLE pipeline_tokens (pipeline TEXT NOT NULL, token TEXT NOT NULL, run TEXT NOT NULL, at BIGINT NOT NULL, PRIMARY KEY (pipeline, token));
 CREATE TABLE pipeline_begun (action TEXT PRIMARY KEY, run TEXT NOT NULL);
-CREATE TABLE pipeline_types (id TEXT PRIMARY KEY, body BLOB NOT NULL)`}}
+CREATE TABLE pipeline_types (id TEXT PRIMARY KEY, body BLOB NOT NULL)`, `
+CREATE TABLE pipeline_hooks (name TEXT PRIMARY KEY, token TEXT NOT NULL, secret TEXT NOT NULL, body BLOB NOT NULL);
+CREATE UNIQUE INDEX pipeline_hooks_by_token ON pipeline_hooks (token)`}}
 }
 
 // Run starts what pushes ask for and works on it until ctx ends.

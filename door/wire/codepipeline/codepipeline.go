@@ -39,13 +39,14 @@ type Config struct {
 	Region  string
 	// Person is who asks, with the addresses that their commits bear; nil knows nobody.
 	Person func(ctx context.Context, who iam.Principal) source.Person
-	// Page is where the console shows a path, or "".
+	// Page is where the console, and what else this server answers at, has a path, or "".
 	Page func(path string) string
 }
 
 type service struct{ Config }
 
-// Service answers what the aws command's everyday use asks for. Third-party jobs, deployments and webhooks are not here.
+// Service answers all that has a meaning here. Third-party jobs are handed to partners of AWS, deployments come later, and
+// what runs an action of one's own is not described: these are not here.
 func Service(c Config) wire.Service {
 	s := &service{c}
 	if c.Page == nil {
@@ -57,37 +58,42 @@ func Service(c Config) wire.Service {
 	return wire.Service{
 		Model: wire.MustModel(table),
 		Operations: map[string]wire.Operation{
-			"CreatePipeline":         wire.Op(func(c *wire.Call, in *pipelineInput) []iam.Request { return c.Ask(s.arn(in.Pipeline.Name)) }, s.create),
-			"UpdatePipeline":         wire.Op(func(c *wire.Call, in *pipelineInput) []iam.Request { return c.Ask(s.arn(in.Pipeline.Name)) }, s.update),
-			"GetPipeline":            wire.Op(onName(s), s.get),
-			"DeletePipeline":         wire.Op(onName(s), s.delete),
-			"ListPipelines":          wire.Op(wire.AskAll, s.list),
-			"ListTagsForResource":    wire.Op(func(c *wire.Call, in *tagInput) []iam.Request { return c.Ask(in.ARN) }, s.tags),
-			"TagResource":            wire.Op(func(c *wire.Call, in *tagInput) []iam.Request { return c.Ask(in.ARN) }, s.tag),
-			"UntagResource":          wire.Op(func(c *wire.Call, in *tagInput) []iam.Request { return c.Ask(in.ARN) }, s.untag),
-			"StartPipelineExecution": wire.Op(onName(s), s.start),
-			"StopPipelineExecution":  wire.Op(on(s), s.stop),
-			"GetPipelineExecution":   wire.Op(on(s), s.getExecution),
-			"ListPipelineExecutions": wire.Op(on(s), s.listExecutions),
-			"GetPipelineState":       wire.Op(onName(s), s.state),
-			"ListActionExecutions":   wire.Op(on(s), s.actionExecutions),
-			"ListRuleExecutions":     wire.Op(on(s), s.ruleExecutions),
-			"PutApprovalResult":      wire.Op(onAction(s), s.approve),
-			"RetryStageExecution":    wire.Op(onStage(s), s.retry),
-			"RollbackStage":          wire.Op(onStage(s), s.rollback),
-			"OverrideStageCondition": wire.Op(onStage(s), s.override),
-			"EnableStageTransition":  wire.Op(onStage(s), s.enable),
-			"DisableStageTransition": wire.Op(onStage(s), s.disable),
-			"PutActionRevision":      wire.Op(onAction(s), s.putRevision),
-			"ListActionTypes":        wire.Op(wire.AskAll, s.actionTypes),
-			"ListRuleTypes":          wire.Op(wire.AskAll, s.ruleTypes),
-			"CreateCustomActionType": wire.Op(s.askType, s.createType),
-			"DeleteCustomActionType": wire.Op(s.askType, s.deleteType),
-			"PollForJobs":            wire.Op(s.askPoll, s.poll),
-			"AcknowledgeJob":         wire.Op(wire.AskAll, s.acknowledge),
-			"GetJobDetails":          wire.Op(wire.AskAll, s.jobDetails),
-			"PutJobSuccessResult":    wire.Op(wire.AskAll, s.jobSuccess),
-			"PutJobFailureResult":    wire.Op(wire.AskAll, s.jobFailure),
+			"CreatePipeline":                  wire.Op(func(c *wire.Call, in *pipelineInput) []iam.Request { return c.Ask(s.arn(in.Pipeline.Name)) }, s.create),
+			"UpdatePipeline":                  wire.Op(func(c *wire.Call, in *pipelineInput) []iam.Request { return c.Ask(s.arn(in.Pipeline.Name)) }, s.update),
+			"GetPipeline":                     wire.Op(onName(s), s.get),
+			"DeletePipeline":                  wire.Op(onName(s), s.delete),
+			"ListPipelines":                   wire.Op(wire.AskAll, s.list),
+			"ListTagsForResource":             wire.Op(func(c *wire.Call, in *tagInput) []iam.Request { return c.Ask(in.ARN) }, s.tags),
+			"TagResource":                     wire.Op(func(c *wire.Call, in *tagInput) []iam.Request { return c.Ask(in.ARN) }, s.tag),
+			"UntagResource":                   wire.Op(func(c *wire.Call, in *tagInput) []iam.Request { return c.Ask(in.ARN) }, s.untag),
+			"StartPipelineExecution":          wire.Op(onName(s), s.start),
+			"StopPipelineExecution":           wire.Op(on(s), s.stop),
+			"GetPipelineExecution":            wire.Op(on(s), s.getExecution),
+			"ListPipelineExecutions":          wire.Op(on(s), s.listExecutions),
+			"GetPipelineState":                wire.Op(onName(s), s.state),
+			"ListActionExecutions":            wire.Op(on(s), s.actionExecutions),
+			"ListRuleExecutions":              wire.Op(on(s), s.ruleExecutions),
+			"PutApprovalResult":               wire.Op(onAction(s), s.approve),
+			"RetryStageExecution":             wire.Op(onStage(s), s.retry),
+			"RollbackStage":                   wire.Op(onStage(s), s.rollback),
+			"OverrideStageCondition":          wire.Op(onStage(s), s.override),
+			"EnableStageTransition":           wire.Op(onStage(s), s.enable),
+			"DisableStageTransition":          wire.Op(onStage(s), s.disable),
+			"PutWebhook":                      wire.Op(s.askHook, s.putHook),
+			"ListWebhooks":                    wire.Op(wire.AskAll, s.listHooks),
+			"DeleteWebhook":                   wire.Op(func(c *wire.Call, in *hookName) []iam.Request { return c.Ask(s.hookARN(in.Name)) }, s.deleteHook),
+			"RegisterWebhookWithThirdParty":   wire.Op(func(c *wire.Call, in *hookRegistration) []iam.Request { return c.Ask(s.hookARN(in.Name)) }, s.registerHook),
+			"DeregisterWebhookWithThirdParty": wire.Op(func(c *wire.Call, in *hookRegistration) []iam.Request { return c.Ask(s.hookARN(in.Name)) }, s.registerHook),
+			"PutActionRevision":               wire.Op(onAction(s), s.putRevision),
+			"ListActionTypes":                 wire.Op(wire.AskAll, s.actionTypes),
+			"ListRuleTypes":                   wire.Op(wire.AskAll, s.ruleTypes),
+			"CreateCustomActionType":          wire.Op(s.askType, s.createType),
+			"DeleteCustomActionType":          wire.Op(s.askType, s.deleteType),
+			"PollForJobs":                     wire.Op(s.askPoll, s.poll),
+			"AcknowledgeJob":                  wire.Op(wire.AskAll, s.acknowledge),
+			"GetJobDetails":                   wire.Op(wire.AskAll, s.jobDetails),
+			"PutJobSuccessResult":             wire.Op(wire.AskAll, s.jobSuccess),
+			"PutJobFailureResult":             wire.Op(wire.AskAll, s.jobFailure),
 		},
 		Faults: wire.Faults{
 			fault.Invalid:     {"ValidationException"},

@@ -16,6 +16,7 @@ import (
 
 	"github.com/haechi-dev/haechi/base/db"
 	"github.com/haechi-dev/haechi/base/git/gittest"
+	"github.com/haechi-dev/haechi/base/seal"
 	"github.com/haechi-dev/haechi/door/wire"
 	"github.com/haechi-dev/haechi/door/wire/codepipeline"
 	"github.com/haechi-dev/haechi/door/wire/wiretest"
@@ -57,6 +58,10 @@ func build(t *testing.T) *house {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { d.Close() })
+	sealer, err := seal.OpenOrCreate(filepath.Join(dir, "root.key"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	log := slog.New(slog.DiscardHandler)
 	river := bus.New(d, bus.Config{Poll: 20 * time.Millisecond})
 	kept, err := hub.New(t.Context(), hub.Config{DB: d, Bus: river, Account: wiretest.Account, Region: wiretest.Region})
@@ -66,6 +71,7 @@ func build(t *testing.T) *house {
 	repositories := source.New(source.Config{DB: d, Bus: river, Dir: filepath.Join(dir, "repos"), Account: wiretest.Account, Region: wiretest.Region})
 	runs := pipeline.New(pipeline.Config{
 		DB: d, Bus: river, Queue: work.New(work.Config{DB: d, Poll: 20 * time.Millisecond, Log: log}), Source: repositories, Hub: kept, Account: wiretest.Account, Region: wiretest.Region, Log: log,
+		Sealer: sealer,
 	})
 	h := &house{T: t, asked: &[]iam.Request{}}
 	if _, err := repositories.Create(t.Context(), source.Repository{Name: "shop"}); err != nil {
@@ -155,7 +161,7 @@ func TestOperations(t *testing.T) {
 		{"ListActionTypes", `{"actionOwnerFilter":"AWS"}`, "200", `"CodeBuild"`},
 		{"ListRuleTypes", `{}`, "200", `VariableCheck`},
 		{"GetPipelineExecution", `{"pipelineName":"release","pipelineExecutionId":"00000000-0000-0000-0000-000000000000"}`, "400", `PipelineExecutionNotFoundException`},
-		{"PutWebhook", `{"webhook":{"name":"w","targetPipeline":"release","targetAction":"Code","filters":[],"authentication":"IP","authenticationConfiguration":{}}}`, "501", ``},
+		{"PollForThirdPartyJobs", `{"actionTypeId":{"category":"Test","owner":"ThirdParty","provider":"HaechiScan","version":"1"}}`, "501", ``},
 	}...)
 
 	// The run that comes with a pipeline waits for a word.
@@ -182,6 +188,7 @@ func TestOperations(t *testing.T) {
 	h.until("GetPipelineExecution", `{"pipelineName":"release","pipelineExecutionId":"`+first+`"}`, `"status":"Succeeded"`)
 	h.changes(steps, first)
 	h.jobs(steps)
+	h.webhooks(steps)
 	h.paged("ListActionExecutions", "actionExecutionDetails", "actionExecutionId")
 	h.paged("ListRuleExecutions", "ruleExecutionDetails", "ruleExecutionId")
 	steps([][4]string{
@@ -201,6 +208,51 @@ func TestOperations(t *testing.T) {
 	if len(want) > 0 {
 		t.Errorf("never asked: %v", want)
 	}
+}
+
+// webhooks tries addresses that start a pipeline.
+func (h *house) webhooks(steps func(...[4]string)) {
+	hook := func(name, action, filters, proof, configuration string) string {
+		return `{"webhook":{"name":"` + name + `","targetPipeline":"release","targetAction":"` + action + `","filters":[` + filters + `],"authentication":"` + proof + `","authenticationConfiguration":{` + configuration + `}},"tags":[{"key":"team","value":"blue"}]}`
+	}
+	const filter, secret = `{"jsonPath":"$.ref","matchEquals":"refs/heads/{BranchName}"}`, `"SecretToken":"told once"`
+	const arn = `"resourceArn":"arn:aws:codepipeline:us-east-1:111122223333:webhook:push"`
+	steps([][4]string{
+		{"PutWebhook", strings.Replace(hook("push", "Code", filter, "GITHUB_HMAC", secret), `"release"`, `"nothing"`, 1), "400", `PipelineNotFoundException`},
+		{"PutWebhook", hook("push", "Ask", filter, "GITHUB_HMAC", secret), "400", `has no source action`},
+		{"PutWebhook", hook("push", "Code", `{"jsonPath":"ref"}`, "GITHUB_HMAC", secret), "400", `InvalidWebhookFilterPatternException`},
+		{"PutWebhook", hook("push", "Code", `{"jsonPath":"$.ref","matchEquals":"{Branch}"}`, "GITHUB_HMAC", secret), "400", `InvalidWebhookFilterPatternException`},
+		{"PutWebhook", hook("push", "Code", filter, "GITHUB_HMAC", ``), "400", `InvalidWebhookAuthenticationParametersException`},
+		{"PutWebhook", hook("push", "Code", filter, "IP", `"AllowedIPRange":"192.0.2"`), "400", `InvalidWebhookAuthenticationParametersException`},
+		{"PutWebhook", hook("push", "Code", filter, "UNAUTHENTICATED", secret), "400", `InvalidWebhookAuthenticationParametersException`},
+		{"ListWebhooks", `{}`, "200", `{"webhooks":[]}`},
+		{"PutWebhook", hook("push", "Code", filter, "GITHUB_HMAC", secret), "200", `"SecretToken":"****"`},
+		{"PutWebhook", hook("open", "Code", ``, "UNAUTHENTICATED", ``), "200", `"arn":"arn:aws:codepipeline:us-east-1:111122223333:webhook:open"`},
+		{"ListWebhooks", `{"MaxResults":1}`, "200", `"NextToken":"open"`},
+		{"ListWebhooks", `{"NextToken":"open"}`, "200", `"name":"push"`},
+		{"ListTagsForResource", `{` + arn + `}`, "200", `blue`},
+		{"UntagResource", `{` + arn + `,"tagKeys":["team"]}`, "200", ``},
+		{"TagResource", `{` + arn + `,"tags":[{"key":"cost","value":"1"}]}`, "200", ``},
+		{"ListWebhooks", `{}`, "200", `"tags":[{"key":"cost","value":"1"}]`},
+		{"RegisterWebhookWithThirdParty", `{"webhookName":"push"}`, "400", `make the webhook there`},
+		{"DeregisterWebhookWithThirdParty", `{"webhookName":"push"}`, "400", `was never registered`},
+		{"RegisterWebhookWithThirdParty", `{"webhookName":"nothing"}`, "400", `WebhookNotFoundException`},
+	}...)
+	address := func() string {
+		text := h.until("ListWebhooks", `{"NextToken":"open"}`, `"url":"`)
+		_, after, _ := strings.Cut(text, `"url":"`)
+		url, _, _ := strings.Cut(after, `"`)
+		return url
+	}
+	was := address()
+	steps([4]string{"PutWebhook", hook("push", "Code", filter, "IP", `"AllowedIPRange":"192.0.2.0/24"`), "200", `"AllowedIPRange":"192.0.2.0/24"`})
+	if !strings.HasPrefix(was, "/hooks/pipeline/") || len(was) < 60 || address() != was {
+		h.Errorf("the address was %s and is %s", was, address())
+	}
+	steps([][4]string{
+		{"DeleteWebhook", `{"name":"open"}`, "200", ``},
+		{"DeleteWebhook", `{"name":"open"}`, "200", ``},
+	}...)
 }
 
 // paged holds that pages of any size give a history whole, each entry once.

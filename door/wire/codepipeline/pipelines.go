@@ -6,6 +6,7 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/haechi-dev/haechi/door/wire"
@@ -200,16 +201,33 @@ func (s *service) tagged(ctx context.Context, arn string) (pipeline.Definition, 
 }
 
 func (s *service) tags(ctx context.Context, _ *wire.Call, in *tagInput) (*tagsOutput, error) {
+	if name, ok := s.ownHook(in.ARN); ok {
+		h, err := s.Runs.Hook(ctx, name)
+		return &tagsOutput{tagsOf(h.Tags)}, hookGone(name, err)
+	}
 	d, err := s.tagged(ctx, in.ARN)
 	return &tagsOutput{tagsOf(d.Tags)}, err
 }
 
+// ownHook is the name within the ARN of a webhook.
+func (s *service) ownHook(arn string) (string, bool) { return strings.CutPrefix(arn, s.hookARN("")) }
+
+func hookGone(name string, err error) error {
+	if errors.Is(err, fault.NotFound) {
+		return wire.Errorf("ResourceNotFoundException", "there is no webhook '%s'", name)
+	}
+	return err
+}
+
 func (s *service) tag(ctx context.Context, _ *wire.Call, in *tagInput) (*nothing, error) {
-	d, err := s.tagged(ctx, in.ARN)
+	add, err := fromTags(in.Tags)
 	if err != nil {
 		return nil, err
 	}
-	add, err := fromTags(in.Tags)
+	if name, ok := s.ownHook(in.ARN); ok {
+		return nil, hookGone(name, s.Runs.TagHook(ctx, name, add, nil))
+	}
+	d, err := s.tagged(ctx, in.ARN)
 	if err != nil {
 		return nil, err
 	}
@@ -217,6 +235,9 @@ func (s *service) tag(ctx context.Context, _ *wire.Call, in *tagInput) (*nothing
 }
 
 func (s *service) untag(ctx context.Context, _ *wire.Call, in *tagInput) (*nothing, error) {
+	if name, ok := s.ownHook(in.ARN); ok {
+		return nil, hookGone(name, s.Runs.TagHook(ctx, name, nil, in.Keys))
+	}
 	d, err := s.tagged(ctx, in.ARN)
 	if err != nil {
 		return nil, err
