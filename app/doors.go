@@ -30,6 +30,7 @@ import (
 	"github.com/haechi-dev/haechi/door/wire/haechi"
 	"github.com/haechi-dev/haechi/door/wire/iam"
 	"github.com/haechi-dev/haechi/door/wire/inspector2"
+	"github.com/haechi-dev/haechi/door/wire/logs"
 	"github.com/haechi-dev/haechi/door/wire/secretsmanager"
 	"github.com/haechi-dev/haechi/door/wire/securityhub"
 	"github.com/haechi-dev/haechi/door/wire/ssm"
@@ -97,11 +98,15 @@ func (a *App) open(ctx context.Context) error {
 
 // services are AWS's, and our own, as far as they are answered.
 func (a *App) services() []wire.Service {
-	return []wire.Service{sts.Service(a.Access), iam.Service(a.Access), accessanalyzer.Service(), securityhub.Service(a.Hub), inspector2.Service(a.inspector()), ecr.Service(a.inspector()), events.Service(a.Route), codebuild.Service(a.Builds), codecommit.Service(a.codecommit()), codepipeline.Service(a.codepipeline()), secretsmanager.Service(secretsmanager.Config{Vault: a.Vault, Gate: a.Access}), ssm.Service(a.Vault), haechi.Service(a, a.Pipeline, a.Access, a.Hub, a.Audit, a.life, a.Mirror, haechi.Repositories{Source: a.Source, Person: a.person})}
+	return []wire.Service{sts.Service(a.Access), iam.Service(a.Access), accessanalyzer.Service(), securityhub.Service(a.Hub), inspector2.Service(a.inspector()), ecr.Service(a.inspector()), events.Service(a.Route), codebuild.Service(a.Builds), codecommit.Service(a.codecommit()), codepipeline.Service(a.codepipeline()), secretsmanager.Service(secretsmanager.Config{Vault: a.Vault, Gate: a.Access}), ssm.Service(a.Vault), logs.Service(a.logs()), haechi.Service(a, a.Pipeline, a.Access, a.Hub, a.Audit, a.life, a.Mirror, haechi.Repositories{Source: a.Source, Person: a.person})}
 }
 
 func (a *App) codepipeline() codepipeline.Config {
 	return codepipeline.Config{Runs: a.Pipeline, Jobs: []codepipeline.JobSource{Jobs(a.Builds)}, Account: a.Config.Account, Region: a.Config.Region, Person: a.person, Page: a.page}
+}
+
+func (a *App) logs() logs.Config {
+	return logs.Config{Work: a.Work, Gate: a.Access, Account: a.Config.Account, Region: a.Config.Region, Kept: a.Config.Retention.Logs, Now: a.now}
 }
 
 func (a *App) inspector() inspector2.Config {

@@ -28,7 +28,7 @@ var (
 	botocore = flag.String("botocore", "", "botocore's folder data")
 
 	// Our package, and botocore's name of the service.
-	tables = [][2]string{{"sts", "sts"}, {"securityhub", "securityhub"}, {"events", "events"}, {"iam", "iam"}, {"accessanalyzer", "accessanalyzer"}, {"inspector2", "inspector2"}, {"ecr", "ecr"}, {"codebuild", "codebuild"}, {"codecommit", "codecommit"}, {"secretsmanager", "secretsmanager"}, {"ssm", "ssm"}, {"codepipeline", "codepipeline"}}
+	tables = [][2]string{{"sts", "sts"}, {"securityhub", "securityhub"}, {"events", "events"}, {"iam", "iam"}, {"accessanalyzer", "accessanalyzer"}, {"inspector2", "inspector2"}, {"ecr", "ecr"}, {"codebuild", "codebuild"}, {"codecommit", "codecommit"}, {"secretsmanager", "secretsmanager"}, {"ssm", "ssm"}, {"codepipeline", "codepipeline"}, {"logs", "logs"}}
 )
 
 // The tables are what botocore says, where botocore is there in the version they were made from.

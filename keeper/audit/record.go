@@ -63,7 +63,7 @@ func (e *Entry) kind() string {
 // unusual name counts as a change.
 func ReadOnly(action string) bool {
 	_, name, _ := strings.Cut(action, ":")
-	for _, verb := range []string{"Get", "List", "Describe", "BatchGet", "Lookup", "Search", "Simulate", "Validate", "Check", "Test", "Head", "Query"} {
+	for _, verb := range []string{"Get", "List", "Describe", "BatchGet", "Lookup", "Search", "Simulate", "Validate", "Check", "Test", "Head", "Query", "Filter"} {
 		if rest, ok := strings.CutPrefix(name, verb); ok && (rest == "" || rest[0] >= 'A' && rest[0] <= 'Z') {
 			return name != "GetSessionToken" && name != "GetFederationToken" // these hand out credentials
 		}

@@ -156,7 +156,9 @@ type MarkQuery struct {
 	Group  string
 	Names  []string // of streams; nil is all
 	Prefix string   // of the names
-	Stream string   // one alone, by its ID, in place of the four others
+	Stream string   // one alone, by its ID, in place of the three others
+	Beyond int64    // of one stream: pieces that reach beyond this place in it
+	Before int64    // of one stream: pieces that begin before this place, where it is not 0
 	// Since and Until bound the times, both included; zero does not.
 	Since, Until time.Time
 	From         *Mark // the first one, or where it would be
@@ -177,7 +179,10 @@ func (w *Work) Marks(ctx context.Context, q MarkQuery) (all []Mark, err error) {
 	var args []any
 	add := func(condition string, values ...any) { where, args = append(where, condition), append(args, values...) }
 	if q.Stream != "" {
-		add("l.stream = ?", q.Stream)
+		add("l.stream = ? AND l.start + l.size > ?", q.Stream, q.Beyond)
+		if q.Before > 0 {
+			add("l.start < ?", q.Before)
+		}
 	} else {
 		add("s.grp = ?", q.Group)
 	}
