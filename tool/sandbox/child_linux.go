@@ -18,11 +18,15 @@ import (
 )
 
 // Child is to be called first thing in main, and in TestMain of tests that run
-// steps. When this process is a sandbox's own it builds the walls, runs the
-// step and never returns; in every other process it does nothing.
+// steps. When this process is a sandbox's own it builds the walls and runs the
+// step, or starts those that do, and never returns; in every other process it
+// does nothing.
 func Child() {
-	if len(os.Args) == 1 && os.Args[0] == childName {
+	switch {
+	case len(os.Args) == 1 && os.Args[0] == childName:
 		first()
+	case len(os.Args) > 0 && os.Args[0] == spawnerName:
+		spawn(os.Args[1:])
 	}
 }
 

@@ -8,14 +8,19 @@ import (
 // RunBare runs a step at the level Bare, wherever.
 func RunBare(ctx context.Context, step Step, out io.Writer, walls ...string) (int, error) {
 	s := New(Config{Least: Bare})
-	s.without = walls
+	s.without, s.spawner.without = walls, walls
 	return s.run(ctx, step, Bare, out)
+}
+
+// Barely runs steps at the level Bare, one after the other with what is there.
+func Barely(s *Sandbox) func(context.Context, Step, io.Writer) (int, error) {
+	return func(ctx context.Context, step Step, out io.Writer) (int, error) { return s.run(ctx, step, Bare, out) }
 }
 
 // RunWithout runs a step with these walls left out, to see that they are what holds.
 func RunWithout(ctx context.Context, step Step, out io.Writer, walls ...string) (int, error) {
 	s := New(Config{})
-	s.without = walls
+	s.without, s.spawner.without = walls, walls
 	return s.run(ctx, step, Namespaces, out)
 }
 

@@ -17,6 +17,9 @@ func (s *Sandbox) probe(context.Context) error {
 	return fault.Unsupported.Errorf("steps can be walled in on Linux only")
 }
 
+// spawner is nothing where no steps are run.
+type spawner struct{}
+
 // groups are nothing where there are no control groups.
 type groups struct{}
 

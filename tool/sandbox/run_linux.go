@@ -9,7 +9,6 @@ import (
 	"io/fs"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -122,7 +121,7 @@ func (s *Sandbox) run(ctx context.Context, step Step, level Level, out io.Writer
 	p.Watch = group.memory == ""
 	ctx, cancel := context.WithTimeoutCause(ctx, limits.Time, fault.Limit.Errorf("the step took longer than %v", limits.Time))
 	defer cancel()
-	l := launch{plan: p, user: user, group: group, step: step, out: out}
+	l := launch{spawner: &s.spawner, plan: p, user: user, group: group, step: step, out: out}
 	exit, err := l.run(ctx)
 	if (exit != 0 || err != nil) && ctx.Err() == nil && group.exhausted() {
 		exit, err = -1, tooMuchMemory(limits)
@@ -175,11 +174,12 @@ func bareHome(user int) (string, error) {
 
 // launch is one start of a step.
 type launch struct {
-	plan  plan
-	user  int
-	group *group
-	step  Step
-	out   io.Writer
+	spawner *spawner
+	plan    plan
+	user    int
+	group   *group
+	step    Step
+	out     io.Writer
 }
 
 // run starts the child, tells it the plan, and waits for its end.
@@ -200,40 +200,25 @@ func (l *launch) run(ctx context.Context) (int, error) {
 		reported.to = l.step.Report
 	}
 
-	cmd := exec.CommandContext(ctx, "/proc/self/exe")
-	cmd.Args = []string{childName}
-	// Not even ours. It lives shortly and small: it neither collects garbage
-	// nor asks again and again how many processors it may use.
-	cmd.Env = []string{"GOGC=off", "GOMEMLIMIT=64MiB", "GODEBUG=containermaxprocs=0,updatemaxprocs=0"}
-	cmd.Dir = "/"
 	said, err := newFlow()
 	if err != nil {
 		return -1, err
 	}
-	cmd.Stdout, cmd.Stderr = said.w, said.w
-	cmd.WaitDelay = 5 * time.Second
-	cmd.SysProcAttr = attributes(l.plan, l.user)
-
 	var pipes pipes
 	defer pipes.close()
-	control := pipes.control(cmd)
-	if l.plan.Level == Bare {
-		cmd.Cancel = control.Close // the child ends the step: killed itself, it could not
-	}
-	reports := pipes.fromChild(cmd)
-	complaints := pipes.fromChild(cmd)
-	var input *os.File
-	if l.plan.Terminal {
-		cmd.Stdin = l.step.Terminal
-	} else {
-		input = pipes.stdin(cmd, l.step.Stdin)
-	}
+	theirs := files{out: said.w}
+	var control *net.UnixConn
+	var reports, complaints *os.File
+	control, theirs.control = pipes.control()
+	reports, theirs.report = pipes.fromChild()
+	complaints, theirs.complaint = pipes.fromChild()
+	input := pipes.stdin(&theirs, l.step)
 	if pipes.err != nil {
 		said.r.Close()
 		said.w.Close()
 		return -1, pipes.err
 	}
-	err = cmd.Start()
+	child, err := l.spawner.start(attributes(l.plan, l.user), theirs)
 	said.w.Close()
 	go said.take(output)
 	if err != nil {
@@ -243,9 +228,12 @@ func (l *launch) run(ctx context.Context) (int, error) {
 	collected := collect(reports, reported)
 	var complaint bytes.Buffer
 	complained := collect(complaints, &meter{to: &complaint, left: 64 << 10})
-	writeErr := l.tell(control, text, cmd.Process.Pid)
+	writeErr := l.tell(control, text, child.pid)
 	if writeErr != nil {
 		control.Close() // it ends, and may have said why
+	}
+	if err := child.entered(); writeErr == nil {
+		writeErr = err
 	}
 	var others sync.WaitGroup
 	var full error
@@ -261,12 +249,16 @@ func (l *launch) run(ctx context.Context) (int, error) {
 		}()
 	}
 
-	waitErr := cmd.Wait()
+	stopChild := child.kill
+	if l.plan.Level == Bare {
+		stopChild = func() { control.Close() } // the child ends the step: killed itself, it could not
+	}
+	status, waitErr := child.wait(ctx.Done(), stopChild)
 	// Nobody is left to write: what there is to read is there.
 	for _, c := range []chan struct{}{said.done, collected, complained} {
 		select {
 		case <-c:
-		case <-time.After(cmd.WaitDelay):
+		case <-time.After(waitDelay):
 		}
 	}
 	close(said.stop)
@@ -279,7 +271,7 @@ func (l *launch) run(ctx context.Context) (int, error) {
 	if cause == nil {
 		cause = full
 	}
-	return verdict(cause, waitErr, writeErr, complaint.Bytes())
+	return verdict(cause, status, errors.Join(waitErr, writeErr), complaint.Bytes())
 }
 
 // tell tells the child the plan and the files, puts it into its control groups
@@ -344,11 +336,7 @@ func receiveListener(control *net.UnixConn) (net.Listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	messages, err := unix.ParseSocketControlMessage(room[:n])
-	if err != nil || len(messages) != 1 {
-		return nil, errors.Join(err, io.ErrUnexpectedEOF)
-	}
-	fds, err := unix.ParseUnixRights(&messages[0])
+	fds, err := rightsIn(room[:n])
 	if err != nil || len(fds) != 1 {
 		return nil, errors.Join(err, io.ErrUnexpectedEOF)
 	}
@@ -358,7 +346,7 @@ func receiveListener(control *net.UnixConn) (net.Listener, error) {
 }
 
 // verdict makes of what was seen of a step how it ended.
-func verdict(cause, waitErr, writeErr error, said []byte) (int, error) {
+func verdict(cause error, status syscall.WaitStatus, lost error, said []byte) (int, error) {
 	var c complaint
 	if len(said) > 0 {
 		if err := json.Unmarshal(said, &c); err != nil {
@@ -372,20 +360,14 @@ func verdict(cause, waitErr, writeErr error, said []byte) (int, error) {
 		return -1, fault.Limit.Errorf("%s", c.Text)
 	case c.Text != "":
 		return -1, errors.New(c.Text)
-	case writeErr != nil:
-		return -1, fmt.Errorf("telling the sandbox what to run: %w", writeErr)
+	case errors.Is(lost, errSpawner):
+		return -1, errSpawner
+	case lost != nil:
+		return -1, fmt.Errorf("telling the sandbox what to run: %w", lost)
+	case !status.Exited():
+		return -1, fmt.Errorf("the sandbox was ended from outside: %v", status.Signal())
 	}
-	var exit *exec.ExitError
-	if errors.As(waitErr, &exit) {
-		if exit.ExitCode() < 0 {
-			return -1, fmt.Errorf("the sandbox was ended from outside: %w", waitErr)
-		}
-		return exit.ExitCode(), nil
-	}
-	if waitErr != nil {
-		return -1, waitErr
-	}
-	return 0, nil
+	return status.ExitStatus(), nil
 }
 
 // refused says which walls were asked for when the kernel would not have them.
@@ -398,25 +380,24 @@ func refused(err error) error {
 }
 
 // attributes are how the child is born: within its walls, mapped to one user.
-func attributes(p plan, user int) *syscall.SysProcAttr {
-	a := &syscall.SysProcAttr{Setsid: true}
+func attributes(p plan, user int) (b birth) {
 	if p.Level == Bare {
-		return a
+		return b
 	}
 	for _, w := range namespaces {
 		if !p.without(w.name) {
-			a.Cloneflags |= w.flag
+			b.Flags |= w.flag
 		}
 	}
-	a.UidMappings = []syscall.SysProcIDMap{{ContainerID: inside, HostID: user, Size: 1}}
-	a.GidMappings = []syscall.SysProcIDMap{{ContainerID: inside, HostID: groupOf(user), Size: 1}}
+	b.Users = []syscall.SysProcIDMap{{ContainerID: inside, HostID: user, Size: 1}}
+	b.Groups = []syscall.SysProcIDMap{{ContainerID: inside, HostID: groupOf(user), Size: 1}}
 	// Without a user 0 inside, exec would take all rights away: these are kept
 	// until the walls stand, and dropped for good before the step.
-	a.AmbientCaps = []uintptr{unix.CAP_SYS_ADMIN, unix.CAP_SETPCAP, unix.CAP_NET_ADMIN, unix.CAP_SETUID, unix.CAP_SETGID}
+	b.Caps = []uintptr{unix.CAP_SYS_ADMIN, unix.CAP_SETPCAP, unix.CAP_NET_ADMIN, unix.CAP_SETUID, unix.CAP_SETGID}
 	if p.without("capabilities") {
-		a.AmbientCaps = append(a.AmbientCaps, unix.CAP_SYS_CHROOT, unix.CAP_NET_RAW)
+		b.Caps = append(b.Caps, unix.CAP_SYS_CHROOT, unix.CAP_NET_RAW)
 	}
-	return a
+	return b
 }
 
 func groupOf(user int) int {
@@ -440,48 +421,49 @@ func (p *pipes) pair() (r, w *os.File) {
 }
 
 // control is a socket to the child, over which descriptors can go.
-func (p *pipes) control(cmd *exec.Cmd) *net.UnixConn {
+func (p *pipes) control() (*net.UnixConn, *os.File) {
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		p.err = errors.Join(p.err, err)
-		return nil
+		return nil, nil
 	}
-	ours, theirs := os.NewFile(uintptr(fds[0]), "control"), os.NewFile(uintptr(fds[1]), "control")
-	cmd.ExtraFiles = append(cmd.ExtraFiles, theirs)
+	theirs := os.NewFile(uintptr(fds[1]), "control")
 	p.theirs = append(p.theirs, theirs)
-	defer ours.Close()
-	c, err := net.FileConn(ours)
-	if err != nil {
+	if p.conn, err = connOf(fds[0]); err != nil {
 		p.err = errors.Join(p.err, err)
-		return nil
 	}
-	p.conn = c.(*net.UnixConn)
-	return p.conn
+	return p.conn, theirs
 }
 
 // stdin is a pipe, whatever the step reads: a terminal of the server's is none
 // of its business. It gives the end that is to be filled, where that is for us to do.
-func (p *pipes) stdin(cmd *exec.Cmd, from io.Reader) *os.File {
-	if from == nil {
+func (p *pipes) stdin(theirs *files, s Step) *os.File {
+	if s.Terminal != nil {
+		theirs.in = s.Terminal
 		return nil
 	}
-	if f, ok := from.(*os.File); ok {
+	if s.Stdin == nil {
+		null, err := os.Open(os.DevNull)
+		p.err = errors.Join(p.err, err)
+		theirs.in, p.theirs = null, append(p.theirs, null)
+		return nil
+	}
+	if f, ok := s.Stdin.(*os.File); ok {
 		if info, err := f.Stat(); err == nil && info.Mode()&os.ModeNamedPipe != 0 {
-			cmd.Stdin = f
+			theirs.in = f
 			return nil
 		}
 	}
 	r, w := p.pair()
-	cmd.Stdin = r
+	theirs.in = r
 	p.ours, p.theirs = append(p.ours, w), append(p.theirs, r)
 	return w
 }
 
-func (p *pipes) fromChild(cmd *exec.Cmd) *os.File {
+func (p *pipes) fromChild() (ours, theirs *os.File) {
 	r, w := p.pair()
-	cmd.ExtraFiles = append(cmd.ExtraFiles, w)
 	p.ours, p.theirs = append(p.ours, r), append(p.theirs, w)
-	return r
+	return r, w
 }
 
 func (p *pipes) started() {

@@ -159,6 +159,8 @@ type Sandbox struct {
 	turn   atomic.Uint32 // the last user id given out
 	groups groups
 
+	spawner spawner
+
 	without []string // walls that a test leaves out
 
 	mu    sync.Mutex

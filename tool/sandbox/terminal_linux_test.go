@@ -24,6 +24,7 @@ type person struct {
 
 	mu    sync.Mutex
 	shown string
+	seen  int // what was waited for already
 }
 
 func sit(t *testing.T) (p *person, slave *os.File) {
@@ -57,18 +58,20 @@ func (p *person) types(text string) {
 	}
 }
 
-// sees waits for a text on the terminal.
+// sees waits for a text on the terminal, behind those that it has seen.
 func (p *person) sees(want string) {
 	p.t.Helper()
 	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
 		p.mu.Lock()
-		shown := p.shown
-		p.mu.Unlock()
-		if strings.Contains(shown, want) {
+		shown := p.shown[p.seen:]
+		if i := strings.Index(shown, want); i >= 0 {
+			p.seen += i + len(want)
+			p.mu.Unlock()
 			return
 		}
+		p.mu.Unlock()
 		if time.Now().After(deadline) {
-			p.t.Fatalf("never saw %q in\n%q", want, shown)
+			p.t.Fatalf("never saw %q in\n%q", want, p.shown)
 		}
 	}
 }
@@ -95,20 +98,23 @@ func TestTerminal(t *testing.T) {
 			var out bytes.Buffer
 			ended := make(chan struct{})
 			go func() { defer close(ended); exit, err = run(t.Context(), step, &out) }()
+			for _, c := range [][]string{
+				{"test -t 0 && test -t 1 && test -t 2 && stty size\n", "\n33 77\r\n"},
+				{"echo on$((1+1)) >/dev/tty; echo by$((1+1)) >/dev/stderr\n", "\non2\r\n", "by2\r\n"},
+				{"sh -c 'echo begin$((1+1)); exec sleep 50'\n", "\nbegin2\r\n"},
+				{"\x03", "^C"},
+				{"echo interrupted: $?\n", "interrupted: 130"},
+				{"sleep 50 & jobs; kill %1\n", "Running"},
+			} {
+				if c[0] != "\x03" {
+					p.sees("at> ")
+				}
+				p.types(c[0])
+				for _, want := range c[1:] {
+					p.sees(want)
+				}
+			}
 			p.sees("at> ")
-			p.types("test -t 0 && test -t 1 && test -t 2 && stty size\n")
-			p.sees("\n33 77\r\n")
-			p.types("echo on$((1+1)) >/dev/tty; echo by$((1+1)) >/dev/stderr\n")
-			p.sees("\non2\r\n")
-			p.sees("\nby2\r\n")
-			p.types("echo begin$((1+1)); sleep 50\n")
-			p.sees("\nbegin2\r\n")
-			p.types("\x03")
-			p.sees("^C\r\n")
-			p.types("echo interrupted: $?\n")
-			p.sees("interrupted: 130")
-			p.types("sleep 50 & jobs; kill %1\n")
-			p.sees("Running")
 			p.types("exit 3\n")
 			<-ended
 			if exit != 3 || err != nil || out.Len() > 0 {
