@@ -64,6 +64,7 @@ type pullView struct {
 	Overridden *source.Override
 	Commits    []commitRow
 	Diff       diffView
+	Conflicts  []conflictView
 	Alone, All string
 	Talk       []remark // about the whole, or about what is not shown
 	Say        *remarkForm
@@ -199,7 +200,7 @@ func (o *Console) pullView(r *request) (any, error) {
 	if p.Merge != nil {
 		v.MergedPath = repositoryPath(p.Repository, "commits/"+p.Merge.Commit)
 	}
-	for _, step := range []func(*request, *pullView) error{o.pullJudged, o.pullChanges, o.pullTalk, o.pullStory} {
+	for _, step := range []func(*request, *pullView) error{o.pullJudged, o.pullConflicts, o.pullChanges, o.pullTalk, o.pullStory} {
 		if err := step(r, &v); err != nil {
 			return nil, err
 		}
@@ -268,6 +269,13 @@ func (o *Console) pullJudged(r *request, v *pullView) (err error) {
 		}
 	}
 	return nil
+}
+
+// pullConflicts says where people must settle what both sides changed.
+func (o *Console) pullConflicts(r *request, v *pullView) error {
+	all, err := o.config.Source.Conflicts(r.Context(), v.Pull, conflictFiles)
+	v.Conflicts = conflictsOf(all)
+	return err
 }
 
 func (o *Console) pullChanges(r *request, v *pullView) error {

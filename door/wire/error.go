@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/haechi-dev/haechi/base/sigv4"
 	"github.com/haechi-dev/haechi/word/fault"
@@ -172,6 +173,9 @@ func (s *Service) memberCode(operation, at string, missing bool) string {
 	}
 	if i := slices.IndexFunc(o.Errors, func(code string) bool { return strings.HasSuffix(code, codes[0]) }); missing && i >= 0 {
 		return o.Errors[i] // a comment's content is a CommentContent there
+	}
+	if i := strings.IndexFunc(name[1:], unicode.IsUpper); i >= 0 {
+		return s.memberCode(operation, name[1+i:], missing) // a filePath is a Path there
 	}
 	return ""
 }

@@ -33,6 +33,7 @@ type Merging struct {
 	Name    string // author of the commit that is made; "" is By's
 	Email   string
 	Message string // "" is the pull request's
+	Settle  Settling
 }
 
 // mergeRecord is what is known of a move that merges a pull request.
@@ -56,25 +57,31 @@ func (s *Source) MergePull(ctx context.Context, number int64, m Merging) (Pull, 
 	if err != nil {
 		return p, err
 	}
-	if !p.Revision.Clean() {
+	if !p.Revision.Clean() && (!m.Settle.any() || p.Revision.Problem != "" || m.Option == FastForward) {
 		return p, fault.Conflict.Errorf("pull request %d: %w (%s)", number, ErrConflicts, p.Revision.why(""))
 	}
-	if !v.Mergeable {
+	if !v.Approved {
 		return p, fault.Denied.Errorf("pull request %d: %w: %s", number, ErrUnmet, v.Unmet())
 	}
 	repo, err := s.Git(p.Repository)
 	if err != nil {
 		return p, err
 	}
+	tree := p.Revision.Tree
+	if !p.Revision.Clean() || len(m.Settle.Files) > 0 {
+		if tree, err = s.settlePull(ctx, repo, p, v, m.Settle); err != nil {
+			return p, err
+		}
+	}
 	if m.Message == "" {
 		m.Message = p.message(m.Option)
 	}
-	to, err := s.merged(ctx, repo, p.Revision.Target, p.Revision.Head, p.Revision.Tree, m)
+	to, err := s.merged(ctx, repo, p.Revision.Target, p.Revision.Head, tree, m)
 	if err != nil {
 		return p, err
 	}
 	push := Push{ID: "merge/" + bus.ID(), Repository: p.Repository, Who: m.By.ARN, Updates: []Update{{Ref: p.Target, Old: p.Revision.Target, New: to}}}
-	record := mergeRecord{Pull: number, Tree: p.Revision.Tree, Merge: Merge{Option: m.Option, Commit: to, By: m.By.ARN, Revision: p.Revision.ID, Reviewed: v.reviewed()}}
+	record := mergeRecord{Pull: number, Tree: tree, Merge: Merge{Option: m.Option, Commit: to, By: m.By.ARN, Revision: p.Revision.ID, Reviewed: v.reviewed()}}
 	if err := s.carryOut(ctx, repo, push, &record); err != nil {
 		return p, err
 	}
@@ -243,19 +250,26 @@ func (s *Source) MergeBranches(ctx context.Context, repository, target, head str
 	if err != nil {
 		return "", "", err
 	}
-	if !slices.Contains(options, m.Option) {
+	tree = g.Tree
+	switch {
+	case slices.Contains(options, m.Option) && len(m.Settle.Files) == 0:
+	case m.Settle.any() && m.Option != FastForward:
+		if tree, err = s.resolve(ctx, repo, repository, g, m.Settle); err != nil {
+			return "", "", err
+		}
+	default:
 		return "", "", fault.Conflict.Errorf("%s into %s: %w", head, shortRef(ref), ErrConflicts)
 	}
 	if m.Message == "" {
 		m.Message = "Merge " + head + " into " + shortRef(ref) + "\n"
 	}
-	to, err := s.merged(ctx, repo, at, head, g.Tree, m)
+	to, err := s.merged(ctx, repo, at, head, tree, m)
 	if err != nil {
 		return "", "", err
 	}
 	if to == at {
-		return to, g.Tree, nil
+		return to, tree, nil
 	}
 	push := Push{ID: "merge/" + bus.ID(), Repository: repository, Who: m.By.ARN, Updates: []Update{{Ref: ref, Old: at, New: to}}}
-	return to, g.Tree, s.carryOut(ctx, repo, push, nil)
+	return to, tree, s.carryOut(ctx, repo, push, nil)
 }

@@ -146,9 +146,10 @@ func (v Verdict) Unmet() string {
 	return strings.Join(missing, "; ")
 }
 
-// reviewed tells whether all is there without an override.
+// reviewed tells whether all is there without an override. Where conflicts were settled as it was merged, nothing asked
+// for a review of what came of it.
 func (v Verdict) reviewed() bool {
-	return !slices.ContainsFunc(v.Demands, func(d Demand) bool { return !d.Met })
+	return !slices.ContainsFunc(v.Demands, func(d Demand) bool { return !d.Met && d.Kind != "merges" })
 }
 
 // Judge says of an open pull request what is asked for and what of it is there.

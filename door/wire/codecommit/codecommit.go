@@ -70,6 +70,7 @@ var codes = []struct {
 	{source.ErrClosed, []string{"PullRequestAlreadyClosedException"}},
 	{source.ErrTipMoved, []string{"TipOfSourceReferenceIsDifferentException"}},
 	{source.ErrConflicts, []string{"ManualMergeRequiredException"}},
+	{source.ErrSettling, []string{"InvalidConflictResolutionException", "InvalidConflictResolutionStrategyException"}},
 	{source.ErrUnmet, []string{"PullRequestApprovalRulesNotSatisfiedException"}},
 	{source.ErrOwn, []string{"PullRequestCannotBeApprovedByAuthorException"}},
 	{source.ErrNothing, []string{"SourceAndDestinationAreSameException"}},

@@ -350,7 +350,6 @@ func TestMerge(t *testing.T) {
 		t.Error(conflicts)
 	}
 	h.refused("ManualMergeRequiredException", "MergeBranchesByThreeWay", `{`+both+`}`)
-	h.refused("InvalidConflictResolutionStrategyException", "MergeBranchesByThreeWay", `{`+both+`,"conflictResolutionStrategy":"ACCEPT_SOURCE"}`)
 	change = get(t, h.call("PutFile", `{"repositoryName":"shop","branchName":"side","filePath":"src/a.txt","fileContent":"b25lCjIK","parentCommitId":"`+change+`"}`), "commitId")
 	h.call("PutFile", `{"repositoryName":"shop","branchName":"side","filePath":"b","fileContent":"b25lCjIK","parentCommitId":"`+change+`"}`)
 	h.refused("ManualMergeRequiredException", "MergeBranchesByFastForward", `{`+both+`}`)

@@ -1,9 +1,7 @@
 package codecommit
 
 import (
-	"bytes"
 	"context"
-	"errors"
 
 	"github.com/haechi-dev/haechi/base/git"
 	"github.com/haechi-dev/haechi/door/wire"
@@ -14,30 +12,34 @@ import (
 
 func (s *service) merging() map[string]wire.Operation {
 	return map[string]wire.Operation{
-		"GetMergeOptions":            op(s, s.mergeOptions),
-		"GetMergeConflicts":          op(s, s.mergeConflicts),
-		"GetMergeCommit":             op(s, s.mergeCommit),
-		"MergeBranchesByFastForward": wire.Op(s.askMerge, s.mergeBranches(source.FastForward)),
-		"MergeBranchesBySquash":      wire.Op(s.askMerge, s.mergeBranches(source.Squash)),
-		"MergeBranchesByThreeWay":    wire.Op(s.askMerge, s.mergeBranches(source.ThreeWay)),
+		"GetMergeOptions":               op(s, s.mergeOptions),
+		"GetMergeConflicts":             op(s, s.mergeConflicts),
+		"DescribeMergeConflicts":        op(s, s.describeConflicts),
+		"BatchDescribeMergeConflicts":   op(s, s.batchConflicts),
+		"GetMergeCommit":                op(s, s.mergeCommit),
+		"CreateUnreferencedMergeCommit": op(s, s.unreferenced),
+		"MergeBranchesByFastForward":    wire.Op(s.askMerge, s.mergeBranches(source.FastForward)),
+		"MergeBranchesBySquash":         wire.Op(s.askMerge, s.mergeBranches(source.Squash)),
+		"MergeBranchesByThreeWay":       wire.Op(s.askMerge, s.mergeBranches(source.ThreeWay)),
 	}
 }
 
-// mergeInput names two sides. Conflicts are looked at line by line, whatever the detail level: what git
-// merges by itself is no conflict.
+// mergeInput names two sides.
 type mergeInput struct {
 	named
-	Source      string    `json:"sourceCommitSpecifier"`
-	Destination string    `json:"destinationCommitSpecifier"`
-	Target      string    `json:"targetBranch"`
-	Option      string    `json:"mergeOption"`
-	Strategy    string    `json:"conflictResolutionStrategy"`
-	Name        string    `json:"authorName"`
-	Email       string    `json:"email"`
-	Message     string    `json:"commitMessage"`
-	Max         int       `json:"maxConflictFiles"`
-	Token       string    `json:"nextToken"`
-	Resolution  *struct{} `json:"conflictResolution"`
+	settling
+	Source      string   `json:"sourceCommitSpecifier"`
+	Destination string   `json:"destinationCommitSpecifier"`
+	Target      string   `json:"targetBranch"`
+	Option      string   `json:"mergeOption"`
+	Name        string   `json:"authorName"`
+	Email       string   `json:"email"`
+	Message     string   `json:"commitMessage"`
+	Path        string   `json:"filePath"`
+	Paths       []string `json:"filePaths"`
+	Max         int      `json:"maxConflictFiles"`
+	MaxHunks    int      `json:"maxMergeHunks"`
+	Token       string   `json:"nextToken"`
 }
 
 // sides are the two commits that are meant, and what comes of them.
@@ -50,9 +52,6 @@ type sides struct {
 }
 
 func (s *service) sides(ctx context.Context, c *wire.Call, in *mergeInput) (x sides, err error) {
-	if in.Resolution != nil || in.Strategy != "" && in.Strategy != "NONE" && in.Strategy != "AUTOMERGE" {
-		return x, s.code(c, fault.Unsupported.Errorf("conflicts are not settled here: settle them in a clone, and push"), "InvalidConflictResolutionStrategyException", "InvalidConflictResolutionException")
-	}
 	if x.repo, x.known, err = s.git(ctx, in.Repository); err != nil {
 		return x, err
 	}
@@ -78,111 +77,14 @@ func (s *service) mergeOptions(ctx context.Context, c *wire.Call, in *mergeInput
 	if err != nil {
 		return nil, err
 	}
+	if len(x.merged.Conflicts) > 0 && in.takes() != "" {
+		x.options = append(x.options, source.Squash, source.ThreeWay)
+	}
 	out := &mergeOptionsOutput{Options: x.options, Source: x.head, Destination: x.target, Base: x.merged.Base}
 	if out.Options == nil {
 		out.Options = []source.Option{}
 	}
 	return out, nil
-}
-
-type three[T any] struct {
-	Source      T `json:"source,omitzero"`
-	Destination T `json:"destination,omitzero"`
-	Base        T `json:"base,omitzero"`
-}
-
-// yesNo is three of what is or is not: both are said.
-type yesNo struct {
-	Source      bool `json:"source"`
-	Destination bool `json:"destination"`
-	Base        bool `json:"base"`
-}
-
-type conflictMetadata struct {
-	Path      string        `json:"filePath"`
-	Sizes     three[int64]  `json:"fileSizes"`
-	Modes     three[string] `json:"fileModes"`
-	Types     three[string] `json:"objectTypes"`
-	Conflicts int           `json:"numberOfConflicts"`
-	Binary    yesNo         `json:"isBinaryFile"`
-	Content   bool          `json:"contentConflict"`
-	Mode      bool          `json:"fileModeConflict"`
-	Type      bool          `json:"objectTypeConflict"`
-	Changes   three[string] `json:"mergeOperations"`
-}
-
-type mergeConflictsOutput struct {
-	Mergeable   bool               `json:"mergeable"`
-	Source      string             `json:"sourceCommitId"`
-	Destination string             `json:"destinationCommitId"`
-	Base        string             `json:"baseCommitId"`
-	Conflicts   []conflictMetadata `json:"conflictMetadataList"`
-	Token       string             `json:"nextToken,omitzero"`
-}
-
-func (s *service) mergeConflicts(ctx context.Context, c *wire.Call, in *mergeInput) (*mergeConflictsOutput, error) {
-	x, err := s.sides(ctx, c, in)
-	if err != nil {
-		return nil, err
-	}
-	out := &mergeConflictsOutput{Mergeable: x.merged.Clean(), Source: x.head, Destination: x.target, Base: x.merged.Base, Conflicts: []conflictMetadata{}}
-	if in.Option == string(source.FastForward) {
-		out.Mergeable = false
-		for _, o := range x.options {
-			out.Mergeable = out.Mergeable || o == source.FastForward
-		}
-	}
-	part, next, err := page(x.merged.Conflicts, in.Token, in.Max, 100)
-	if err != nil {
-		return nil, err
-	}
-	out.Token = next
-	for _, one := range part {
-		m, err := conflictOf(ctx, x.repo, one)
-		if err != nil {
-			return nil, err
-		}
-		out.Conflicts = append(out.Conflicts, m)
-	}
-	return out, nil
-}
-
-// conflictOf tells of a file that both sides changed: base, ours (the destination) and theirs (the source).
-func conflictOf(ctx context.Context, repo *git.Repo, one git.Conflict) (m conflictMetadata, err error) {
-	m = conflictMetadata{Path: one.Path, Conflicts: 1, Content: one.Ours != one.Theirs}
-	m.Mode = one.Modes[1] != one.Modes[2] && one.Modes[1] != 0 && one.Modes[2] != 0
-	look := func(id string, mode uint32, size *int64, name, kind *string, binary *bool) error {
-		if id == "" {
-			return nil
-		}
-		*name, *kind = modeName(mode), "FILE"
-		switch mode {
-		case git.ModeSubmodule:
-			*name, *kind = "", "GIT_LINK"
-			return nil
-		case git.ModeLink:
-			*kind = "SYMBOLIC_LINK"
-		}
-		content, err := repo.Blob(ctx, id, git.Largest)
-		*size, *binary = int64(len(content)), bytes.IndexByte(content[:min(len(content), 8000)], 0) >= 0
-		return err
-	}
-	err = errors.Join(
-		look(one.Base, one.Modes[0], &m.Sizes.Base, &m.Modes.Base, &m.Types.Base, &m.Binary.Base),
-		look(one.Ours, one.Modes[1], &m.Sizes.Destination, &m.Modes.Destination, &m.Types.Destination, &m.Binary.Destination),
-		look(one.Theirs, one.Modes[2], &m.Sizes.Source, &m.Modes.Source, &m.Types.Source, &m.Binary.Source))
-	m.Type = m.Types.Destination != m.Types.Source && m.Types.Destination != "" && m.Types.Source != ""
-	change := func(id string) string {
-		switch {
-		case one.Base == "" && id != "":
-			return "A"
-		case id == "":
-			return "D"
-		}
-		return "M"
-	}
-	m.Changes.Destination, m.Changes.Source = change(one.Ours), change(one.Theirs)
-	return m, err
 }
 
 type mergeCommitOutput struct {
@@ -209,6 +111,36 @@ func (s *service) askMerge(c *wire.Call, in *mergeInput) []iam.Request {
 	return s.askRef(c, in.Repository, target)
 }
 
+// mergingOf is how somebody wants to merge.
+func (s *service) mergingOf(ctx context.Context, c *wire.Call, in *mergeInput, option source.Option) (m source.Merging, err error) {
+	if err := s.author(c, in.Name, in.Email); err != nil {
+		return m, err
+	}
+	m = source.Merging{Option: option, By: s.Person(ctx, c.Principal), Name: in.Name, Email: in.Email, Message: in.Message}
+	m.Settle, err = s.settle(c, in.settling)
+	return m, err
+}
+
+// unreferenced makes a commit that nothing points at: to be looked at, or to be made a branch of.
+func (s *service) unreferenced(ctx context.Context, c *wire.Call, in *mergeInput) (*mergedOutput, error) {
+	x, err := s.sides(ctx, c, in)
+	if err != nil {
+		return nil, err
+	}
+	m, err := s.mergingOf(ctx, c, in, source.Option(in.Option))
+	if err != nil {
+		return nil, err
+	}
+	if m.Option == source.FastForward {
+		return nil, s.code(c, fault.Invalid.Errorf("FAST_FORWARD_MERGE makes no commit: SQUASH_MERGE and THREE_WAY_MERGE do"), "InvalidMergeOptionException")
+	}
+	id, tree, err := s.Source.Unreferenced(ctx, in.Repository, x.target, x.head, m)
+	if err != nil {
+		return nil, s.say(c, err)
+	}
+	return &mergedOutput{id, tree}, nil
+}
+
 type mergedOutput struct {
 	Commit string `json:"commitId"`
 	Tree   string `json:"treeId"`
@@ -220,7 +152,8 @@ func (s *service) mergeBranches(option source.Option) func(context.Context, *wir
 		if err != nil {
 			return nil, err
 		}
-		if err := s.author(c, in.Name, in.Email); err != nil {
+		m, err := s.mergingOf(ctx, c, in, option)
+		if err != nil {
 			return nil, err
 		}
 		target := in.Target
@@ -232,7 +165,7 @@ func (s *service) mergeBranches(option source.Option) func(context.Context, *wir
 		} else if at != x.target {
 			return nil, s.code(c, fault.Conflict.Errorf("%s is at %s, not at %s", target, at, x.target), "ConcurrentReferenceUpdateException", "InvalidTargetBranchException")
 		}
-		id, tree, err := s.Source.MergeBranches(ctx, in.Repository, target, x.head, source.Merging{Option: option, By: s.Person(ctx, c.Principal), Name: in.Name, Email: in.Email, Message: in.Message})
+		id, tree, err := s.Source.MergeBranches(ctx, in.Repository, target, x.head, m)
 		if err != nil {
 			return nil, s.say(c, err)
 		}

@@ -274,12 +274,11 @@ func (s *service) pullStatus(ctx context.Context, c *wire.Call, in *statusInput)
 type mergePullInput struct {
 	meant
 	named
-	Commit     string    `json:"sourceCommitId"`
-	Strategy   string    `json:"conflictResolutionStrategy"`
-	Message    string    `json:"commitMessage"`
-	Name       string    `json:"authorName"`
-	Email      string    `json:"email"`
-	Resolution *struct{} `json:"conflictResolution"`
+	settling
+	Commit  string `json:"sourceCommitId"`
+	Message string `json:"commitMessage"`
+	Name    string `json:"authorName"`
+	Email   string `json:"email"`
 }
 
 // askMergePull asks with the branch that it is merged into.
@@ -296,8 +295,9 @@ func (s *service) mergePull(option source.Option) func(context.Context, *wire.Ca
 		if err := s.author(c, in.Name, in.Email); err != nil {
 			return nil, err
 		}
-		if in.Resolution != nil || in.Strategy != "" && in.Strategy != "NONE" && in.Strategy != "AUTOMERGE" {
-			return nil, s.code(c, fault.Unsupported.Errorf("what is merged is what was reviewed: settle conflicts in the source, and have that reviewed"), "InvalidConflictResolutionStrategyException", "InvalidConflictResolutionException")
+		how, err := s.settle(c, in.settling)
+		if err != nil {
+			return nil, err
 		}
 		if in.number() == 0 {
 			return nil, s.code(c, fault.Invalid.Errorf("the id of a pull request is a number"), "InvalidPullRequestIdException")
@@ -312,7 +312,7 @@ func (s *service) mergePull(option source.Option) func(context.Context, *wire.Ca
 		if p.Repository != in.Repository {
 			return nil, s.code(c, fault.Invalid.Errorf("pull request %d is of %s", p.Number, p.Repository), "RepositoryNotAssociatedWithPullRequestException")
 		}
-		p, err = s.Source.MergePull(ctx, p.Number, source.Merging{Option: option, Head: in.Commit, By: s.Person(ctx, c.Principal), Name: in.Name, Email: in.Email, Message: in.Message})
+		p, err = s.Source.MergePull(ctx, p.Number, source.Merging{Option: option, Head: in.Commit, By: s.Person(ctx, c.Principal), Name: in.Name, Email: in.Email, Message: in.Message, Settle: how})
 		if err != nil {
 			return nil, s.when(c, err, source.ErrNoRef, "ReferenceDoesNotExistException", "PullRequestAlreadyClosedException")
 		}
