@@ -165,15 +165,6 @@ func across(side textLines, edits []edit, from, to, moved int) (Span, int) {
 	return side.span(start, to+moved), moved
 }
 
-// Settled is a file that a merge left in conflict, as somebody wants it: nothing (Mode 0), a blob that is there, or
-// content.
-type Settled struct {
-	Path    string
-	Mode    uint32
-	ID      string
-	Content []byte
-}
-
 // Party is one of the two that are merged.
 type Party int
 
@@ -185,13 +176,13 @@ const (
 
 // Take is a file in conflict as a side has it: whole, or, where lines say so and there are any, only the pieces that
 // both sides changed.
-func (r *Repo) Take(ctx context.Context, c Conflict, side Party, lines bool) (Settled, error) {
-	s := Settled{Path: c.Path, ID: c.Ours, Mode: c.Modes[1]}
+func (r *Repo) Take(ctx context.Context, c Conflict, side Party, lines bool) (Edit, error) {
+	s := Edit{Path: c.Path, ID: c.Ours, Mode: c.Modes[1]}
 	if side == Theirs {
 		s.ID, s.Mode = c.Theirs, c.Modes[2]
 	}
 	if s.ID == "" {
-		return Settled{Path: c.Path}, nil
+		return Edit{Path: c.Path}, nil
 	}
 	if !lines || c.Ours == "" || c.Theirs == "" {
 		return s, nil
@@ -228,25 +219,23 @@ func assembled(base textLines, pieces []Piece, side Party) []byte {
 	return append(text, bytes.Join(base[at:], nil)...)
 }
 
-// Settle is the tree of a merge whose conflicts are settled: each path that is in conflict once. One that is not
+// Settle is the tree of a merge whose conflicts are settled by files: each path that is in conflict once. One that is not
 // settled is fault.Conflict, one that is in no conflict fault.Invalid.
-func (r *Repo) Settle(ctx context.Context, m Merged, files []Settled) (tree string, err error) {
+func (r *Repo) Settle(ctx context.Context, m Merged, files []Edit) (tree string, err error) {
 	open := map[string]bool{}
 	for _, c := range m.Conflicts {
 		open[c.Path] = true
 	}
-	var edits []Edit
 	for _, f := range files {
 		if !open[f.Path] {
 			return "", fault.Invalid.Errorf("%s is in no conflict, or settled twice", f.Path)
 		}
 		delete(open, f.Path)
-		edits = append(edits, Edit{Path: f.Path, Mode: f.Mode, ID: f.ID, Content: f.Content})
 	}
 	for _, c := range m.Conflicts {
 		if open[c.Path] {
 			return "", fault.Conflict.Errorf("%s is not settled", c.Path)
 		}
 	}
-	return r.Edited(ctx, m.Tree, edits)
+	return r.Edited(ctx, m.Tree, files)
 }

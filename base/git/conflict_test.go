@@ -64,7 +64,7 @@ false 8-9 "9" 7-9 "9\n10\n" 8-9 "9"
 		t.Errorf("binary: %v", err)
 	}
 
-	var all []git.Settled
+	var all []git.Edit
 	for _, c := range m.Conflicts {
 		s, err := r.Take(t.Context(), c, git.Theirs, true)
 		if err != nil {
@@ -75,7 +75,7 @@ false 8-9 "9" 7-9 "9\n10\n" 8-9 "9"
 	if _, err := r.Settle(t.Context(), m, all[1:]); !errors.Is(err, fault.Conflict) {
 		t.Errorf("one is left: %v", err)
 	}
-	if _, err := r.Settle(t.Context(), m, append(all, git.Settled{Path: "b"})); !errors.Is(err, fault.Invalid) {
+	if _, err := r.Settle(t.Context(), m, append(all, git.Edit{Path: "b"})); !errors.Is(err, fault.Invalid) {
 		t.Errorf("one that is in no conflict: %v", err)
 	}
 	if _, err := r.Settle(t.Context(), m, append(all, all[0])); !errors.Is(err, fault.Invalid) {

@@ -50,7 +50,7 @@ func (s *Source) resolve(ctx context.Context, repo *git.Repo, repository string,
 		}
 		named[f.Path] = f
 	}
-	var all []git.Settled
+	var all []git.Edit
 	var left []string
 	for _, c := range m.Conflicts {
 		f, ok := named[c.Path]
@@ -92,14 +92,14 @@ func (s *Source) resolve(ctx context.Context, repo *git.Repo, repository string,
 }
 
 // incoming has the content looked at that comes with a merge.
-func (s *Source) incoming(ctx context.Context, repository string, all []git.Settled) error {
+func (s *Source) incoming(ctx context.Context, repository string, all []git.Edit) error {
 	if s.config.Incoming == nil {
 		return nil
 	}
 	var edits []git.Edit
 	for _, f := range all {
 		if f.Mode != 0 && f.ID == "" {
-			edits = append(edits, git.Edit{Path: f.Path, Mode: f.Mode, Content: f.Content})
+			edits = append(edits, f)
 		}
 	}
 	if len(edits) == 0 {
@@ -109,8 +109,8 @@ func (s *Source) incoming(ctx context.Context, repository string, all []git.Sett
 }
 
 // settled is one file as it is asked for.
-func settled(c git.Conflict, f SettledFile) (git.Settled, error) {
-	one := git.Settled{Path: c.Path}
+func settled(c git.Conflict, f SettledFile) (git.Edit, error) {
+	one := git.Edit{Path: c.Path}
 	version := map[Version]int{FromBase: 0, FromDestination: 1, FromSource: 2}
 	switch i, keep := version[f.Keep]; {
 	case f.Delete:
@@ -118,7 +118,7 @@ func settled(c git.Conflict, f SettledFile) (git.Settled, error) {
 	case keep:
 		one.ID, one.Mode = [...]string{c.Base, c.Ours, c.Theirs}[i], c.Modes[i]
 		if one.ID == "" {
-			return git.Settled{Path: c.Path}, nil // there it was not, or not any more
+			return git.Edit{Path: c.Path}, nil // there it was not, or not any more
 		}
 	case f.Keep != "":
 		return one, fault.Invalid.Errorf("%w: %q is no version of a file", ErrSettling, f.Keep)
