@@ -91,7 +91,7 @@ func (a *App) open(ctx context.Context) error {
 	mux.Handle(forge.Prefix, webhooks)
 	mux.Handle(forge.PipelinePrefix, webhooks)
 	mux.Handle("/", a.pages)
-	files := a.watch(runner.Handler(runner.Config{Builds: a.Builds, Access: watched, Now: a.now, SourceIP: a.sourceIP, Log: a.log}))
+	files := a.watch(runner.Handler(runner.Config{Builds: a.Builds, Access: watched, Now: a.now, SourceIP: a.sourceIP, Log: a.log, Visited: a.visited}))
 	a.handler = a.secured(a.dispatch(spoken, a.watch(a.reports), files, mux))
 	return nil
 }

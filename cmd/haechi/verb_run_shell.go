@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"context"
-	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -18,45 +17,55 @@ import (
 	"github.com/haechi-dev/haechi/word/fault"
 )
 
-// shell runs a command in the folder of a build that failed, or those that
-// come line by line on standard input. cd and export count for what follows.
+// shell opens a terminal in the folder of a build that failed. Without one here
+// it runs a command, or those that come line by line on standard input: cd and
+// export count for what follows.
 func (r runner) shell(ctx context.Context, name, command string) error {
 	build, err := r.failedBuild(ctx, name)
 	if err != nil {
 		return err
 	}
 	if command != "" {
-		exit, err := r.command(ctx, build, command)
-		if err == nil && exit != 0 {
-			err = fault.Conflict.Errorf("it ended with status %d", exit)
+		status, err := r.command(ctx, build, command)
+		if err != nil {
+			return err
 		}
-		return err
+		return ended(status)
 	}
-	prompt := func() {
-		if stdin, ok := r.c.stdin.(*os.File); ok && terminal(r.c.stdout) > 0 && terminal(stdin) > 0 {
-			fmt.Fprintf(r.c.stdout, "build %.8s$ ", build)
-		}
+	if keys, ok := r.c.stdin.(*os.File); ok && terminal(r.c.stdout) > 0 && terminal(keys) > 0 {
+		return r.terminal(ctx, build)
 	}
 	before := "" // what was changed of the shell so far
 	lines := bufio.NewScanner(r.c.stdin)
 	lines.Buffer(nil, 64<<10)
-	for prompt(); lines.Scan(); prompt() {
+	status := 0 // of the last one
+	for lines.Scan() {
 		line := strings.TrimSpace(lines.Text())
 		switch {
 		case line == "":
 			continue
 		case line == "exit":
-			return nil
+			return ended(status)
 		}
-		exit, err := r.command(ctx, build, before+line)
-		if err != nil {
+		if status, err = r.command(ctx, build, before+line); err != nil {
 			return err
 		}
-		if word, _, _ := strings.Cut(line, " "); exit == 0 && (word == "cd" || word == "export" || word == "unset") {
+		if word, _, _ := strings.Cut(line, " "); status == 0 && (word == "cd" || word == "export" || word == "unset") {
 			before += line + "\n"
 		}
 	}
-	return lines.Err()
+	if err := lines.Err(); err != nil {
+		return err
+	}
+	return ended(status)
+}
+
+// ended is how a command of another machine's ends this one.
+func ended(status int) error {
+	if status > 0 {
+		return exit(status)
+	}
+	return nil
 }
 
 // failedBuild is the build that is meant: by its own id, or as that of a run which failed.
@@ -96,19 +105,7 @@ func (r runner) command(ctx context.Context, build, command string) (exit int, e
 	}
 	defer answer.Body.Close()
 	if answer.StatusCode != http.StatusOK {
-		text, err := io.ReadAll(io.LimitReader(answer.Body, 1<<20))
-		if err != nil {
-			return -1, err
-		}
-		var said struct{ Message string }
-		if json.Unmarshal(text, &said, json.MatchCaseInsensitiveNames(true)) != nil || said.Message == "" {
-			said.Message = answer.Status
-		}
-		kind := fault.Conflict
-		if answer.StatusCode == http.StatusForbidden {
-			kind = fault.Denied
-		}
-		return -1, kind.Errorf("%s", said.Message)
+		return -1, refused(answer)
 	}
 	if _, err := io.Copy(r.c.stdout, printed{answer.Body}); err != nil {
 		return -1, err
@@ -117,6 +114,23 @@ func (r runner) command(ctx context.Context, build, command string) (exit int, e
 		return -1, fault.Unavailable.Errorf("the server did not say how the command ended")
 	}
 	return exit, nil
+}
+
+// refused is why the server did not let somebody into a build.
+func refused(answer *http.Response) error {
+	text, err := io.ReadAll(io.LimitReader(answer.Body, 1<<20))
+	if err != nil {
+		return err
+	}
+	var said struct{ Message string }
+	if json.Unmarshal(text, &said, json.MatchCaseInsensitiveNames(true)) != nil || said.Message == "" {
+		said.Message = answer.Status
+	}
+	kind := fault.Conflict
+	if answer.StatusCode == http.StatusForbidden {
+		kind = fault.Denied
+	}
+	return kind.Errorf("%s", said.Message)
 }
 
 // printed is text without what would change a terminal: a build's files are foreign bytes.

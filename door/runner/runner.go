@@ -35,7 +35,7 @@ import (
 const (
 	Prefix    = "/haechi/jobs/"      // PREFIX JOB / task, source, log, phases, cache, artifact, report, result
 	Artifacts = "/haechi/artifacts/" // PREFIX BUILD / FILE
-	Shells    = "/haechi/shells/"    // PREFIX BUILD: a command for the folder of a build that failed
+	Shells    = "/haechi/shells/"    // PREFIX BUILD: a command for the folder of a build that failed; PREFIX BUILD / terminal
 
 	NonceHeader = "X-Haechi-Nonce" // of the job's lease
 	KeyHeader   = "X-Haechi-Key"   // of the cache that was found
@@ -60,6 +60,7 @@ type Config struct {
 	Now      func() time.Time
 	SourceIP func(*http.Request) string
 	Log      *slog.Logger
+	Visited  func(context.Context, Visit) error // keeps a record of it; an error keeps them out. nil: nobody does
 }
 
 type door struct {
@@ -85,6 +86,9 @@ func Handler(c Config) http.Handler {
 	if c.SourceIP == nil {
 		c.SourceIP = func(r *http.Request) string { return r.RemoteAddr }
 	}
+	if c.Visited == nil {
+		c.Visited = func(context.Context, Visit) error { return nil }
+	}
 	d := &door{Config: c, mux: http.NewServeMux()}
 	const reads, brings = "codepipeline:AcknowledgeJob", "codepipeline:PutJobSuccessResult"
 	for pattern, one := range map[string]struct {
@@ -105,6 +109,7 @@ func Handler(c Config) http.Handler {
 	}
 	d.mux.HandleFunc("GET "+Artifacts+"{build}/{file...}", d.fetch)
 	d.mux.HandleFunc("POST "+Shells+"{build}", d.shell)
+	d.mux.HandleFunc("GET "+Shells+"{build}/terminal", d.terminal)
 	return d
 }
 
@@ -384,7 +389,7 @@ func (d *door) shell(w http.ResponseWriter, r *http.Request) {
 		h := c.w.Header()
 		h.Set("Content-Type", "text/plain; charset=utf-8")
 		h.Set("Trailer", ExitTrailer)
-		exit, err := d.Builds.Shell(r.Context(), made.ID, string(text), flushing{c.w, http.NewResponseController(w)})
+		exit, err := d.Builds.Shell(r.Context(), c.who, made.ID, string(text), flushing{c.w, http.NewResponseController(w)})
 		if err != nil && fault.Of(err) != fault.Limit {
 			return err
 		}

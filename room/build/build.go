@@ -91,6 +91,8 @@ type Config struct {
 	KeptFolders int           // work folders of failed builds that stay for a look; 3; below 0 none
 	KeptBytes   int64         // of these folders together; 4 GiB
 	KeptFor     time.Duration // how long they stay; a day
+	ShellIdle   time.Duration // how long a terminal in one of them is open where nothing is typed and said; 20 minutes
+	ShellMost   time.Duration // how long it is open at most; 2 hours
 }
 
 // Builds is the room. It is safe for concurrent use.
@@ -98,6 +100,7 @@ type Builds struct {
 	config Config
 	db     *db.DB
 	leases leases // of runners
+	inside inside // those in the folders of failed builds
 }
 
 // New is the room; it works while Run runs.
@@ -113,6 +116,7 @@ func New(c Config) *Builds {
 	c.Kept, c.KeptReports = cmp.Or(c.Kept, 90*24*time.Hour), cmp.Or(c.KeptReports, 30*24*time.Hour)
 	c.CacheBytes, c.MaxArtifact = cmp.Or(c.CacheBytes, 10<<30), cmp.Or(c.MaxArtifact, 1<<30)
 	c.KeptFolders, c.KeptBytes, c.KeptFor = cmp.Or(c.KeptFolders, 3), cmp.Or(c.KeptBytes, 4<<30), cmp.Or(c.KeptFor, 24*time.Hour)
+	c.ShellIdle, c.ShellMost = cmp.Or(c.ShellIdle, 20*time.Minute), cmp.Or(c.ShellMost, 2*time.Hour)
 	return &Builds{config: c, db: c.DB}
 }
 
@@ -170,5 +174,6 @@ func (b *Builds) Run(ctx context.Context) error {
 	})
 	group.Go(func() error { return b.watch(ctx) })
 	group.Go(func() error { return b.sweep(ctx) })
+	group.Go(func() error { return b.inside.wait(ctx) })
 	return group.Wait()
 }

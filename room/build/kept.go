@@ -1,21 +1,17 @@
 package build
 
 import (
-	"context"
 	"errors"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json"
 
 	tool "github.com/haechi-dev/haechi/tool/build"
-	"github.com/haechi-dev/haechi/tool/sandbox"
-	"github.com/haechi-dev/haechi/word/fault"
 )
 
 // The folders of the last builds that failed stay for a look, on the server that
@@ -170,12 +166,18 @@ func (b *Builds) tidyKept() error {
 		return nil
 	}
 	for _, n := range names {
-		if !keep[n.Name()] {
-			err = errors.Join(err, tool.Remove(filepath.Join(b.keptDir(), n.Name())))
+		if dir := filepath.Join(b.keptDir(), n.Name()); !keep[n.Name()] && b.inside.shut(n.Name(), dir) {
+			err = errors.Join(err, tool.Remove(dir+removed))
 		}
 	}
 	return err
 }
+
+// removed is the end of the name of a folder that nobody can enter any more.
+const removed = ".removed"
+
+// KeptUntil is when the folder of a failed build goes at the latest: later ones may take its place before.
+func (b *Builds) KeptUntil(f Folder) time.Time { return f.Made.Add(b.config.KeptFor) }
 
 // tidyFolder removes what a kill has left of builds at work.
 func (b *Builds) tidyFolder() error {
@@ -194,63 +196,4 @@ func (b *Builds) tidyFolder() error {
 		}
 	}
 	return b.tidyKept()
-}
-
-// Steps runs steps in the folders of failed builds; tool/sandbox is the first.
-type Steps interface {
-	Run(ctx context.Context, s sandbox.Step, out io.Writer) (exit int, err error)
-}
-
-// Shell runs a command in the folder of a build that failed, in walls as the
-// build had them, without its secrets and with no way out. What the command
-// changes there stays for the next one; cd and export do not.
-func (b *Builds) Shell(ctx context.Context, build, command string, out io.Writer) (exit int, err error) {
-	if b.config.Steps == nil {
-		return -1, fault.Unsupported.Errorf("no commands are run here")
-	}
-	made, err := b.Build(ctx, build)
-	if err != nil {
-		return -1, err
-	}
-	dir := filepath.Join(b.keptDir(), uuidOf(made.ID))
-	gone := fault.NotFound.Errorf("the folder of build %s is not here: those of the last %d builds that failed are kept, for %v", made.ID, b.config.KeptFolders, b.config.KeptFor)
-	text, err := os.ReadFile(filepath.Join(dir, "kept.json"))
-	if errors.Is(err, fs.ErrNotExist) {
-		return -1, gone
-	}
-	if err != nil {
-		return -1, err
-	}
-	var f Folder
-	if err := json.Unmarshal(text, &f); err != nil {
-		return -1, err
-	}
-	step := sandbox.Step{
-		Argv: []string{f.Shell, "-c", "cd src && " + inShell(command)}, Env: append(slices.Clone(f.Env), "CI=true"), Work: filepath.Join(dir, "work"),
-		Tools: b.config.Machine.Tools, Limits: b.config.Machine.Limits,
-	}
-	if step.Limits.Time == 0 || step.Limits.Time > 10*time.Minute {
-		step.Limits.Time = 10 * time.Minute
-	}
-	if f.Image != "" {
-		if b.config.Machine.Images == nil {
-			return -1, fault.Unsupported.Errorf("the image %s is not here", f.Image)
-		}
-		root, err := b.config.Machine.Images.Image(ctx, f.Image)
-		if err != nil {
-			return -1, err
-		}
-		defer root.Close()
-		step.Root, step.Env = root.Path, append(root.Env, step.Env...)
-	}
-	exit, err = b.config.Steps.Run(ctx, step, out)
-	if _, there := os.Stat(dir); err != nil && errors.Is(there, fs.ErrNotExist) {
-		return -1, gone // a later build's took its place meanwhile
-	}
-	return exit, err
-}
-
-// inShell is a command as one word of a shell, evaluated by it.
-func inShell(command string) string {
-	return "eval '" + strings.ReplaceAll(command, "'", `'\''`) + "'"
 }

@@ -254,12 +254,12 @@ func TestReentry(t *testing.T) {
 	made := h.built(build.Start{})
 	h.until("the folder", func() bool { all, err := h.room.Folders(); must(t, err); return len(all) == 1 })
 	var out strings.Builder
-	exit, err := h.room.Shell(t.Context(), made.ID, "ls; cat made.txt; echo $PLAIN; echo pw:$PASSWORD; echo later > more.txt", &out)
+	exit, err := h.room.Shell(t.Context(), "ada", made.ID, "ls; cat made.txt; echo $PLAIN; echo pw:$PASSWORD; echo later > more.txt", &out)
 	if err != nil || exit != 0 || !strings.Contains(out.String(), "made.txt") || !strings.Contains(out.String(), "open\npw:\n") || strings.Contains(out.String(), "secret.txt") || strings.Contains(out.String(), "coded.txt") {
 		t.Errorf("%d %v\n%s", exit, err, out.String())
 	}
 	out.Reset()
-	if exit, err := h.room.Shell(t.Context(), made.ID, "cat more.txt; exit 4", &out); err != nil || exit != 4 || out.String() != "later\n" {
+	if exit, err := h.room.Shell(t.Context(), "ada", made.ID, "cat more.txt; exit 4", &out); err != nil || exit != 4 || out.String() != "later\n" {
 		t.Errorf("%d %v %q", exit, err, out.String())
 	}
 	for range 2 {
@@ -270,7 +270,7 @@ func TestReentry(t *testing.T) {
 		must(t, err)
 		return len(all) == 2 && !slices.ContainsFunc(all, func(f build.Folder) bool { return f.Build == made.ID })
 	})
-	if _, err := h.room.Shell(t.Context(), made.ID, "ls", &out); !errors.Is(err, fault.NotFound) {
+	if _, err := h.room.Shell(t.Context(), "ada", made.ID, "ls", &out); !errors.Is(err, fault.NotFound) {
 		t.Errorf("the oldest folder: %v", err)
 	}
 }

@@ -40,6 +40,9 @@ type Facts struct {
 // Source is a secondary source.
 type Source struct{ URL, Version string }
 
+// Environment is what a build whose folder is seen at work is told of itself, as NAME=VALUE.
+func (f Facts) Environment(work string) []string { return lines(f.variables(work)) }
+
 func (f Facts) variables(work string) map[string]string {
 	m := map[string]string{
 		"CODEBUILD_BUILD_ID": f.ID, "CODEBUILD_BUILD_ARN": f.ARN, "CODEBUILD_BUILD_IMAGE": f.Image, "CODEBUILD_INITIATOR": f.Initiator,
