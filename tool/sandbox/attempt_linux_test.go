@@ -11,10 +11,12 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -172,6 +174,13 @@ func attempted() map[string]func(args []string) error {
 			}
 			return err
 		},
+		"open to write": func(args []string) error {
+			f, err := os.OpenFile(args[0], os.O_WRONLY, 0)
+			if err == nil {
+				f.Close()
+			}
+			return err
+		},
 		"descriptors": func([]string) error {
 			open, err := os.ReadDir("/proc/self/fd")
 			for _, e := range open {
@@ -183,21 +192,19 @@ func attempted() map[string]func(args []string) error {
 		},
 		"first one": func([]string) error {
 			_, err := os.ReadFile("/proc/1/environ")
-			if _, e := os.Readlink("/proc/1/exe"); e != nil && err != nil {
-				return err
-			}
-			return nil
+			return err
 		},
-		"first one's program": func([]string) error {
-			f, err := os.OpenFile("/proc/1/exe", os.O_RDWR, 0)
+		"first one's program": func([]string) error { // who can read it can write to it when it is not at work any more
+			f, err := os.Open("/proc/1/exe")
 			if err == nil {
 				f.Close()
 			}
 			return err
 		},
 		"kill the first one": func([]string) error {
-			_ = unix.Kill(1, unix.SIGKILL)
-			_ = unix.Kill(1, unix.SIGSTOP)
+			_ = unix.Kill(os.Getppid(), unix.SIGKILL)
+			_ = unix.Kill(os.Getppid(), unix.SIGSTOP)
+			time.Sleep(50 * time.Millisecond) // whoever kills it does not get to say so
 			return errors.New("still here")
 		},
 		"groups": func([]string) error {
@@ -207,9 +214,10 @@ func attempted() map[string]func(args []string) error {
 			}
 			return err
 		},
-		"set-user programs": func([]string) error {
-			if nosuid("/usr") {
-				return errors.New("the mount forbids them")
+		"set-user programs": func([]string) error { return exec.Command("/opt/root", "attempt", "be root").Run() },
+		"be root": func([]string) error {
+			if os.Geteuid() != 0 {
+				return errors.New("it is not")
 			}
 			return nil
 		},
@@ -283,6 +291,9 @@ func attempt(t *testing.T, work string, walls []string, tools []sandbox.Tool, na
 	step := sandbox.Step{Argv: append([]string{"/opt/attempt", "attempt", name}, args...), Work: work, Tools: tools}
 	var out bytes.Buffer
 	exit, err := sandbox.RunWithout(t.Context(), step, &out, walls...)
+	if err != nil && name == "kill the first one" && strings.Contains(err.Error(), "ended from outside") {
+		return managed, "it is dead"
+	}
 	if err != nil {
 		t.Fatalf("%s without %v: %v\n%s", name, walls, err, out.String())
 	}
@@ -298,19 +309,32 @@ type ground struct {
 	shm      int
 	work     string
 	program  string // a copy of this one: steps do not run the server's own
+	root     string // another, that anybody runs as its owner
+	dir      string
+}
+
+// tools are what the attempts find of it.
+func (g *ground) tools() []sandbox.Tool {
+	return []sandbox.Tool{{From: g.tool, To: "/opt/tool"}, {From: g.program, To: "/opt/attempt"}, {From: g.root, To: "/opt/root"}}
 }
 
 func newGround(t *testing.T) *ground {
 	t.Helper()
-	g := &ground{tool: open(t), work: open(t), secret: filepath.Join(open(t), "state.db"), program: filepath.Join(open(t), "attempt")}
+	dir := open(t)
+	g := &ground{tool: open(t), work: open(t), secret: filepath.Join(open(t), "state.db"), program: filepath.Join(dir, "attempt"), root: filepath.Join(dir, "root"), dir: filepath.Dir(dir)}
 	text, err := os.ReadFile("/proc/self/exe")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := program.Write(g.program, text, 0o755); err != nil {
+	for _, name := range []string{g.program, g.root} {
+		if err := program.Write(name, text, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Chmod(g.root, 0o755|os.ModeSetuid); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{g.secret, filepath.Join(g.tool, "x")} {
+	for _, name := range []string{g.secret, filepath.Join(g.tool, "x"), filepath.Join(g.tool, "y")} {
 		if err := os.WriteFile(name, []byte("secret"), 0o666); err != nil {
 			t.Fatal(err)
 		}
@@ -371,105 +395,171 @@ func open(t *testing.T) string {
 	return dir
 }
 
-// Each attempt fails, also when any one of the walls in front of it is left
-// out, and succeeds when they all are: so each of them holds, and is needed.
-func TestEscapes(t *testing.T) {
+// escape is something that a step may try, and what keeps it from that.
+type escape struct {
+	what  string
+	args  []string
+	walls []string     // each of them alone does, and without them all it succeeds
+	where bool         // it can be tried on this machine, and as this user
+	alone func() error // in place of walls: the kernel does, and it succeeds outside of a sandbox
+}
+
+func (e escape) name() string { return strings.TrimSpace(e.what + " " + strings.Join(e.args, " ")) }
+
+// escapes are all attempts. What they aim at is the ground.
+func escapes(g *ground) []escape {
 	root := os.Getuid() == 0
-	server, err := os.Hostname()
-	if err != nil {
-		t.Fatal(err)
-	}
-	g := newGround(t)
+	server, _ := os.Hostname()
 	pid := strconv.Itoa(os.Getpid())
+	_, sysrq := os.Stat("/proc/sysrq-trigger")
 	machine := func(file string) string { return sandbox.Hole + file }
-	for _, c := range []struct {
-		what  string
-		args  []string
-		walls []string // those in front of it; none where only the kernel itself stands there
-		only  bool     // it cannot be tried on this machine, or as this user
-	}{
-		{"mount", nil, []string{"seccomp", "capabilities", "landlock"}, true},
-		{"new mount calls", nil, []string{"seccomp", "capabilities"}, true},
-		{"pivot", nil, []string{"seccomp", "capabilities"}, false},
-		{"chroot", nil, []string{"seccomp", "capabilities"}, true},
-		{"user namespace", nil, []string{"seccomp"}, true},
-		{"ptrace", nil, []string{"seccomp"}, true},
-		{"memory of others", nil, []string{"seccomp"}, true},
-		{"keys", nil, []string{"seccomp"}, true},
-		{"io_uring", nil, []string{"seccomp"}, true},
-		{"raw socket", nil, []string{"seccomp", "capabilities"}, true},
-		{"packets", nil, []string{"seccomp", "capabilities"}, true},
-		{"news of devices", nil, []string{"seccomp"}, true},
-		{"terminal", nil, []string{"seccomp"}, true},
-		{"other calls", nil, []string{"seccomp"}, true},
-		{"bpf", nil, nil, true},
-		{"make device", nil, nil, true},
-		{"device", nil, []string{"nodev"}, root},
-		{"read", []string{machine(g.secret)}, []string{"mounts", "landlock"}, true},
-		{"write", []string{machine(g.secret)}, []string{"mounts", "landlock", "read-only"}, true},
-		{"read", []string{g.secret}, nil, true},
-		{"read", []string{"/etc/shadow"}, nil, true},
-		{"write", []string{"/opt/tool/x"}, []string{"read-only", "landlock"}, true},
-		{"remove", []string{"/opt/tool/x"}, []string{"read-only", "landlock"}, true},
-		{"write", []string{"/usr/haechi-was-here"}, nil, true},
-		{"write", []string{"/haechi-was-here"}, nil, true},
-		{"link", []string{"/opt/tool/x"}, nil, true},
-		{"link", []string{"/usr/bin/env"}, nil, true},
-		{"write", []string{"/proc/sys/net/ipv4/ip_forward"}, []string{"capabilities", "landlock"}, true},
-		{"write", []string{"/proc/sys/kernel/core_pattern"}, nil, true},
-		{"write", []string{"/proc/sysrq-trigger"}, nil, true},
-		{"host name", []string{server}, []string{"uts"}, server != "build"},
-		{"connect", []string{"tcp", g.port}, []string{"network"}, true},
-		{"connect", []string{"unix", g.abstract}, []string{"network", "landlock"}, sandbox.LandlockABI() >= 6},
-		{"shared memory", []string{strconv.Itoa(g.shm)}, []string{"ipc"}, true},
-		{"process", []string{pid}, []string{"pid"}, true},
-		{"signal", []string{pid}, []string{"pid", "landlock"}, !root && sandbox.LandlockABI() >= 6},
-		{"descriptors", nil, []string{"descriptors"}, true},
-		{"first one", nil, nil, true},
-		{"first one's program", nil, nil, true},
-		{"kill the first one", nil, nil, true},
-		{"groups", nil, []string{"cgroup"}, sandbox.GroupVersion() != 0},
-		{"capabilities", nil, []string{"capabilities"}, true},
-		{"set-user programs", nil, []string{"nosuid"}, !nosuid("/usr")},
-	} {
-		name := strings.TrimSpace(c.what + " " + strings.Join(c.args, " "))
-		if !c.only && len(c.walls) > 0 {
-			c.walls = nil
-		}
-		t.Run(name, func(t *testing.T) {
+	scoped, bpf := []string{"pid"}, []string{"seccomp"}
+	if sandbox.LandlockABI() >= 6 {
+		scoped = append(scoped, "landlock")
+	}
+	if root { // whose the first one is
+		scoped = append(scoped, "user", "capabilities")
+	}
+	if text, err := os.ReadFile("/proc/sys/kernel/unprivileged_bpf_disabled"); err == nil && string(text) != "0\n" {
+		bpf = []string{"seccomp", "capabilities", "user"}
+	}
+	return []escape{
+		{"mount", nil, []string{"seccomp", "capabilities", "landlock"}, true, nil},
+		{"new mount calls", nil, []string{"seccomp", "capabilities"}, true, nil},
+		{"pivot", nil, []string{"seccomp", "capabilities", "landlock"}, true, nil},
+		{"chroot", nil, []string{"seccomp", "capabilities"}, true, nil},
+		{"user namespace", nil, []string{"seccomp"}, true, nil},
+		{"ptrace", nil, []string{"seccomp"}, true, nil},
+		{"memory of others", nil, []string{"seccomp"}, true, nil},
+		{"keys", nil, []string{"seccomp"}, true, nil},
+		{"io_uring", nil, []string{"seccomp"}, true, nil},
+		{"raw socket", nil, []string{"seccomp", "capabilities"}, true, nil},
+		{"packets", nil, []string{"seccomp", "capabilities"}, true, nil},
+		{"news of devices", nil, []string{"seccomp"}, true, nil},
+		{"terminal", nil, []string{"seccomp"}, true, nil},
+		{"other calls", nil, []string{"seccomp"}, true, nil},
+		{"bpf", nil, bpf, root, nil},
+		{"make device", nil, []string{"user", "capabilities", "landlock"}, root, nil},
+		{"device", nil, []string{"nodev"}, root, nil},
+		{"read", []string{machine(g.secret)}, []string{"mounts", "landlock"}, true, nil},
+		{"read", []string{machine("/etc/shadow")}, []string{"mounts", "landlock", "user", "capabilities"}, root, nil},
+		{"write", []string{machine(g.secret)}, []string{"mounts", "landlock", "read-only"}, true, nil},
+		{"write", []string{"/opt/tool/x"}, []string{"read-only", "landlock"}, true, nil},
+		{"remove", []string{"/opt/tool/x"}, []string{"read-only", "landlock"}, true, nil},
+		{"open to write", []string{"/usr/lib/os-release"}, []string{"read-only", "landlock", "user", "capabilities"}, root, nil},
+		{"write", []string{"/haechi-was-here"}, []string{"read-only", "landlock"}, true, nil},
+		{"link", []string{"/opt/tool/y"}, nil, true, func() error {
+			defer os.Remove(filepath.Join(g.tool, "linked"))
+			return os.Link(filepath.Join(g.tool, "y"), filepath.Join(g.tool, "linked")) // there it is one mount, here it is two
+		}},
+		{"write", []string{"/proc/sys/net/ipv4/ip_forward"}, []string{"capabilities", "landlock"}, true, nil},
+		{"open to write", []string{"/proc/sys/kernel/core_pattern"}, []string{"user", "capabilities", "landlock"}, root, nil},
+		{"open to write", []string{"/proc/sysrq-trigger"}, []string{"user", "capabilities", "landlock"}, root && sysrq == nil, nil},
+		{"host name", []string{server}, []string{"uts"}, server != "build", nil},
+		{"connect", []string{"tcp", g.port}, []string{"network"}, true, nil},
+		{"connect", []string{"unix", g.abstract}, []string{"network", "landlock"}, sandbox.LandlockABI() >= 6, nil},
+		{"shared memory", []string{strconv.Itoa(g.shm)}, []string{"ipc"}, true, nil},
+		{"process", []string{pid}, []string{"pid"}, true, nil},
+		{"signal", []string{pid}, []string{"pid", "landlock"}, !root && sandbox.LandlockABI() >= 6, nil},
+		{"descriptors", nil, []string{"descriptors"}, true, nil},
+		{"first one", nil, []string{"capabilities", "user"}, root, nil},
+		{"first one's program", nil, []string{"capabilities", "landlock"}, true, nil},
+		{"kill the first one", nil, scoped, true, nil},
+		{"groups", nil, []string{"cgroup"}, sandbox.GroupVersion() != 0, nil},
+		{"capabilities", nil, []string{"capabilities"}, true, nil},
+		{"set-user programs", nil, []string{"nosuid", "no new privileges", "user"}, root && !nosuid(g.root), nil},
+	}
+}
+
+// Each attempt fails, also when all walls but one of those in front of it are
+// left out, and succeeds when they all are: so each of them holds, and no
+// attempt is none.
+func TestEscapes(t *testing.T) {
+	g := newGround(t)
+	for _, c := range escapes(g) {
+		t.Run(strings.ReplaceAll(c.name(), g.dir, ""), func(t *testing.T) {
 			t.Parallel()
-			tools := []sandbox.Tool{{From: g.tool, To: "/opt/tool"}, {From: g.program, To: "/opt/attempt"}}
 			try := func(walls ...string) int {
 				work := g.work
 				if c.what != "device" {
 					work = open(t)
 				}
-				exit, said := attempt(t, work, walls, tools, c.what, c.args...)
+				exit, said := attempt(t, work, walls, g.tools(), c.what, c.args...)
 				t.Logf("without %v: %d, %s", walls, exit, said)
 				return exit
 			}
 			if exit := try(); exit == managed || exit == strayed {
 				t.Error("it succeeds")
 			}
-			if len(c.walls) == 0 {
+			switch {
+			case c.alone != nil:
+				if err := c.alone(); err != nil {
+					t.Errorf("it fails outside, too: %v", err)
+				}
+				return
+			case !c.where:
+				t.Log("what is in front of it cannot be left out here")
 				return
 			}
-			for i := range c.walls {
-				if len(c.walls) == 1 {
-					break
-				}
-				if exit := try(c.walls[i]); exit == managed {
-					t.Errorf("without %s it succeeds: the others do not hold", c.walls[i])
+			for i, wall := range c.walls {
+				if others := slices.Concat(c.walls[:i], c.walls[i+1:]); len(others) > 0 && try(others...) == managed {
+					t.Errorf("without %v it succeeds: %s does not hold", others, wall)
 				}
 			}
 			switch exit := try(c.walls...); exit {
 			case managed:
 			case impossible:
-				t.Logf("%s: this kernel does not do that at all", name)
+				t.Logf("this kernel does not do that at all")
 			default:
 				t.Errorf("without %v it fails too: this is no proof that they hold (%d)", c.walls, exit)
 			}
 		})
+	}
+}
+
+// Every wall that can be left out is one that some attempt needs to be left
+// out, and the table in the documents says which. Without a mount namespace no
+// other wall could be built: there is no step then.
+func TestEveryWallIsTried(t *testing.T) {
+	tried := map[string][]string{"foreign": {"own program"}} // TestOwnProgram
+	for _, e := range escapes(&ground{secret: "/secret", port: "port", abstract: "abstract"}) {
+		name := e.what
+		if len(e.args) > 0 && strings.HasPrefix(e.args[0], "/") {
+			name += " `" + strings.TrimPrefix(e.args[0], sandbox.Hole) + "`"
+		}
+		if e.what == "connect" {
+			name += " by " + e.args[0]
+		}
+		if len(e.walls) == 0 && e.alone == nil {
+			t.Errorf("%s: nothing is known to be in front of it", name)
+		}
+		for _, w := range e.walls {
+			tried[w] = append(tried[w], name)
+		}
+	}
+	text, err := os.ReadFile("../../docs/sandbox.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The document tells of a machine with all walls, where the server is root.
+	whole := os.Getuid() == 0 && sandbox.LandlockABI() >= 6 && slices.Contains(tried["user"], "bpf")
+	for _, wall := range sandbox.Parts() {
+		if wall == "mount" {
+			if exit, err := sandbox.RunWithout(t.Context(), sandbox.Step{Argv: []string{"true"}, Work: open(t)}, io.Discard, "mount"); err == nil {
+				t.Errorf("a step without a mount namespace: %d", exit)
+			}
+			continue
+		}
+		if len(tried[wall]) == 0 {
+			t.Errorf("no attempt succeeds without %s: is it a wall?", wall)
+		}
+		if row := fmt.Sprintf("| %s | %s |\n", wall, strings.Join(tried[wall], ", ")); whole && !strings.Contains(string(text), row) {
+			t.Errorf("docs/sandbox.md lacks the line\n%s", row)
+		}
+		delete(tried, wall)
+	}
+	for wall := range tried {
+		t.Errorf("%s is no wall", wall)
 	}
 }
 

@@ -3,6 +3,11 @@ package sandbox
 import (
 	"context"
 	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
 )
 
 // RunBare runs a step at the level Bare, wherever.
@@ -49,3 +54,26 @@ func Delegated(own string, need ...string) string { return delegated(own, need..
 
 // Hole is where the machine is seen without the wall of mounts.
 const Hole = hole
+
+// Parts are all parts of the wall that can be left out, by what the sources ask.
+func Parts() []string {
+	var parts []string
+	for _, w := range namespaces {
+		parts = append(parts, w.name)
+	}
+	files, err := filepath.Glob("*.go")
+	if err != nil {
+		panic(err)
+	}
+	for _, name := range files {
+		text, err := os.ReadFile(name)
+		if err != nil || strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		for _, m := range regexp.MustCompile(`without(?:\(|, )"([^"]+)"\)`).FindAllSubmatch(text, -1) {
+			parts = append(parts, string(m[1]))
+		}
+	}
+	slices.Sort(parts)
+	return slices.Compact(parts)
+}

@@ -53,7 +53,7 @@ func renounce(p plan) error {
 			return err
 		}
 	}
-	if p.User >= 0 {
+	if p.User >= 0 && !(p.without("user") && p.without("capabilities")) {
 		if err := turnInto(p.User, p.Level); err != nil {
 			return err
 		}
@@ -62,6 +62,9 @@ func renounce(p plan) error {
 		if err := dropCapabilities(); err != nil {
 			return fmt.Errorf("giving up capabilities: %w", err)
 		}
+	}
+	if p.without("no new privileges") { // without that the kernel lets nobody have the rest
+		return nil
 	}
 	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
 		return fmt.Errorf("giving up new privileges: %w", err)

@@ -389,13 +389,16 @@ func attributes(p plan, user int) (b birth) {
 			b.Flags |= w.flag
 		}
 	}
+	if p.without("user") { // the machine's own, with all that its root may
+		return b
+	}
 	b.Users = []syscall.SysProcIDMap{{ContainerID: inside, HostID: user, Size: 1}}
 	b.Groups = []syscall.SysProcIDMap{{ContainerID: inside, HostID: groupOf(user), Size: 1}}
 	// Without a user 0 inside, exec would take all rights away: these are kept
 	// until the walls stand, and dropped for good before the step.
 	b.Caps = []uintptr{unix.CAP_SYS_ADMIN, unix.CAP_SETPCAP, unix.CAP_NET_ADMIN, unix.CAP_SETUID, unix.CAP_SETGID}
 	if p.without("capabilities") {
-		b.Caps = append(b.Caps, unix.CAP_SYS_CHROOT, unix.CAP_NET_RAW)
+		b.Caps = append(b.Caps, unix.CAP_SYS_CHROOT, unix.CAP_NET_RAW, unix.CAP_SYS_PTRACE)
 	}
 	return b
 }

@@ -79,7 +79,7 @@ func build(p plan) error {
 	if err := furnish(root, p); err != nil {
 		return err
 	}
-	if err := pivot(root); err != nil {
+	if err := pivot(root, !p.without("read-only")); err != nil {
 		return err
 	}
 	if !p.without("uts") {
@@ -114,6 +114,7 @@ func gather(p plan) ([]part, error) {
 		if err != nil {
 			return nil, wall("mount", "taking "+name, err)
 		}
+		part.writable = p.without("read-only")
 		parts = append(parts, part)
 	}
 	names := devices[:]
@@ -395,8 +396,8 @@ func furnish(root string, p plan) error {
 	return link(root)
 }
 
-// pivot makes a folder the root, lets go of the machine's, and freezes it.
-func pivot(root string) error {
+// pivot makes a folder the root, lets go of the machine's, and freezes it where asked.
+func pivot(root string, freeze bool) error {
 	if err := os.Chdir(root); err != nil {
 		return err
 	}
@@ -409,7 +410,10 @@ func pivot(root string) error {
 	if err := os.Chdir("/"); err != nil {
 		return err
 	}
-	attr := unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY | unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV}
+	attr := unix.MountAttr{Attr_set: unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV}
+	if freeze {
+		attr.Attr_set |= unix.MOUNT_ATTR_RDONLY
+	}
 	return wall("mount", "freezing the root", unix.MountSetattr(unix.AT_FDCWD, "/", 0, &attr))
 }
 
