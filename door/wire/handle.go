@@ -334,10 +334,13 @@ func (x *exchange) perform(ctx context.Context, input []byte) (a *answer, failed
 		}
 		return nil, failed
 	}
-	x.output = out
+	if _, stream := out.(*streamed); !stream {
+		x.output = out
+	}
 	if a, err = success(s.Model, name, out, x.call.RequestID, x.cfg.Limits); err != nil {
 		return nil, x.broken("writing the answer", err)
 	}
+	a.broken = func(err error) { x.broken("sending events", err) }
 	return a, nil
 }
 

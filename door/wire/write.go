@@ -17,19 +17,31 @@ type answer struct {
 	headers map[string]string
 	kind    string // content type
 	body    []byte
+
+	// Of a stream, which is sent as it comes:
+	stream    *streamed
+	model     *Model
+	operation string
+	broken    func(error) // is told what nobody but us can mend
 }
 
 func (a *answer) send(w http.ResponseWriter, r *http.Request, id string) {
 	h := w.Header()
 	h.Set("X-Amzn-Requestid", id)
 	h.Set("Content-Type", a.kind)
-	h.Set("Content-Length", strconv.Itoa(len(a.body)))
+	if a.stream == nil {
+		h.Set("Content-Length", strconv.Itoa(len(a.body)))
+	}
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Cache-Control", "no-store")
 	for name, value := range a.headers {
 		h.Set(name, value)
 	}
 	w.WriteHeader(a.status)
+	if a.stream != nil {
+		a.sendStream(w, r)
+		return
+	}
 	if r.Method != http.MethodHead {
 		_, _ = w.Write(a.body) // whoever hung up does not hear it
 	}
@@ -87,6 +99,9 @@ func jsonType(m *Model) string {
 
 // success writes what a handler answered as the operation's output.
 func success(m *Model, name string, out any, id string, limits Limits) (*answer, error) {
+	if stream, ok := out.(*streamed); ok {
+		return &answer{status: 200, kind: "application/vnd.amazon.eventstream", stream: stream, model: m, operation: name}, nil
+	}
 	text, err := json.Marshal(out, json.Deterministic(true), jsontext.AllowInvalidUTF8(true))
 	if err != nil {
 		return nil, err

@@ -3,6 +3,7 @@ package logs_test
 import (
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -87,6 +88,48 @@ ResourceNotFoundException
 InvalidParameterException
 ClientError
 `
+	if out != want {
+		t.Errorf("got\n%s\nwant\n%s", out, want)
+	}
+}
+
+// boto3 and version 1 of the command follow what is logged while it is.
+func TestLiveTail(t *testing.T) {
+	h := open(t, nil)
+	h.say("/aws/codebuild/shop", "b1", "before")
+	h.pass(time.Since(h.clock())) // the house's time is ours from now on
+	ended := make(chan struct{})
+	var wait sync.WaitGroup
+	wait.Go(func() {
+		for i := 0; ; i++ {
+			select {
+			case <-ended:
+				return
+			case <-time.After(50 * time.Millisecond):
+				h.say("/aws/codebuild/shop", "b1", fmt.Sprint("line ", i), fmt.Sprint("ERROR ", i))
+			}
+		}
+	})
+	defer func() { close(ended); wait.Wait() }()
+	out, problems, err := h.Python(t, fmt.Sprintf(`
+c = boto3.client('logs', endpoint_url=%q, config=Config(inject_host_prefix=False))
+arn = c.describe_log_groups()['logGroups'][0]['logGroupArn']
+got = []
+for event in c.start_live_tail(logGroupIdentifiers=[arn], logStreamNamePrefixes=['b'], logEventFilterPattern='ERROR')['responseStream']:
+    if 'sessionStart' in event: print(event['sessionStart']['logGroupIdentifiers'], event['sessionStart']['logEventFilterPattern'])
+    else: got += event['sessionUpdate']['sessionResults']
+    if len(got) > 3: break
+print(all(e['message'].startswith('ERROR ') and e['logStreamName'] == 'b1' for e in got))
+n = [int(e['message'].split()[1]) for e in got]
+print(n == list(range(n[0], n[0] + len(n))))
+for kw in (dict(logGroupIdentifiers=[arn + 'x']), dict(logGroupIdentifiers=[arn], logEventFilterPattern='(')):
+    try: c.start_live_tail(**kw)
+    except Exception as e: print(type(e).__name__)
+`, h.URL))
+	if err != nil {
+		t.Fatalf("%v %s", err, problems)
+	}
+	want := "['" + wiretest.Account + ":/aws/codebuild/shop'] ERROR\nTrue\nTrue\nResourceNotFoundException\nInvalidParameterException\n"
 	if out != want {
 		t.Errorf("got\n%s\nwant\n%s", out, want)
 	}

@@ -6,6 +6,7 @@ import (
 	_ "embed"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/haechi-dev/haechi/door/wire"
@@ -27,7 +28,10 @@ type Config struct {
 	Now     func() time.Time
 }
 
-type service struct{ Config }
+type service struct {
+	Config
+	tails atomic.Int32 // sessions that are under way
+}
 
 // Service answers what is about groups, streams and their events. Events come from builds and pipelines alone:
 // nobody puts any, and nobody but retention takes any away.
@@ -38,7 +42,7 @@ func Service(c Config) wire.Service {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	s := &service{c}
+	s := &service{Config: c}
 	return wire.Service{
 		Model: wire.MustModel(table),
 		Operations: map[string]wire.Operation{
@@ -50,6 +54,7 @@ func Service(c Config) wire.Service {
 			"ListTagsForResource": wire.Op(s.askTags, s.tags),
 			"ListTagsLogGroup":    wire.Op(on[groupInput](s), s.groupTags),
 			"TestMetricFilter":    wire.Op(wire.AskAll, s.testFilter),
+			"StartLiveTail":       wire.StreamOp(s.askTail, s.tail),
 		},
 		Faults: wire.Faults{
 			fault.Invalid:     {"InvalidParameterException"},
