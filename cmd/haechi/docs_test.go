@@ -201,11 +201,26 @@ func (r *reader) console(at string, block []string, rest string) {
 	}
 }
 
-var assignment = regexp.MustCompile(`^(\s*[A-Z_]+=\S*\s+)+`)
+var (
+	assignment = regexp.MustCompile(`^([\s\\]*[A-Z_]+=(\$\([^)]*\)|\S)*[\s\\]+)+`)
+	remembered = regexp.MustCompile(`^([a-z]+)=\$\(`) // id=$(aws …)
+	waited     = regexp.MustCompile(`^until `)
+)
 
 func (r *reader) command(at, command, want, exit string) {
 	r.t.Helper()
-	program, _, _ := strings.Cut(assignment.ReplaceAllString(command, ""), " ")
+	typed := waited.ReplaceAllString(assignment.ReplaceAllString(command, ""), "")
+	program, _, _ := strings.Cut(remembered.ReplaceAllString(typed, ""), " ")
+	if m := remembered.FindStringSubmatch(command); m != nil {
+		if _, err := exec.LookPath(program); err == nil || program == "haechi" {
+			value, code := r.run(at, command+` && printf %s "$`+m[1]+`"`)
+			if code != "0" {
+				r.t.Fatalf("%s: $ %s\n%s", at, command, value)
+			}
+			r.env = append(r.env, m[1]+"="+value)
+			return
+		}
+	}
 	switch program {
 	case "export":
 		name, _, _ := strings.Cut(strings.TrimPrefix(command, "export "), "=")
