@@ -160,4 +160,3 @@ func TestSignersAreMakers(t *testing.T) {
 }
 
 const sshKey = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8g" // of 1, 2, 3 …
-
