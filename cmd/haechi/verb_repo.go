@@ -46,27 +46,28 @@ var repoWords = []string{"list", "create", "show", "protect", "pulls", "judge", 
 
 // repoFlags are what its words are told.
 type repoFlags struct {
-	branch, owners, checks, tags, reason, owner, emails *string
-	approvals, hours                                    *int
-	pulls, codeOwners, signed, off                      *bool
+	branch, owners, definitions, checks, tags, reason, owner, emails *string
+	approvals, hours                                                 *int
+	pulls, codeOwners, signed, off                                   *bool
 }
 
 func repos(ctx context.Context, c call, flags *flag.FlagSet) error {
 	find := clientFlags(c, flags)
 	f := repoFlags{
-		branch:     flags.String("branch", "", "the `pattern` of branches that is meant: main, 'release/*'; the default branch"),
-		approvals:  flags.Int("approvals", 0, "people who must approve, besides those who made a change"),
-		pulls:      flags.Bool("pull-request", false, "nothing comes but by pull requests (as -approvals and the like ask, too)"),
-		codeOwners: flags.Bool("code-owners", false, "an owner of each file must approve, as CODEOWNERS of the branch says"),
-		owners:     flags.String("owners", "", "who must approve changes of buildspecs, .haechi and the like: kim,@security"),
-		checks:     flags.String("checks", "", "what must have passed on the commit: pipeline/shop"),
-		signed:     flags.Bool("signed", false, "commits must be signed with a key that is known"),
-		tags:       flags.String("tags", "", "`patterns` of tags that are made once: 'v*'"),
-		off:        flags.Bool("off", false, "no rule for these branches any more"),
-		reason:     flags.String("reason", "", "why it is merged without what is asked for"),
-		hours:      flags.Int("hours", 4, "how long that holds, at most 168"),
-		owner:      flags.String("owner", "", "whose key it is: a user, or an ARN; yours"),
-		emails:     flags.String("emails", "", "mail addresses that the commits bear, where the key's comment is none"),
+		branch:      flags.String("branch", "", "the `pattern` of branches that is meant: main, 'release/*'; the default branch"),
+		approvals:   flags.Int("approvals", 0, "people who must approve, besides those who made a change"),
+		pulls:       flags.Bool("pull-request", false, "nothing comes but by pull requests (as -approvals and the like ask, too)"),
+		codeOwners:  flags.Bool("code-owners", false, "an owner of each file must approve, as CODEOWNERS of the branch says"),
+		owners:      flags.String("owners", "", "who must approve changes of buildspecs, .haechi and the like: kim,@security"),
+		definitions: flags.String("definitions", "", "what else these must approve changes of, as in CODEOWNERS: 'ci/*.yml,/Makefile'"),
+		checks:      flags.String("checks", "", "what must have passed on the commit: pipeline/shop"),
+		signed:      flags.Bool("signed", false, "commits must be signed with a key that is known"),
+		tags:        flags.String("tags", "", "`patterns` of tags that are made once: 'v*'"),
+		off:         flags.Bool("off", false, "no rule for these branches any more"),
+		reason:      flags.String("reason", "", "why it is merged without what is asked for"),
+		hours:       flags.Int("hours", 4, "how long that holds, at most 168"),
+		owner:       flags.String("owner", "", "whose key it is: a user, or an ARN; yours"),
+		emails:      flags.String("emails", "", "mail addresses that the commits bear, where the key's comment is none"),
 	}
 	format := formatFlag(flags, "table", "json")
 	rest, err := parse(c, flags, 0, 3)
@@ -86,7 +87,7 @@ func repos(ctx context.Context, c call, flags *flag.FlagSet) error {
 		flags       []string
 	}{
 		"list": {0, 0, []string{"format"}}, "create": {1, 1, []string{"format"}}, "show": {1, 1, []string{"format"}}, "pulls": {1, 1, []string{"format"}}, "judge": {1, 1, []string{"format"}},
-		"protect":  {1, 1, []string{"format", "branch", "approvals", "pull-request", "code-owners", "owners", "checks", "signed", "tags", "off"}},
+		"protect":  {1, 1, []string{"format", "branch", "approvals", "pull-request", "code-owners", "owners", "definitions", "checks", "signed", "tags", "off"}},
 		"override": {1, 1, []string{"format", "reason", "hours"}}, "signer": {0, 2, []string{"format", "owner", "emails"}},
 	}[do]
 	if !ok {
@@ -299,7 +300,7 @@ func ruleText(b source.BranchRule) string {
 	add(b.PullRequest || b.Approvals > 0 || b.CodeOwners || len(b.Owners) > 0 || len(b.Checks) > 0, "pull requests only")
 	add(b.Approvals > 0, fmt.Sprintf("%d approved by others", b.Approvals))
 	add(b.CodeOwners, "code owners")
-	add(len(b.Owners) > 0, "definition files by "+strings.Join(b.Owners, " or "))
+	add(len(b.Owners) > 0, strings.Join(append([]string{"definition files"}, b.Definitions...), ", ")+" by "+strings.Join(b.Owners, " or "))
 	add(len(b.Checks) > 0, "passed "+strings.Join(b.Checks, ", "))
 	add(b.Signed, "signed commits")
 	return strings.Join(append(asks, "history only grows"), "; ")
@@ -316,9 +317,9 @@ func (r repoClient) protect(ctx context.Context, name string, f repoFlags) error
 	}
 	rule := source.BranchRule{
 		Pattern: cmp.Or(*f.branch, one.RepositoryMetadata.Branch, "main"), PullRequest: *f.pulls, Approvals: *f.approvals, CodeOwners: *f.codeOwners,
-		Owners: listed(*f.owners), Checks: listed(*f.checks), Signed: *f.signed,
+		Owners: listed(*f.owners), Definitions: listed(*f.definitions), Checks: listed(*f.checks), Signed: *f.signed,
 	}
-	asks := rule.PullRequest || rule.Approvals > 0 || rule.CodeOwners || len(rule.Owners) > 0 || len(rule.Checks) > 0 || rule.Signed
+	asks := rule.PullRequest || rule.Approvals > 0 || rule.CodeOwners || len(rule.Owners) > 0 || len(rule.Definitions) > 0 || len(rule.Checks) > 0 || rule.Signed
 	kept := hasRule(known.Rules, rule.Pattern) || slices.Contains(protectedBy(known.Rules, one.RepositoryMetadata.Branch), rule.Pattern)
 	switch {
 	case *f.off && (asks || *f.tags != ""):

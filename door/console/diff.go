@@ -1,6 +1,7 @@
 package console
 
 import (
+	"cmp"
 	"fmt"
 	"html/template"
 	"strconv"
@@ -92,7 +93,7 @@ func diffOf(files []git.Diff, more bool, repository, ref string, whole func(path
 		v.Files = append(v.Files, f)
 	}
 	for _, n := range notices {
-		to := "#" + at[n.Path]
+		to := "#" + cmp.Or(at[n.Path], "diff")
 		if n.Line > 0 {
 			to += "R" + strconv.Itoa(n.Line)
 			if byLine[n.Path] == nil {

@@ -302,7 +302,11 @@ func (o *Console) pullNotices(r *request, v *pullView) error {
 	all, err := o.config.Source.PullNotices(r.Context(), v.Pull)
 	for _, n := range all {
 		if !slices.ContainsFunc(v.Diff.Notices, func(d diffNotice) bool { return d.Notice == n }) {
-			v.Diff.Notices = append(v.Diff.Notices, diffNotice{n, logPath(pullPath(v.Pull.Number), "", 0, "file", n.Path) + "#diff"})
+			to := "#diff"
+			if n.Path != "" {
+				to = logPath(pullPath(v.Pull.Number), "", 0, "file", n.Path) + to
+			}
+			v.Diff.Notices = append(v.Diff.Notices, diffNotice{n, to})
 		}
 	}
 	return err

@@ -195,7 +195,7 @@ func reviewCodes() (all []string) {
 	all = append(all, source.HappenedCreated, source.HappenedStatus, source.HappenedSource, source.HappenedTarget, source.HappenedMerged, source.HappenedRuleMade, source.HappenedRule, source.HappenedRuleGone, "APPROVE", "REVOKE", "OVERRIDE")
 	all = append(all, "added", "deleted", "modified", "renamed", "typechanged") // git.Diff.Status
 	all = append(all, "folder", "submodule", "symbolic link", "executable")
-	all = append(all, "bidi", "invisible", "lfs", "link", "definition", "binary") // source.Notice.Kind
+	all = append(all, "bidi", "invisible", "lfs", "link", "definition", "binary", "cut") // source.Notice.Kind
 	return append(all, "author", "committer", "co-author", "pushed")              // source.Maker.As
 }
 

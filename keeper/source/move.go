@@ -117,7 +117,7 @@ func (s *Source) intend(ctx context.Context, repo *git.Repo, p Push, m *mergeRec
 			return err
 		}
 		if m == nil {
-			err = reviewed(r, u)
+			err = s.reviewed(ctx, repo, r, u)
 		}
 		if err == nil && r.signed(u.Ref) && !git.IsZero(u.New) {
 			err = s.allSigned(ctx, repo, u)
@@ -191,14 +191,45 @@ func allowed(ctx context.Context, repo *git.Repo, r Repository, u Update) (force
 	return !follows, nil
 }
 
-// reviewed refuses what is to come by a pull request. The first commit of a branch has nothing to be
-// compared with: it comes as it is.
-func reviewed(r Repository, u Update) error {
-	if !r.Reviewed(u.Ref) || git.IsZero(u.Old) {
-		return nil
-	}
+// reviewed refuses what is to come by a pull request. A branch that is new begins where a protected branch has been:
+// what it holds came by the rules of that one. Where there is none yet, it comes as it is.
+func (s *Source) reviewed(ctx context.Context, repo *git.Repo, r Repository, u Update) error {
 	short := shortRef(u.Ref)
-	return fault.Denied.Errorf("branch %s takes changes through pull requests only: git push origin HEAD:refs/for/%s opens one, and pushing there again updates it", short, short)
+	switch {
+	case !r.Reviewed(u.Ref):
+		return nil
+	case !git.IsZero(u.Old):
+		return fault.Denied.Errorf("branch %s takes changes through pull requests only: git push origin HEAD:refs/for/%s opens one, and pushing there again updates it", short, short)
+	}
+	heads, err := s.protectedHeads(ctx, r, u.Ref)
+	if err != nil {
+		return err
+	}
+	begins, err := begins(ctx, repo, u.New, heads)
+	if err != nil || begins {
+		return err
+	}
+	return fault.Denied.Errorf("branch %s takes changes through pull requests only, and begins with what a protected branch has: git push origin origin/%s:refs/heads/%s makes it, and git push origin HEAD:refs/for/%s proposes the rest", short, r.DefaultBranch, short, short)
+}
+
+// protectedHeads are where the protected branches are, but for one.
+func (s *Source) protectedHeads(ctx context.Context, r Repository, but string) (heads []string, err error) {
+	refs, err := s.Refs(ctx, r.Name, "refs/heads/", "", 100_000)
+	for _, ref := range refs {
+		if ref.Name != but && r.Protected(ref.Name) && len(heads) < 5000 {
+			heads = append(heads, ref.ID)
+		}
+	}
+	return heads, err
+}
+
+// begins tells whether a new branch holds nothing but what others do; where there are none, anything is.
+func begins(ctx context.Context, repo *git.Repo, commit string, heads []string) (bool, error) {
+	if len(heads) == 0 {
+		return true, nil
+	}
+	fresh, err := repo.Log(ctx, commit, "", 0, 1, heads...)
+	return len(fresh) == 0, err
 }
 
 // allSigned refuses commits whose signatures are not verified.

@@ -3,7 +3,9 @@ package source
 import (
 	"context"
 	"fmt"
+	"maps"
 	"path"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -12,20 +14,22 @@ import (
 
 // Notice is something in a change that a reviewer would easily overlook.
 type Notice struct {
-	Kind string // bidi, invisible, submodule, lfs, link, executable, definition, binary
-	Path string
-	Line int // in the new file; 0: the file
+	Kind string // bidi, invisible, submodule, lfs, link, executable, definition, binary, cut
+	Path string // "" where it is about several
+	Line int    // in the new file; 0: the file
 	Why  string
 }
 
-const mostNotices = 200
+// mostNotices are as many of one kind, so that none hides another.
+const mostNotices = 50
 
 // Notices are what a reviewer of a difference ought to look at twice.
 func Notices(files []git.Diff) (all []Notice) {
+	count := map[string]int{}
 	for _, d := range files {
 		file := strings.ToValidUTF8(d.Path, "\uFFFD")
 		add := func(kind string, line int, why string) {
-			if len(all) < mostNotices {
+			if count[kind]++; count[kind] <= mostNotices {
 				all = append(all, Notice{kind, file, line, why})
 			}
 		}
@@ -61,6 +65,11 @@ func Notices(files []git.Diff) (all []Notice) {
 					add("lfs", l.New, "another content of another store (Git LFS)")
 				}
 			}
+		}
+	}
+	for _, kind := range slices.Sorted(maps.Keys(count)) {
+		if more := count[kind] - mostNotices; more > 0 {
+			all = append(all, Notice{Kind: kind, Why: fmt.Sprintf("and %d more", more)})
 		}
 	}
 	return all
@@ -121,11 +130,22 @@ func (s *Source) PullDiff(ctx context.Context, p Pull, what git.Diffs) (files []
 
 // PullNotices are what a reviewer of a pull request ought to look at twice.
 func (s *Source) PullNotices(ctx context.Context, p Pull) ([]Notice, error) {
-	files, _, err := s.PullDiff(ctx, p, git.Diffs{Lines: 5000})
+	files, more, err := s.PullDiff(ctx, p, git.Diffs{Lines: 5000})
 	if err != nil {
 		return nil, err
 	}
-	return Notices(files), nil
+	all, n := Notices(files), 0
+	for _, d := range files {
+		if !d.Cut || n == mostNotices {
+			continue
+		}
+		n++
+		all = append(all, Notice{Kind: "cut", Path: strings.ToValidUTF8(d.Path, "\uFFFD"), Why: "it has more lines than are looked through here: look at it in a clone"})
+	}
+	if more {
+		all = append(all, Notice{Kind: "cut", Why: "there are more files than are looked through here: look at them in a clone"})
+	}
+	return all, nil
 }
 
 // PullCommits are the commits of a pull request, the newest first, at most limit.

@@ -4,17 +4,20 @@ import (
 	"context"
 	"errors"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/haechi-dev/haechi/base/git"
 	"github.com/haechi-dev/haechi/word/fault"
 )
 
-// Definition tells whether a file says what happens to a repository: how it is built, judged, or shipped,
-// and who owns what. What changes it may need the approval of an owner of its own.
+// Definition tells whether a file says what happens to a repository: how it is built, judged, or shipped, who owns
+// what, what is overlooked of it, and where its parts lie. What changes it may need the approval of an owner of its own.
 func Definition(file string) bool {
-	if strings.HasPrefix(file, ".haechi/") || strings.HasPrefix(file, ".github/workflows/") || strings.HasPrefix(file, ".gitlab/") {
-		return true
+	for _, folder := range definitionFolders {
+		if strings.HasPrefix(file, folder) {
+			return true
+		}
 	}
 	switch name := path.Base(file); {
 	case name == "CODEOWNERS":
@@ -22,9 +25,23 @@ func Definition(file string) bool {
 	case strings.HasPrefix(name, "buildspec") && (strings.HasSuffix(name, ".yml") || strings.HasSuffix(name, ".yaml")):
 		return true
 	case file == name:
-		return name == ".gitlab-ci.yml" || name == "Jenkinsfile" || name == "appspec.yml" || name == "appspec.yaml" || name == ".gitmodules"
+		return slices.Contains(definitionFiles[:], name)
 	}
 	return false
+}
+
+var definitionFolders = [...]string{".haechi/", ".github/workflows/", ".github/actions/", ".gitlab/", ".gitea/workflows/", ".forgejo/workflows/", ".circleci/", ".buildkite/", ".woodpecker/"}
+
+// definitionFiles lie at the top.
+var definitionFiles = [...]string{
+	".gitlab-ci.yml", "Jenkinsfile", "appspec.yml", "appspec.yaml", ".drone.yml", ".travis.yml", ".woodpecker.yml", ".woodpecker.yaml", "azure-pipelines.yml", "bitbucket-pipelines.yml",
+	".gitmodules", ".lfsconfig", ".gitattributes",
+	".haechi-secrets", ".gitleaks.toml", ".gitleaksignore", ".trivyignore", ".trivyignore.yaml", "osv-scanner.toml",
+}
+
+// defines is Definition, with the files that a rule names besides.
+func (b BranchRule) defines(file string) bool {
+	return Definition(file) || slices.ContainsFunc(b.Definitions, func(pattern string) bool { return ownerMatch(pattern, file) })
 }
 
 // codeOwnersAt are where CODEOWNERS may lie; the first that is there counts.

@@ -304,7 +304,7 @@ func (s *Source) ownersDemands(ctx context.Context, repo *git.Repo, p Pull, rule
 		return nil, err
 	}
 	if len(rule.Owners) > 0 {
-		if i := slices.IndexFunc(changed, func(c git.Change) bool { return Definition(c.Path) }); i >= 0 {
+		if i := slices.IndexFunc(changed, func(c git.Change) bool { return rule.defines(c.Path) }); i >= 0 {
 			all = append(all, ownerDemand("owners of definition files", "definition-owners", strings.ToValidUTF8(changed[i].Path, "\uFFFD"), rule.Owners, counting))
 		}
 	}

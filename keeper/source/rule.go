@@ -31,6 +31,7 @@ type BranchRule struct {
 	Approvals   int      `json:"approvals,omitzero"`   // people who must approve, besides those who made it; asks for PullRequest
 	CodeOwners  bool     `json:"codeOwners,omitzero"`  // an owner of each changed file must, as CODEOWNERS of the branch has it
 	Owners      []string `json:"owners,omitzero"`      // of definition files: one of them must approve what changes such. ARNs, user names, @group
+	Definitions []string `json:"definitions,omitzero"` // files that these own as well, as patterns of CODEOWNERS: ci/*.yml, Makefile
 	Checks      []string `json:"checks,omitzero"`      // contexts of statuses that must have passed on the head
 	Signed      bool     `json:"signed,omitzero"`      // every commit bears a signature that is known
 	Since       Start    `json:"since,omitzero"`       // from when on the rule holds
@@ -106,8 +107,16 @@ func (r Rules) check() error {
 		if b.Approvals < 0 || b.Approvals > 100 {
 			return fault.Invalid.Errorf("%d approvals cannot be asked for: 0 to 100 can", b.Approvals)
 		}
-		if len(b.Owners) > 100 || len(b.Checks) > 100 {
-			return fault.Limit.Errorf("a rule names at most 100 owners and 100 checks")
+		if len(b.Owners) > 100 || len(b.Checks) > 100 || len(b.Definitions) > 100 {
+			return fault.Limit.Errorf("a rule names at most 100 owners, 100 checks and 100 patterns of definition files")
+		}
+		if len(b.Definitions) > 0 && len(b.Owners) == 0 {
+			return fault.Invalid.Errorf("definition files need owners who approve of their changes")
+		}
+		for _, d := range b.Definitions {
+			if d == "" || len(d) > 256 {
+				return fault.Invalid.Errorf("%q is no pattern of files", d)
+			}
 		}
 	}
 	for _, pattern := range patterns {

@@ -152,8 +152,11 @@ func (s *Source) watch(ctx context.Context, d Detail, at time.Time) error {
 			return err
 		}
 	}
-	if d.CommitID == "" || d.OldCommitID == "" { // gone, or only begun
+	if d.CommitID == "" {
 		return nil
+	}
+	if d.OldCommitID == "" {
+		return s.watchBegun(ctx, r, d, base, who)
 	}
 	if err := s.watchReview(ctx, r, d, base, who); err != nil {
 		return err
@@ -183,6 +186,70 @@ func (s *Source) watchReview(ctx context.Context, r Repository, d Detail, w wron
 	w.description = fmt.Sprintf("%s moved %s from %s to %s: %s.", who, d.ReferenceFullName, d.OldCommitID, d.CommitID, why)
 	w.mend = "Have somebody who did not make the change review it, and resolve this finding with their name; or revert it."
 	return s.keepFinding(ctx, w)
+}
+
+// watchBegun tells of a branch that takes reviewed changes only and began with others.
+func (s *Source) watchBegun(ctx context.Context, r Repository, d Detail, w wrong, who string) error {
+	if !r.Reviewed(d.ReferenceFullName) {
+		return nil
+	}
+	why, err := s.notBegun(ctx, r, d.ReferenceFullName, d.CommitID)
+	if err != nil || why == "" {
+		return err
+	}
+	w.rule, w.severity = UnreviewedRule, finding.High
+	w.title = fmt.Sprintf("%s of %s began with a change that was not reviewed", d.ReferenceName, r.Name)
+	w.description = fmt.Sprintf("%s made %s at %s: %s.", who, d.ReferenceFullName, d.CommitID, why)
+	w.mend = "Have somebody who did not make the change review it, and resolve this finding with their name; or delete the branch, and begin it where a protected branch is."
+	return s.keepFinding(ctx, w)
+}
+
+// notBegun says why a branch began with what was not reviewed, or "": all that it held then must be on the protected
+// branches that were there before.
+func (s *Source) notBegun(ctx context.Context, r Repository, ref, commit string) (string, error) {
+	var heads []string
+	err := s.db.Read(ctx, func(tx *db.Tx) error {
+		made, err := db.All(tx, scanMove, "SELECT "+columns+" FROM source_moves WHERE repository = ? AND ref = ? AND old_id = ? AND new_id = ? AND state = ? ORDER BY number DESC LIMIT 1", r.Name, ref, git.Zero, commit, done)
+		if err != nil || len(made) == 0 {
+			return err
+		}
+		before := made[0].Number
+		if made[0].Push != "" { // what one push brings comes to be at once
+			if before, err = db.One(tx, db.Value[int64], "SELECT MIN(number) FROM source_moves WHERE repository = ? AND push = ?", r.Name, made[0].Push); err != nil {
+				return err
+			}
+		}
+		earlier, err := db.All(tx, db.Value[string], "SELECT ref FROM source_moves WHERE repository = ? AND state = ? AND number < ? AND ref >= ? AND ref < ? GROUP BY ref", r.Name, done, before, "refs/heads/", "refs/heads0")
+		if err != nil {
+			return err
+		}
+		for _, other := range earlier {
+			if other == ref || !r.Protected(other) || len(heads) == 5000 {
+				continue
+			}
+			if head, err := at(tx, r.Name, other); err != nil {
+				return err
+			} else if !git.IsZero(head) {
+				heads = append(heads, head)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return "", err
+	}
+	repo, err := s.Git(r.Name)
+	if err != nil {
+		return "", err
+	}
+	begins, err := begins(ctx, repo, commit, heads)
+	if errors.Is(err, fault.NotFound) {
+		return "its first commit is not there any more", nil
+	}
+	if err != nil || begins {
+		return "", err
+	}
+	return "no protected branch had all that it began with", nil
 }
 
 // notReviewed says why a move of a branch is no reviewed merge, or "".
@@ -283,10 +350,15 @@ func (s *Source) Level(ctx context.Context, repository, ref string) (level int, 
 		if m.Done && !git.IsZero(m.Old) && (m.Forced || m.Who == "") {
 			return 1, "its history was rewritten, or moved past the door, at " + m.At.Format(time.RFC3339), nil
 		}
-		if level <= 2 || !m.Done || m.At.Before(since) || git.IsZero(m.Old) || git.IsZero(m.New) {
+		if level <= 2 || !m.Done || m.At.Before(since) || git.IsZero(m.New) {
 			continue
 		}
-		not, err := s.notReviewed(ctx, repository, ref, m.Old, m.New)
+		var not string
+		if git.IsZero(m.Old) {
+			not, err = s.notBegun(ctx, r, ref, m.New)
+		} else {
+			not, err = s.notReviewed(ctx, repository, ref, m.Old, m.New)
+		}
 		if err != nil {
 			return 0, "", err
 		}
