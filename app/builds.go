@@ -20,7 +20,6 @@ import (
 	"github.com/haechi-dev/haechi/base/seal"
 	"github.com/haechi-dev/haechi/door/wire/codepipeline"
 	"github.com/haechi-dev/haechi/keeper/access"
-	"github.com/haechi-dev/haechi/keeper/vault"
 	"github.com/haechi-dev/haechi/lang/structure"
 	"github.com/haechi-dev/haechi/room/build"
 	"github.com/haechi-dev/haechi/room/pipeline"
@@ -157,19 +156,6 @@ func (a *App) vouchBuild(ctx context.Context, made build.Build) (seal.Secret, er
 	return a.Access.Vouch(ctx, made.Principal(), access.OwnAudience, time.Duration(made.Timeout+5)*time.Minute, map[string]string{
 		"repository": f.Repository, "ref": f.Ref, "commit": f.Commit, "run": made.ID,
 	})
-}
-
-// buildSecrets is the vault as builds ask it. Which build may ask, the room has decided.
-type buildSecrets struct{ app *App }
-
-func (s buildSecrets) Secret(ctx context.Context, _, reference string) (seal.Secret, error) {
-	return s.app.Vault.Get(ctx, reference)
-}
-
-// Parameter is a parameter, whatever its type; all are masked.
-func (s buildSecrets) Parameter(ctx context.Context, _, name string) (value seal.Secret, secret bool, err error) {
-	p, value, err := s.app.Vault.Parameter(ctx, name)
-	return value, p.Type == vault.Secure, err
 }
 
 // builder begins the builds that pipelines ask for.

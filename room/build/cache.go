@@ -18,7 +18,7 @@ import (
 // there, have a class of their own and read no other: nobody who may push only
 // to other branches can put anything into what is built for production. The
 // builds of any other ref have the class of that ref, and may read the protected
-// one besides.
+// one besides. Builds of another repository find none of it.
 const protectedClass = "protected"
 
 // classOf is the class that a build writes its caches to.
@@ -51,6 +51,11 @@ func (b *Builds) cachesOf(made *Build) *caches {
 	project := made.Project
 	if n := made.Cache.Namespace; n != "" {
 		project = "namespace:" + n
+	}
+	// A pipeline of one repository may build a project that others build, too: what its protected branches write
+	// is to be found by its own builds alone.
+	if r := made.Facts.Repository; r != "" && r != project {
+		project += " " + r
 	}
 	return &caches{b: b, project: project, class: classOf(made)}
 }
@@ -192,7 +197,7 @@ func (b *Builds) InvalidateCache(ctx context.Context, project string) error {
 	}
 	var gone []string
 	if err := b.db.Write(ctx, func(tx *db.Tx) (err error) {
-		gone, err = db.All(tx, db.Value[string], "DELETE FROM build_caches WHERE project = ? RETURNING digest", p.Name)
+		gone, err = db.All(tx, db.Value[string], "DELETE FROM build_caches WHERE project = ? OR project >= ? AND project < ? RETURNING digest", p.Name, p.Name+" ", p.Name+"!")
 		return err
 	}); err != nil {
 		return err

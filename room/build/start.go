@@ -90,7 +90,7 @@ func (b *Builds) plan(ctx context.Context, s Start) (Build, error) {
 	if made.Initiator == "" {
 		made.Initiator = initiator(s.Who)
 	}
-	made.Facts.Override = s.Buildspec != "" || len(s.Variables) > 0 || s.SourceLocation != "" || s.Image != ""
+	made.Facts.Override = s.Buildspec != "" || len(s.Variables) > 0 || s.SourceLocation != "" || len(s.SecondaryVersions) > 0 || s.Image != ""
 	if made.SourceVersion = version; version == "" {
 		made.SourceVersion = p.SourceVersion
 	}

@@ -113,6 +113,10 @@ func (b *Builds) actionProject(tx *db.Tx, a Action) (p Project, err error) {
 	if p, err = b.project(tx, name, name == a.Repository); err != nil {
 		return p, err
 	}
+	if p.Source.Type == "CODECOMMIT" && p.Source.Repository() != a.Repository && a.Pipeline == a.Repository {
+		// The pipeline is what the repository's file says: whoever may push there would have what the project is given.
+		return p, fault.Invalid.Errorf("the project %s is the repository %s's: the pipeline of %s may build its own, and projects whose source is CODEPIPELINE", p.Name, p.Source.Repository(), a.Repository)
+	}
 	spec := p.Source.Buildspec
 	p.Source, p.SecondarySources, p.SecondaryVersions = Source{Type: "CODEPIPELINE", Buildspec: spec}, nil, nil
 	if p.Artifacts.Type != "NO_ARTIFACTS" || len(a.Outputs) > 0 {

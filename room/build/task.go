@@ -268,6 +268,8 @@ func (b *Builds) secrets(ctx context.Context, made *Build, spec *buildspec.Spec)
 		switch {
 		case err != nil && !fault.Permanent(err):
 			return nil, nil, nil, err
+		case errors.Is(err, fault.Denied):
+			return nil, nil, &Reason{Code: "SECRETS_REFUSED", Text: fmt.Sprintf("the variable %s has no value: %v", w.name, err), Where: b.specName(made), Do: "ask whoever keeps the secret to let this repository have it, or leave the variable out"}, nil
 		case err != nil:
 			return nil, nil, &Reason{Code: "SECRETS_ERROR", Text: fmt.Sprintf("the variable %s has no value: %v", w.name, err), Where: b.specName(made), Do: "see whether the secret is there"}, nil
 		case secret && !made.Facts.Trusted:
