@@ -24,6 +24,7 @@ import (
 	"github.com/haechi-dev/haechi/keeper/audit"
 	"github.com/haechi-dev/haechi/keeper/hub"
 	"github.com/haechi-dev/haechi/keeper/inventory"
+	"github.com/haechi-dev/haechi/keeper/shelf"
 	"github.com/haechi-dev/haechi/keeper/snapshot"
 	"github.com/haechi-dev/haechi/keeper/source"
 	"github.com/haechi-dev/haechi/keeper/vault"
@@ -63,7 +64,8 @@ type App struct {
 	Pipeline  *pipeline.Pipelines
 	Mirror    *mirror.Mirror
 	Builds    *build.Builds
-	Blobs     blob.Store // what builds made and are given, by digest
+	Shelf     *shelf.Shelf // buckets, and what lies in them by name
+	Blobs     blob.Store   // what builds made and are given, by digest
 	Inspect   *inspect.Inspector
 
 	packs   []comply.Pack // those that come with Haechi
@@ -169,7 +171,7 @@ func (a *App) ground(ctx context.Context, env Env) (err error) {
 // Schemas are the tables of every room there is.
 func Schemas() []db.Schema {
 	return []db.Schema{
-		Schema(), bus.Schema(), work.Schema(), access.Schema(), audit.Schema(), snapshot.Schema(), hub.Schema(), inventory.Schema(), source.Schema(), vault.Schema(), build.Schema(),
+		Schema(), bus.Schema(), work.Schema(), access.Schema(), audit.Schema(), snapshot.Schema(), hub.Schema(), inventory.Schema(), source.Schema(), vault.Schema(), shelf.Schema(), build.Schema(),
 		route.Schema(), detect.Schema(), comply.Schema(), pipeline.Schema(), mirror.Schema(), inspect.Schema(),
 	}
 }

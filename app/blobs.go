@@ -4,10 +4,12 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/haechi-dev/haechi/base/blob"
 	"github.com/haechi-dev/haechi/base/outbound"
+	"github.com/haechi-dev/haechi/keeper/shelf"
 	"github.com/haechi-dev/haechi/word/fault"
 )
 
@@ -30,6 +32,28 @@ func (a *App) openBlobs(env func(string) string) (err error) {
 	a.bucket, err = blob.OpenBucket(blob.BucketConfig{Address: at, Dialer: dialer, Folder: folder, Getenv: env, Now: a.now})
 	a.Blobs = a.bucket
 	return err
+}
+
+// buildShelf makes the keeper of buckets.
+func (a *App) buildShelf() {
+	a.Shelf = shelf.New(shelf.Config{
+		DB: a.DB, Bus: a.Bus, Files: a.Blobs, Account: a.Config.Account, Region: a.Config.Region, Log: a.log, Now: a.now,
+		Largest: a.Config.Buckets.Object, Most: a.Config.Buckets.Bytes,
+	})
+}
+
+// bucketOf is the bucket that a host's name begins with, where we answer to the rest of it, or "".
+func (a *App) bucketOf(host string) string {
+	name, rest, ok := strings.Cut(host, ".")
+	for ok {
+		if shelf.ValidBucket(name) && a.known(rest) {
+			return name
+		}
+		var more string
+		more, rest, ok = strings.Cut(rest, ".") // a bucket's name may have dots
+		name += "." + more
+	}
+	return ""
 }
 
 // BlobsAddress is the address of the bucket, with what env: and file: stand

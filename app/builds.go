@@ -145,7 +145,7 @@ func (a *App) buildBuilds(walls *sandbox.Sandbox, scanners []string) error {
 		Account: a.Config.Account, Region: a.Config.Region, Log: a.log, Now: a.now, Node: a.node, Steps: walls,
 		Reports: left{a}, Scanners: scanners, Secrets: buildSecrets{a}, Page: a.page, Egress: c.Egress,
 		Identity: &build.Identity{Token: a.vouchBuild, Endpoint: a.issuer}, Mask: func(line []byte) []byte { return []byte(mask.Text(string(line))) },
-		Workers: c.Workers, Kept: keep.Logs, KeptReports: keep.Reports, CacheBytes: c.Caches, MaxArtifact: c.Artifact, KeptFolders: c.FailedFolders,
+		Wanted: a.Shelf.Wanted, Workers: c.Workers, Kept: keep.Logs, KeptReports: keep.Reports, CacheBytes: c.Caches, MaxArtifact: c.Artifact, KeptFolders: c.FailedFolders,
 	})
 	return nil
 }

@@ -44,6 +44,7 @@ type Config struct {
 	Commands  map[string]Command
 	Sandbox   Sandbox
 	Builds    Builds
+	Buckets   Buckets
 	Gate      string // the server's own gate policy, a file; empty: none but the repositories'
 	Advisory  string // the index of vulnerabilities; empty: advisory.index in the data folder
 	Retention Retention
@@ -147,6 +148,12 @@ type Command struct {
 	Timeout time.Duration
 }
 
+// Buckets bounds what people and tools upload to the buckets of artifacts.
+type Buckets struct {
+	Object int64 // bytes of one upload
+	Bytes  int64 // of all that was uploaded
+}
+
 // Sandbox says how build steps are walled in.
 type Sandbox struct {
 	Allow string // the weakest level that is accepted: landlock, which is all walls and the default, namespaces, bare
@@ -165,6 +172,7 @@ type Retention struct {
 func Default(env func(string) string) Config {
 	return Config{
 		Data: dataFolder(env), Listen: "127.0.0.1:8080", Database: "sqlite:", Account: "000000000000", Region: "us-east-1", Log: "info",
+		Buckets:   Buckets{Object: 5 << 30, Bytes: 100 << 30},
 		Retention: Retention{Events: 7 * 24 * time.Hour, Deliveries: 30 * 24 * time.Hour, Logs: 90 * 24 * time.Hour, Records: 30 * 24 * time.Hour, RecordBytes: 10 << 30, Audit: 400 * 24 * time.Hour, AuditBytes: 2 << 30, Reports: 30 * 24 * time.Hour},
 	}
 }

@@ -31,6 +31,7 @@ import (
 	"github.com/haechi-dev/haechi/door/wire/iam"
 	"github.com/haechi-dev/haechi/door/wire/inspector2"
 	"github.com/haechi-dev/haechi/door/wire/logs"
+	"github.com/haechi-dev/haechi/door/wire/s3"
 	"github.com/haechi-dev/haechi/door/wire/secretsmanager"
 	"github.com/haechi-dev/haechi/door/wire/securityhub"
 	"github.com/haechi-dev/haechi/door/wire/ssm"
@@ -92,7 +93,8 @@ func (a *App) open(ctx context.Context) error {
 	mux.Handle(forge.PipelinePrefix, webhooks)
 	mux.Handle("/", a.pages)
 	files := a.watch(runner.Handler(runner.Config{Builds: a.Builds, Access: watched, Now: a.now, SourceIP: a.sourceIP, Log: a.log, Visited: a.visited}))
-	a.handler = a.secured(a.dispatch(spoken, a.watch(a.reports), files, mux))
+	objects := a.watch(s3.Handler(s3.Config{Shelf: a.Shelf, Access: watched, Region: a.Config.Region, Bucket: a.bucketOf, Largest: a.Config.Buckets.Object, Now: a.now, SourceIP: a.sourceIP, Log: a.log}))
+	a.handler = a.secured(a.dispatch(spoken, a.watch(a.reports), files, objects, mux))
 	return nil
 }
 
@@ -147,8 +149,12 @@ func (a *App) link(f *finding.Finding) string {
 
 // dispatch hands what an AWS client has signed, or asks to be let in by a
 // token, to wire, and all else to the doors by prefix.
-func (a *App) dispatch(spoken, taken, files, others http.Handler) http.Handler {
+func (a *App) dispatch(spoken, taken, files, objects, others http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if s3.Mine(r) { // signed, as large as files, and of any path: a bucket may be called haechi
+			objects.ServeHTTP(w, r)
+			return
+		}
 		if r.URL.Path == reports.Path { // signed or with a token, and larger than what wire holds
 			taken.ServeHTTP(w, r)
 			return

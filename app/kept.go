@@ -47,6 +47,10 @@ func (a *App) kept(ctx context.Context) ([]console.Kept, error) {
 	if err != nil {
 		return nil, err
 	}
+	objects, shelved, shelfMost, err := a.Shelf.Size(ctx)
+	if err != nil {
+		return nil, err
+	}
 	logged, err := a.Work.Kept(ctx)
 	if err != nil {
 		return nil, err
@@ -62,6 +66,7 @@ func (a *App) kept(ctx context.Context) ([]console.Kept, error) {
 		{Name: "logs of runs and builds, before they are packed, and results of scans", For: keep.Logs, Size: logged, Count: -1},
 		{Name: "artifacts of builds", Place: place, For: keep.Logs, Size: artifactBytes, Count: artifacts},
 		{Name: "caches of builds", Place: place, For: -1, Size: cacheBytes, Most: a.Builds.CacheBytes(), Count: caches},
+		{Name: "files in buckets", Place: place, For: -1, Size: shelved, Most: shelfMost, Count: objects},
 		{Name: "reports of tests and coverage", For: keep.Reports, Size: -1, Count: -1},
 		{Name: "log records", For: journal.MaxAge, Size: journal.Bytes, Most: journal.MaxBytes, Count: -1},
 		{Name: "the audit trail", For: keep.Audit, Size: recorded, Most: keep.AuditBytes, Count: records},

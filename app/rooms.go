@@ -34,7 +34,7 @@ func (a *App) build(ctx context.Context) error {
 		}
 	}
 	a.rooms = append(a.rooms, []room{
-		{"bus", a.Bus.Run}, {"work", a.Work.Run}, {"access", a.Access.Run}, {"audit", a.Audit.Run}, {"hub", a.Hub.Run}, {"source", a.Source.Run}, {"vault", a.Vault.Run}, {"leaks", a.followLeaks},
+		{"bus", a.Bus.Run}, {"work", a.Work.Run}, {"access", a.Access.Run}, {"audit", a.Audit.Run}, {"hub", a.Hub.Run}, {"source", a.Source.Run}, {"vault", a.Vault.Run}, {"shelf", a.Shelf.Run}, {"leaks", a.followLeaks},
 		{"route", a.Route.Run}, {"detect", a.Detect.Run}, {"comply", a.Comply.Run}, {"pipeline", a.Pipeline.Run}, {"build", a.Builds.Run}, {"mirror", a.Mirror.Run}, {"inspect", a.Inspect.Run}, {"files", a.followFiles},
 	}...)
 	return nil
@@ -145,6 +145,7 @@ func (a *App) buildPipeline(ctx context.Context) error {
 		return err
 	}
 	walls := sandbox.New(sandbox.Config{Least: least})
+	a.buildShelf()
 	if err := a.buildBuilds(walls, names(scanners)); err != nil {
 		return err
 	}

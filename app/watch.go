@@ -20,6 +20,7 @@ import (
 	"github.com/haechi-dev/haechi/door/reports"
 	"github.com/haechi-dev/haechi/door/runner"
 	"github.com/haechi-dev/haechi/door/wire"
+	"github.com/haechi-dev/haechi/door/wire/s3"
 	"github.com/haechi-dev/haechi/keeper/access"
 	"github.com/haechi-dev/haechi/keeper/audit"
 	"github.com/haechi-dev/haechi/lang/iam"
@@ -178,8 +179,8 @@ func (w *watcher) entry(status int) audit.Entry {
 		e.Action, e.Resources = asked.Action, append(e.Resources, asked.Resource)
 	}
 	e.Read = audit.ReadOnly(e.Action) || r.Method == http.MethodGet && !e.Refused
-	// Log lines, what a cluster asks before each thing it makes, and what runners say are many.
-	e.Data = strings.HasPrefix(r.URL.Path, intake.Prefix) || strings.HasPrefix(r.URL.Path, hooks.Prefix) || strings.HasPrefix(r.URL.Path, runner.Prefix)
+	// Files of buckets, log lines, what a cluster asks before each thing it makes, and what runners say are many.
+	e.Data = strings.HasPrefix(r.URL.Path, intake.Prefix) || strings.HasPrefix(r.URL.Path, hooks.Prefix) || strings.HasPrefix(r.URL.Path, runner.Prefix) || s3.Mine(r) && strings.HasSuffix(e.Action, "Object")
 	if status >= 400 {
 		e.Code = cmp.Or(w.Header().Get("X-Amzn-Errortype"), doorCodes[status], http.StatusText(status))
 	}
@@ -218,6 +219,8 @@ var doorCodes = map[int]string{http.StatusUnauthorized: "InvalidClientTokenId", 
 // doorAction is what a request wants, for those that nobody was asked about.
 func doorAction(r *http.Request) string {
 	switch {
+	case s3.Mine(r):
+		return s3.Action(r)
 	case strings.HasPrefix(r.URL.Path, gitdoor.Prefix):
 		if strings.Contains(r.URL.RequestURI(), "git-receive-pack") {
 			return "codecommit:GitPush"
@@ -249,7 +252,13 @@ func doorParameters(r *http.Request) jsontext.Value {
 			said.Path += "/" + audit.Hidden
 		}
 	}
-	if query, err := url.ParseQuery(r.URL.RawQuery); err == nil && len(query) > 0 {
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	for _, name := range []string{"X-Amz-Signature", "X-Amz-Security-Token"} { // a link's, which somebody might use
+		if query.Has(name) {
+			query.Set(name, audit.Hidden)
+		}
+	}
+	if err == nil && len(query) > 0 {
 		said.Query = query
 	}
 	text, err := json.Marshal(said, json.Deterministic(true), jsontext.AllowInvalidUTF8(true))

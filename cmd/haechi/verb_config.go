@@ -256,7 +256,7 @@ func settings(config app.Config) []setting {
 		{"region", config.Region}, {"log", config.Log}, {"insecure-listen", fmt.Sprint(config.Insecure)}, {"tls.cert", config.TLS.Cert},
 		{"tls.key", config.TLS.Key}, {"trusted-proxies", strings.Join(proxies, ", ")}, {"hosts", strings.Join(config.Hosts, ", ")}, {"url", config.URL},
 		{"sign-in", strings.Join(config.Logins(), ", ")}, {"provider-keys", strings.Join(slices.Sorted(maps.Keys(config.Keys)), ", ")}, {"outbound.allow", strings.Join(config.Outbound.Allow, ", ")}, {"commands", strings.Join(commands, ", ")}, {"sandbox.allow", config.Sandbox.Allow},
-		{"gate", config.Gate}, {"advisory", config.Advisory}, {"retention.events", days(config.Retention.Events)},
+		{"buckets.object", fmt.Sprint(config.Buckets.Object)}, {"buckets.bytes", fmt.Sprint(config.Buckets.Bytes)}, {"gate", config.Gate}, {"advisory", config.Advisory}, {"retention.events", days(config.Retention.Events)},
 		{"retention.deliveries", days(config.Retention.Deliveries)}, {"retention.logs", days(config.Retention.Logs)},
 		{"retention.records", days(config.Retention.Records)}, {"retention.record-bytes", fmt.Sprint(config.Retention.RecordBytes)},
 		{"retention.audit", days(config.Retention.Audit)}, {"retention.audit-bytes", fmt.Sprint(config.Retention.AuditBytes)},

@@ -265,3 +265,24 @@ func run(t testing.TB, s *Server, command *exec.Cmd) (stdout, stderr string, err
 	err = command.Run()
 	return out.String(), problems.String(), err
 }
+
+// Of starts a server of a handler that is no service of package wire, for the length of the test.
+func Of(t testing.TB, h http.Handler) *Server {
+	t.Helper()
+	server := httptest.NewServer(h)
+	t.Cleanup(server.Close)
+	return &Server{URL: server.URL, key: AccessKey, secret: Secret}
+}
+
+// An Access knows the one caller, who may do everything but what Deny says.
+type Access struct{ Deny func(iam.Request) bool }
+
+// Secret is the caller's secret.
+func (Access) Secret(ctx context.Context, id, token string) (seal.Secret, iam.Principal, error) {
+	return keys{}.Secret(ctx, id, token)
+}
+
+// Allow denies what Deny says.
+func (a Access) Allow(ctx context.Context, requests ...iam.Request) error {
+	return gate(a.Deny).Allow(ctx, requests...)
+}
