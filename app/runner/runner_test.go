@@ -27,6 +27,7 @@ import (
 	"github.com/haechi-dev/haechi/base/remote"
 	"github.com/haechi-dev/haechi/base/seal"
 	"github.com/haechi-dev/haechi/base/sigv4"
+	"github.com/haechi-dev/haechi/base/websocket"
 	door "github.com/haechi-dev/haechi/door/runner"
 	"github.com/haechi-dev/haechi/door/wire"
 	"github.com/haechi-dev/haechi/door/wire/codebuild"
@@ -544,4 +545,43 @@ func TestArtifacts(t *testing.T) {
 	if response.StatusCode != 200 || text != "bytes" || !strings.HasPrefix(response.Header.Get("Content-Disposition"), "attachment") || response.Header.Get("X-Amz-Meta-Codebuild-Buildarn") != ended.ARN {
 		t.Errorf("%d %v %q", response.StatusCode, response.Header, text)
 	}
+}
+
+// A terminal in a failed build is for those who may run commands there, and only
+// where its folder is: who may not, whose build another machine did, and whose
+// request a proxy has made a plain one of, are told so before anything is opened.
+func TestTerminalRefused(t *testing.T) {
+	h := open(t, nil)
+	h.push(map[string]string{"buildspec.yml": "version: 0.2\nphases:\n  build:\n    commands: [exit 1]\n"})
+	h.runner("one")
+	made := h.ended(h.start().ID)
+	ada := h.principal("ada")
+	try := func(want string) {
+		t.Helper()
+		_, id, _ := strings.Cut(made.ID, ":")
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, h.url+door.Shells+id+"/terminal?term=xterm", nil)
+		must(t, err)
+		r.Header.Set("X-Amz-Content-Sha256", sigv4.Hash(nil))
+		sigv4.Signer{AccessKey: ada.Key, Secret: ada.Secret.Reveal(), Region: region, Service: "haechi"}.Sign(r, sigv4.Hash(nil), time.Now())
+		plain := r.Clone(t.Context())
+		_, answer, err := websocket.Dial(ada.HTTP, r)
+		if !errors.Is(err, websocket.ErrRefused) {
+			t.Fatalf("%v", err)
+		}
+		defer answer.Body.Close()
+		if text, err := io.ReadAll(answer.Body); err != nil || !strings.Contains(string(text), want) {
+			t.Errorf("%s: %s %v, want %s", answer.Status, text, err, want)
+		}
+		through, err := ada.HTTP.Do(plain)
+		must(t, err)
+		defer through.Body.Close()
+		if text, _ := io.ReadAll(through.Body); want != "AccessDenied" && !strings.Contains(string(text), "takes Upgrade out") {
+			t.Errorf("a plain request: %s %s", through.Status, text)
+		}
+	}
+	try("AccessDenied")
+	must(t, h.access.PutInline(t.Context(), access.UserNamed("ada"), "other", `{"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "codebuild:StartCommandExecution", "Resource": "arn:aws:codebuild:*:*:project/other"}}`))
+	try("AccessDenied")
+	must(t, h.access.PutInline(t.Context(), access.UserNamed("ada"), "shop", `{"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "codebuild:StartCommandExecution", "Resource": "arn:aws:codebuild:*:*:project/shop"}}`))
+	try("was done on another machine, by the runner")
 }

@@ -118,9 +118,6 @@ type entered struct {
 // enter opens the folder of a failed build for who, and says what a step in it
 // is to be like: in walls as the build had them, without its secrets and with no way out.
 func (b *Builds) enter(ctx context.Context, who, build string) (in *entered, err error) {
-	if b.config.Steps == nil {
-		return nil, fault.Unsupported.Errorf("no commands are run here")
-	}
 	here := &entered{}
 	if here.build, err = b.Build(ctx, build); err != nil {
 		return nil, err
@@ -141,6 +138,9 @@ func (b *Builds) enter(ctx context.Context, who, build string) (in *entered, err
 	}
 	if err != nil {
 		return nil, err
+	}
+	if b.config.Steps == nil {
+		return nil, fault.Unsupported.Errorf("no commands are run here")
 	}
 	if err := json.Unmarshal(text, &here.folder); err != nil {
 		return nil, err
