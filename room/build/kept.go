@@ -74,7 +74,11 @@ func (b *Builds) keepWork(made Build, t Task, at Room) error {
 	if err := os.Rename(at.Dir, filepath.Join(dir, "work")); err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(dir, "kept.json"), text, 0o600) // last: without it there is no such folder
+	half := filepath.Join(dir, "kept.half")
+	if err := os.WriteFile(half, text, 0o600); err != nil {
+		return err
+	}
+	return os.Rename(half, filepath.Join(dir, "kept.json")) // last: without it there is no such folder
 }
 
 func specPairs(t Task) (all []Pair) {
