@@ -4,9 +4,12 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/haechi-dev/haechi/word/fault"
 )
@@ -36,20 +39,39 @@ type Object struct {
 // push takes away again, and those that no ref reaches. r is Quarantined;
 // tips are what the refs are to point at.
 func (r *Repo) Incoming(ctx context.Context, objects string, tips []string) ([]Object, error) {
+	var fresh []*Object
+	var named []byte
+	group, both := errgroup.WithContext(ctx)
+	group.Go(func() (err error) {
+		fresh, err = (&Repo{dir: r.dir}).fresh(both, objects)
+		return err
+	})
+	group.Go(func() (err error) {
+		named, err = r.named(both, tips)
+		return err
+	})
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	return arrange(place(fresh, named), fresh), nil
+}
+
+// fresh are the objects that lie in a folder, but for those that the repository has.
+func (r *Repo) fresh(ctx context.Context, objects string) ([]*Object, error) {
 	all, err := (&Repo{dir: r.dir, quarantine: []string{"GIT_OBJECT_DIRECTORY=" + objects}}).
 		answer(ctx, "cat-file", "--batch-all-objects", "--unordered", "--batch-check=%(objectname) %(objecttype) %(objectsize)")
 	if err != nil {
 		return nil, fmt.Errorf("listing what the push brings: %w", err)
 	}
-	if n := bytes.Count(all, []byte{'\n'}); n > most {
+	n := bytes.Count(all, []byte{'\n'})
+	if n > most {
 		return nil, fault.Limit.Errorf("the push brings %d objects, %d are allowed", n, most)
 	}
-	known, err := (&Repo{dir: r.dir}).known(ctx, all)
+	known, err := r.known(ctx, all)
 	if err != nil {
 		return nil, err
 	}
-	fresh := map[string]*Object{}
-	order := []*Object{}
+	fresh := make([]*Object, 0, n)
 	for line := range strings.Lines(string(all)) {
 		f := strings.Fields(line)
 		if len(f) != 3 {
@@ -59,14 +81,9 @@ func (r *Repo) Incoming(ctx context.Context, objects string, tips []string) ([]O
 			continue
 		}
 		size, _ := strconv.ParseInt(f[2], 10, 64)
-		o := &Object{ID: f[0], Type: f[1], Size: size}
-		fresh[o.ID], order = o, append(order, o)
+		fresh = append(fresh, &Object{ID: f[0], Type: f[1], Size: size})
 	}
-	placed, err := r.place(ctx, fresh, tips)
-	if err != nil {
-		return nil, err
-	}
-	return arrange(placed, order), nil
+	return fresh, nil
 }
 
 // arrange puts the blobs of commits first, in the order of these, then the rest.
@@ -85,6 +102,9 @@ func arrange(placed, all []*Object) []Object {
 
 // known tells which of the objects in list are in the repository already.
 func (r *Repo) known(ctx context.Context, list []byte) (map[string]bool, error) {
+	if r.empty() {
+		return nil, nil // git would look for every object in vain, each time anew
+	}
 	var ask bytes.Buffer
 	for line := range bytes.Lines(list) {
 		id, _, _ := bytes.Cut(line, []byte{' '})
@@ -105,10 +125,25 @@ func (r *Repo) known(ctx context.Context, list []byte) (map[string]bool, error) 
 	return known, nil
 }
 
-// place says of each fresh blob which commit brought it and where: git walks
-// the commits from the oldest and names each object once, however often the
-// commits' trees hold it.
-func (r *Repo) place(ctx context.Context, fresh map[string]*Object, tips []string) ([]*Object, error) {
+// empty tells whether the repository surely has no object: nothing was ever pushed to it.
+func (r *Repo) empty() bool {
+	for _, folder := range []string{"objects", "objects/pack", "objects/info"} {
+		entries, err := os.ReadDir(filepath.Join(r.dir, folder))
+		if err != nil {
+			return false
+		}
+		for _, e := range entries {
+			if name := e.Name(); folder != "objects" || name != "pack" && name != "info" && !strings.HasPrefix(name, "tmp_objdir-") {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// named are the objects that the tips reach and no ref does, each with its path: git walks the commits from
+// the oldest and names each object once, however often the commits' trees hold it.
+func (r *Repo) named(ctx context.Context, tips []string) ([]byte, error) {
 	stdin, err := wanted(tips)
 	if err != nil || stdin == "" {
 		return nil, err
@@ -120,20 +155,28 @@ func (r *Repo) place(ctx context.Context, fresh map[string]*Object, tips []strin
 	if err != nil {
 		return nil, fmt.Errorf("listing what the push brings: %w", err)
 	}
-	var placed []*Object
+	return out, nil
+}
+
+// place says of each fresh blob which commit brought it and where.
+func place(fresh []*Object, named []byte) (placed []*Object) {
+	known := make(map[string]*Object, len(fresh))
+	for _, o := range fresh {
+		known[o.ID] = o
+	}
 	commit := ""
-	for line := range strings.Lines(string(out)) {
+	for line := range strings.Lines(string(named)) {
 		id, path, object := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
 		if !object {
 			commit = id
 			continue
 		}
-		if o := fresh[id]; o != nil && o.Type == "blob" && o.Commit == "" && path != "" {
+		if o := known[id]; o != nil && o.Type == "blob" && o.Commit == "" && path != "" {
 			o.Commit, o.Path = commit, path
 			placed = append(placed, o)
 		}
 	}
-	return placed, nil
+	return placed
 }
 
 // wanted are the tips that are objects, for a command that reads revisions.

@@ -42,6 +42,7 @@ func (t *talk) check(ctx context.Context, repo *git.Repo, q question) ([]found, 
 		tips = append(tips, u.New)
 	}
 	objects, err := repo.Incoming(ctx, q.quarantine, tips)
+	t.ahead.end()
 	if err != nil {
 		return nil, err
 	}
@@ -57,12 +58,12 @@ func (t *talk) check(ctx context.Context, repo *git.Repo, q question) ([]found, 
 	return once(slices.Concat(each...)), nil
 }
 
-// lookAll looks into every object that is no tree: as many processes of git as there are processors read
-// them, one after the other, and each is looked at as it comes.
+// lookAll looks into every object that is no tree, and was not looked at while it came: as many processes
+// of git as there are processors read them, one after the other, and each is looked at as it comes.
 func (t *talk) lookAll(ctx context.Context, repo *git.Repo, objects []git.Object) ([][]found, error) {
 	s := search{talk: t, objects: objects, each: make([][]found, len(objects)), firsts: map[string]bool{}}
 	group, ctx := errgroup.WithContext(ctx)
-	for _, share := range shares(objects, runtime.GOMAXPROCS(0)) {
+	for _, share := range shares(objects, s.unseen(), runtime.GOMAXPROCS(0)) {
 		group.Go(func() error { return s.some(ctx, repo, share) })
 	}
 	if err := group.Wait(); err != nil && !errors.Is(err, errEnough) {
@@ -76,23 +77,33 @@ func (t *talk) lookAll(ctx context.Context, repo *git.Repo, objects []git.Object
 	return s.each, nil
 }
 
-// shares are the numbers of the objects that are to be looked at, parted so that each part has as many bytes.
-func shares(objects []git.Object, n int) (all [][]int) {
-	total, sum := int64(0), int64(0)
-	for _, o := range objects {
-		if o.Type != "tree" {
-			total += o.Size + 1
-		}
-	}
-	for i, o := range objects {
+// unseen are the numbers of the objects that are still to be looked at.
+func (s *search) unseen() (numbers []int) {
+	for i, o := range s.objects {
 		if o.Type == "tree" {
 			continue
 		}
+		if l, ok := s.talk.ahead.of(o); ok {
+			s.found(i, l.first, s.talk.own(o, l.findings))
+			continue
+		}
+		numbers = append(numbers, i)
+	}
+	return numbers
+}
+
+// shares are numbers of objects, parted so that each part has as many bytes.
+func shares(objects []git.Object, numbers []int, n int) (all [][]int) {
+	total, sum := int64(0), int64(0)
+	for _, i := range numbers {
+		total += objects[i].Size + 1
+	}
+	for _, i := range numbers {
 		if len(all) == 0 || sum*int64(n) >= total*int64(len(all)) {
 			all = append(all, nil)
 		}
 		all[len(all)-1] = append(all[len(all)-1], i)
-		sum += o.Size + 1
+		sum += objects[i].Size + 1
 	}
 	return all
 }
@@ -126,15 +137,28 @@ func (s *search) some(ctx context.Context, repo *git.Repo, share []int) error {
 		if err != nil {
 			return err
 		}
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.each[i] = secrets
-		s.firsts[id] = o.Type == "commit" && !bytes.Contains(header(content), []byte("\nparent "))
-		if s.count += len(secrets); s.count > maxFound {
+		if s.found(i, isFirst(o.Type, content), secrets) > maxFound {
 			return errEnough
 		}
 		return ctx.Err()
 	})
+}
+
+// found keeps the secrets of an object, and says how many there are by now.
+func (s *search) found(i int, first bool, secrets []found) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.each[i] = secrets
+	if first {
+		s.firsts[s.objects[i].ID] = true
+	}
+	s.count += len(secrets)
+	return s.count
+}
+
+// isFirst tells whether an object is a commit that has none before it.
+func isFirst(kind string, content []byte) bool {
+	return kind == "commit" && !bytes.Contains(header(content), []byte("\nparent "))
 }
 
 // once is each finding once, where it is met first: a secret in ten places is one.
@@ -168,19 +192,29 @@ func (t *talk) look(ctx context.Context, o git.Object, content []byte) (secrets 
 			err = fmt.Errorf("looking for secrets in %s: %v", o.ID, r)
 		}
 	}()
-	path := strings.ToValidUTF8(o.Path, "\uFFFD") // git takes any bytes, a finding does not
-	switch {
-	case o.Type != "blob":
-		_, text, _ := strings.Cut(string(content), "\n\n")
-		path, content = message, []byte(text)
-	case path == "":
-		path = "unnamed/" + o.ID
+	path, content := lookedAt(o.ID, o.Type, o.Path, content)
+	return t.own(o, t.door.config.Secrets.Check(ctx, t.call.repository, path, content)), nil
+}
+
+// lookedAt is what is looked at of an object, and under which path.
+func lookedAt(id, kind, path string, content []byte) (string, []byte) {
+	if kind != "blob" {
+		_, text, _ := bytes.Cut(content, []byte("\n\n"))
+		return message, text
 	}
+	if path == "" {
+		return "unnamed/" + id, content
+	}
+	return strings.ToValidUTF8(path, "\uFFFD"), content // git takes any bytes, a finding does not
+}
+
+// own are what was found in an object, as this server's findings.
+func (t *talk) own(o git.Object, findings []finding.Finding) (secrets []found) {
 	scan := finding.Scan{Tool: scanner, Target: t.call.repository, Commit: o.Commit}
-	for _, f := range t.door.config.Secrets.Check(ctx, t.call.repository, path, content) {
+	for _, f := range findings {
 		secrets = append(secrets, found{Finding: t.door.config.Maker.Own(scan, f, t.door.config.Now()), object: o})
 	}
-	return secrets, nil
+	return secrets
 }
 
 // objectName is what people call an object.

@@ -43,6 +43,8 @@ func (d *Door) push(ctx context.Context, cmd *exec.Cmd, repo *git.Repo, c call, 
 	}
 	cmd.ExtraFiles = []*os.File{hookSays, hookHears, proposes, reported} // 3 to 6, here and in the hooks
 	talk := &talk{door: d, repo: repo, call: c, id: bus.ID(), began: d.config.Now()}
+	talk.ahead, body = talk.lookAhead(ctx, body)
+	defer talk.ahead.end()
 	over, settled := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(settled)
@@ -76,6 +78,7 @@ type talk struct {
 	call  call
 	id    string
 	began time.Time
+	ahead *ahead
 
 	mu       sync.Mutex
 	options  []string // of the push: known since pre-receive
