@@ -105,7 +105,7 @@ func (r *request) questions(e pipeline.Execution) (all []approvalRow) {
 
 // hand says what hand whoever looks had in a run, "" for none: those have no vote.
 func (r *request) hand(e pipeline.Execution) string {
-	if e.Who == r.principal.ARN {
+	if e.Who == r.principal.ARN || slices.Contains(e.Authors, r.principal.ARN) {
 		return r.t("You pushed or started it: somebody else approves it.")
 	}
 	for _, as := range r.namesOf() {

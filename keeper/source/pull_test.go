@@ -328,6 +328,31 @@ func TestWhoMayApprove(t *testing.T) {
 	})
 }
 
+// Who pushed a commit to another branch has a hand in it, too, whoever it says wrote it: somebody else may have merged it into
+// the one that is proposed.
+func TestWhoPushedElsewhere(t *testing.T) {
+	each(t, func(t *testing.T, h *house) {
+		h.clone.Commit("base", map[string]string{"a": "1\n"})
+		h.land("main", "bob")
+		h.clone.Git("checkout", "-q", "-b", "theirs")
+		h.clone.Commit("back door", map[string]string{"b": "1\n"})
+		h.clone.Git("commit", "-q", "--amend", "--no-edit", "--author", "Nobody <nobody@example.com>")
+		h.land("theirs", "eve")
+		h.clone.Git("checkout", "-q", "-b", "side", "main")
+		h.clone.Commit("change", map[string]string{"a": "2\n"})
+		h.clone.Git("merge", "-q", "--no-edit", "theirs")
+		h.land("side", "bob")
+		p, err := h.CreatePull(t.Context(), source.NewPull{Repository: "shop", Title: "t", Source: "side", Author: bob})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := h.Approve(t.Context(), p.Number, p.Revision.ID, eve, true); !errors.Is(err, source.ErrOwn) {
+			t.Errorf("eve approves what she pushed: %v", err)
+		}
+		h.approve(p, person("zoe"))
+	})
+}
+
 // Approval rules are CodeCommit's, and templates give them to the pull requests that they are for.
 func TestApprovalRules(t *testing.T) {
 	each(t, func(t *testing.T, h *house) {

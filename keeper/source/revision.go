@@ -169,13 +169,25 @@ func (s *Source) makers(ctx context.Context, p Pull, r *Revision, commits []git.
 		}
 	}
 	return s.db.Read(ctx, func(tx *db.Tx) error {
-		rows, err := db.All(tx, scanMove, "SELECT "+columns+" FROM source_moves WHERE repository = ? AND ref = ? AND state = ? ORDER BY number DESC LIMIT 10000", p.Repository, p.Source, done)
+		// Whom a commit names as its author, whoever made it chose: who pushed it to this branch counts as well, and who
+		// brought it here first, to whichever.
+		rows, err := db.All(tx, scanMove, "SELECT "+columns+" FROM source_moves WHERE repository = ? AND state = ? ORDER BY number DESC LIMIT 10000", p.Repository, done)
+		first := map[string]string{}
 		for _, m := range rows {
-			if m.New == r.Head && r.By == "" {
+			here := m.Ref == p.Source
+			if here && m.New == r.Head && r.By == "" {
 				r.By = m.Who
 			}
-			if within[m.New] && m.Who != "" {
+			if !within[m.New] || m.Who == "" {
+				continue
+			}
+			if first[m.New] = m.Who; here { // the newest come first
 				add(Maker{ARN: m.Who, As: "pushed"})
+			}
+		}
+		for _, c := range commits {
+			if who := first[c.ID]; who != "" {
+				add(Maker{ARN: who, As: "pushed"})
 			}
 		}
 		return err

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"slices"
 	"strings"
 
@@ -138,8 +139,8 @@ func sourceValues(e *Execution, a *Action, name, branch string, c git.Commit) ma
 // mostAuthors is how many commits are asked for who wrote them.
 const mostAuthors = 500
 
-// authors are the names and addresses of who wrote or made what a run brings: all commits since the
-// last run of its pipeline that succeeded, and its own in any case.
+// authors are the names and addresses of who wrote or made what a run brings, and the ARNs of who brought it here: all
+// commits since the last run of its pipeline that succeeded, and its own in any case.
 func (p *Pipelines) authors(ctx context.Context, repo *git.Repo, e Execution, own git.Commit) (names []string, err error) {
 	var without []string
 	err = p.db.Read(ctx, func(tx *db.Tx) error {
@@ -158,6 +159,10 @@ func (p *Pipelines) authors(ctx context.Context, repo *git.Repo, e Execution, ow
 	if err != nil && len(without) > 0 { // what it had then may be gone
 		commits, err = repo.Log(ctx, own.ID, "", 0, mostAuthors)
 	}
+	if err != nil {
+		return nil, err
+	}
+	names, err = p.pushers(ctx, e, append(commits, own))
 	for _, c := range append(commits, own) {
 		for _, who := range []git.Person{c.Author, c.Committer} {
 			for _, name := range []string{clip(who.Email, 200), clip(who.Name, 200)} {
@@ -168,6 +173,35 @@ func (p *Pipelines) authors(ctx context.Context, repo *git.Repo, e Execution, ow
 		}
 	}
 	return names, err
+}
+
+// mostPushes is how many moves of refs are asked for who made them.
+const mostPushes = 1000
+
+// pushers are the ARNs of who pushed commits: whom a commit names as its author, whoever made it chose. To the run's own
+// ref everybody's push counts, to others the one that brought a commit here.
+func (p *Pipelines) pushers(ctx context.Context, e Execution, commits []git.Commit) (arns []string, err error) {
+	within := map[string]bool{}
+	for _, c := range commits {
+		within[c.ID] = true
+	}
+	moves, err := p.config.Source.Moves(ctx, e.Repository, "", 0, mostPushes)
+	first := map[string]string{}
+	for _, m := range moves {
+		if !within[m.New] || m.Who == "" {
+			continue
+		}
+		first[m.New] = m.Who // the newest come first
+		if m.Ref == e.Ref() && !slices.Contains(arns, m.Who) {
+			arns = append(arns, m.Who)
+		}
+	}
+	for _, id := range slices.Sorted(maps.Keys(first)) {
+		if !slices.Contains(arns, first[id]) {
+			arns = append(arns, first[id])
+		}
+	}
+	return arns, err
 }
 
 // base is the commit that a run's findings are compared with, or "": the last one of the

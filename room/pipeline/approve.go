@@ -130,7 +130,7 @@ func (a *Approval) yeses() (who []string) {
 
 // hand is how whoever answers had a hand in what is to be approved, or "".
 func (e *Execution) hand(answer Answer) string {
-	if answer.Who == e.Who && e.Who != "" {
+	if answer.Who != "" && (answer.Who == e.Who || slices.Contains(e.Authors, answer.Who)) {
 		return "you pushed or started it"
 	}
 	name := answer.Who[strings.LastIndexAny(answer.Who, "/:")+1:]

@@ -1,6 +1,7 @@
 package pipeline_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -87,6 +88,7 @@ type house struct {
 	clone  *gittest.Clone
 	repo   *git.Repo
 	n      int
+	who    string // pushes; "" is ada
 }
 
 func schemas() []db.Schema {
@@ -184,7 +186,7 @@ func (h *house) give(branch, message string, files map[string]string) (commit st
 	h.n++
 	id := fmt.Sprint("push", h.n)
 	h.clone.Git("push", "-q", h.repo.Dir(), "+HEAD:refs/keep/x") // the objects come first
-	err = h.source.Intend(h.t.Context(), h.repo, source.Push{ID: id, Repository: "shop", Who: "ada", Updates: []source.Update{{Ref: ref, Old: old, New: commit}}})
+	err = h.source.Intend(h.t.Context(), h.repo, source.Push{ID: id, Repository: "shop", Who: cmp.Or(h.who, "ada"), Updates: []source.Update{{Ref: ref, Old: old, New: commit}}})
 	if err != nil {
 		h.t.Fatal(err)
 	}

@@ -54,7 +54,7 @@ type Execution struct {
 	Pull       string                `json:"pullRequest,omitzero"`
 	Who        string                `json:"who,omitzero"` // ARN of the one who pushed or started it
 	Author     string                `json:"author,omitzero"`
-	Authors    []string              `json:"authors,omitzero"` // names and addresses of all who wrote what it brings
+	Authors    []string              `json:"authors,omitzero"` // names and addresses of all who wrote what it brings, ARNs of who pushed it
 	Subject    string                `json:"subject,omitzero"` // of the commit
 	Base       string                `json:"base,omitzero"`    // commit that findings are compared with
 	Trigger    Trigger               `json:"trigger,omitzero"`

@@ -464,6 +464,31 @@ func TestApproval(t *testing.T) {
 	})
 }
 
+// Who pushed has no vote either, whoever the commits say wrote them, and whatever started the run: a schedule, a webhook,
+// somebody else; nor who pushed to another branch what was merged into this one.
+func TestPushersHaveNoVote(t *testing.T) {
+	each(t, nil, func(t *testing.T, h *house) {
+		h.make("PARALLEL", head+stage("Release", "      - {name: Ask, actionTypeId: {category: Approval, provider: Manual}}\n"))
+		h.who = "arn:aws:iam::1:user/lee"
+		h.give("side", "not mine, says the commit", map[string]string{"a": "2"})
+		h.who = "arn:aws:iam::1:user/mia"
+		h.give("main", "merged", map[string]string{"b": "2"})
+		e, err := h.room.Begin(t.Context(), pipeline.Start{Pipeline: "p", Trigger: pipeline.Trigger{Type: "CloudWatchEvent", Detail: "schedule of today"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		h.asks(e.ID)
+		for _, who := range []string{"arn:aws:iam::1:user/lee", "arn:aws:iam::1:user/mia"} {
+			if err := h.answer(e.ID, "Release", true, who); !errors.Is(err, fault.Denied) {
+				t.Errorf("%s: %v", who, err)
+			}
+		}
+		if err := h.answer(e.ID, "Release", true, "arn:aws:iam::1:user/bob"); err != nil {
+			t.Errorf("who had no hand in it: %v", err)
+		}
+	})
+}
+
 // A transition that is closed holds runs up before a stage, and lets them on when it is opened.
 func TestTransition(t *testing.T) {
 	each(t, nil, func(t *testing.T, h *house) {
