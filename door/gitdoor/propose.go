@@ -27,16 +27,34 @@ const (
 // ProposeAction is what a caller must be allowed to do, besides pushing, to open a pull request by it.
 const ProposeAction = "codecommit:CreatePullRequest"
 
-// parted are the updates of a push: those of refs, and those that open or update pull requests.
-func parted(updates []source.Update) (refs, proposed []source.Update) {
+// parted are the updates of a push: those of refs, those that open or update pull requests, and those that git refuses
+// one by one, since they are hidden from pushes: the rest of a mirror of another forge comes in all the same.
+func parted(updates []source.Update) (refs, proposed, hidden []source.Update) {
 	for _, u := range updates {
-		if strings.HasPrefix(u.Ref, source.ForRefs) {
+		switch {
+		case strings.HasPrefix(u.Ref, source.ForRefs):
 			proposed = append(proposed, u)
-		} else {
+		case strings.HasPrefix(u.Ref, hiddenRefs+"/"):
+			hidden = append(hidden, u)
+		default:
 			refs = append(refs, u)
 		}
 	}
-	return refs, proposed
+	return refs, proposed, hidden
+}
+
+// hiddenRefs are where the server keeps the heads of pull requests.
+const hiddenRefs = "refs/pull"
+
+// unknown are the options of a push that mean nothing here: a mistyped one must not pass in silence.
+func unknown(options []string) (names []string) {
+	known := []string{optionAllow, optionReason, optionTopic, optionTitle, optionDescription, optionPull}
+	for _, o := range options {
+		if key, _, _ := strings.Cut(o, "="); key != "" && !slices.Contains(known, key) && len(names) < 10 {
+			names = append(names, clip(printable(key), 60))
+		}
+	}
+	return names
 }
 
 // mayPropose refuses early what no pull request can come of.
@@ -208,7 +226,7 @@ func readPackets(r *bufio.Reader) (lines []string, err error) {
 // movedRefs are the refs of a push that have moved, without those of pull requests, which are not git's to move.
 func movedRefs(updates []source.Update) (refs []string) {
 	for _, u := range updates {
-		if !strings.HasPrefix(u.Ref, "refs/pull/") {
+		if !strings.HasPrefix(u.Ref, hiddenRefs+"/") {
 			refs = append(refs, u.Ref)
 		}
 	}

@@ -99,3 +99,35 @@ func TestTagsStay(t *testing.T) {
 	wants(t, h.refused("--force", "origin", "v1"), "tag v1 is made once here")
 	wants(t, h.refused("origin", ":v1"), "tag v1 is made once here")
 }
+
+// A mirror of a clone of a forge comes in, without the pull requests that were that forge's.
+func TestMirrored(t *testing.T) {
+	h := open(t, nil)
+	h.clone.Commit("base", map[string]string{"a": "1\n"})
+	h.clone.Git("tag", "v1")
+	h.clone.Git("update-ref", "refs/pull/7/head", "HEAD")
+	h.clone.Git("update-ref", "refs/pull/7/merge", "HEAD")
+	text, err := h.clone.Try("push", "--mirror", "origin")
+	if err == nil {
+		t.Errorf("git takes what is the server's: %s", text)
+	}
+	wants(t, text, "Haechi leaves 2 refs below refs/pull out", "deny updating a hidden ref")
+	got := h.clone.Git("ls-remote", "origin")
+	if !strings.Contains(got, "refs/heads/main") || !strings.Contains(got, "refs/tags/v1") || strings.Contains(got, "refs/pull") {
+		t.Errorf("%s", got)
+	}
+	h.clone.Git("update-ref", "-d", "refs/pull/7/merge")
+	h.clone.Git("update-ref", "refs/remotes/x/main", "HEAD")
+	wants(t, h.refused("--mirror", "origin"), "refs/remotes/", "is not to be pushed to", "git push --all")
+}
+
+// An option that means nothing is told, and hinders nothing.
+func TestUnknownOptions(t *testing.T) {
+	h := begun(t)
+	h.clone.Commit("change", map[string]string{"a": "2\n"})
+	text, err := h.clone.Try("push", "-o", "titel=x", "-o", "topic=t", "-o", "odd\x1b[31m", "origin", "HEAD:refs/for/main")
+	if err != nil {
+		t.Fatal(text)
+	}
+	wants(t, text, "Haechi does not know the option titel, odd?[31m", "opened pull request 1: change")
+}

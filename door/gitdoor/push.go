@@ -163,7 +163,7 @@ func (t *talk) before(ctx context.Context, q question, say func(string) error) e
 	t.mu.Lock()
 	t.options = q.options
 	t.mu.Unlock()
-	refs, proposed := parted(q.updates)
+	refs, proposed, hidden := parted(q.updates)
 	for _, u := range q.updates {
 		if err := t.door.config.Access.Allow(ctx, t.call.caller, pushAction, t.door.config.Source.ARN(t.call.repository), u.Ref); err != nil {
 			return err
@@ -186,7 +186,16 @@ func (t *talk) before(ctx context.Context, q question, say func(string) error) e
 			return err
 		}
 	}
-	return t.door.config.Source.Intend(ctx, repo, source.Push{ID: t.id, Repository: t.call.repository, Who: t.call.caller.ARN, Updates: refs})
+	if err := t.door.config.Source.Intend(ctx, repo, source.Push{ID: t.id, Repository: t.call.repository, Who: t.call.caller.ARN, Updates: refs}); err != nil {
+		return err
+	}
+	if len(hidden) > 0 {
+		_ = say(fmt.Sprintf("Haechi leaves %s out: the server keeps its own pull requests there\n", plural(len(hidden), "ref")+" below "+hiddenRefs))
+	}
+	if names := unknown(q.options); len(names) > 0 {
+		_ = say(fmt.Sprintf("Haechi does not know the option %s: %s, %s, %s and %s are for pull requests\n", strings.Join(names, ", "), optionTopic, optionTitle, optionDescription, optionPull))
+	}
+	return nil
 }
 
 // within tells whether a folder lies directly among the repository's objects, where git puts quarantines.

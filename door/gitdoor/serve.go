@@ -37,7 +37,7 @@ func (d *Door) taking() []string {
 		"transfer.fsckObjects=true", "receive.fsckObjects=true",
 		"receive.fsck.missingSpaceBeforeDate=warn", "receive.fsck.zeroPaddedFilemode=warn", "receive.fsck.badTimezone=warn",
 		"receive.maxInputSize=" + strconv.FormatInt(d.config.MaxPush, 10),
-		"receive.procReceiveRefs=" + strings.TrimSuffix(source.ForRefs, "/"), "receive.hideRefs=refs/pull",
+		"receive.procReceiveRefs=" + strings.TrimSuffix(source.ForRefs, "/"), "receive.hideRefs=" + hiddenRefs,
 		"receive.advertisePushOptions=true", "receive.advertiseAtomic=true",
 		"receive.denyDeleteCurrent=ignore", // the repository's rules say so, in pre-receive
 		"receive.denyDeletes=false", "receive.denyNonFastForwards=false", "receive.denyCurrentBranch=ignore",

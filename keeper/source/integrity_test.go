@@ -222,6 +222,49 @@ func TestSettleIsNoReview(t *testing.T) {
 	})
 }
 
+// What is not signed is merged by nobody where signatures are asked for, and no override lifts that.
+func TestUnsignedPull(t *testing.T) {
+	each(t, func(t *testing.T, h *house) {
+		p := h.proposed()
+		h.rules(source.Rules{Branches: []source.BranchRule{{Pattern: "main", Approvals: 1, Signed: true}}})
+		h.approve(p, bob)
+		if v := h.judge(p); v.Mergeable || !strings.Contains(v.Unmet(), "signed commits: ") || !strings.Contains(v.Unmet(), "is not signed") {
+			t.Errorf("%s", v.Unmet())
+		}
+		if err := h.LiftRules(t.Context(), p.Number, p.Revision.ID, bob, "fire", time.Now().Add(time.Hour)); err != nil {
+			t.Fatal(err)
+		}
+		if v := h.judge(p); v.Mergeable {
+			t.Error("an override lifts signatures")
+		}
+		if _, err := h.merge(p, source.ThreeWay); !errors.Is(err, source.ErrUnmet) {
+			t.Errorf("%v", err)
+		}
+	})
+}
+
+// An override is of one revision: what is pushed afterwards is asked for again.
+func TestOverrideIsOfOneRevision(t *testing.T) {
+	each(t, func(t *testing.T, h *house) {
+		p := h.proposed()
+		h.rules(source.Rules{Branches: []source.BranchRule{{Pattern: "main", Approvals: 1}}})
+		if err := h.LiftRules(t.Context(), p.Number, p.Revision.ID, bob, "fire", time.Now().Add(time.Hour)); err != nil {
+			t.Fatal(err)
+		}
+		if !h.judge(p).Mergeable {
+			t.Fatal(h.judge(p).Unmet())
+		}
+		h.clone.Commit("and more", map[string]string{"b": "b\n"})
+		h.land("side", "ada")
+		if v := h.judge(p); v.Mergeable || v.Overridden {
+			t.Errorf("%+v", v)
+		}
+		if err := h.LiftRules(t.Context(), p.Number, p.Revision.ID, bob, "fire", time.Now().Add(time.Hour)); !errors.Is(err, source.ErrNotCurrent) {
+			t.Errorf("of what was: %v", err)
+		}
+	})
+}
+
 // Nothing hides what a reviewer ought to look at: not other notices, and not the length of a change.
 func TestNoticesAreNotHidden(t *testing.T) {
 	var files []git.Diff

@@ -170,7 +170,7 @@ func allowed(ctx context.Context, repo *git.Repo, r Repository, u Update) (force
 	case !git.ValidRef(u.Ref) || !utf8.ValidString(u.Ref): // git takes any bytes; events and people do not
 		return false, fault.Invalid.Errorf("%q cannot be a ref", u.Ref)
 	case !isBranch && !strings.HasPrefix(u.Ref, "refs/tags/") && !strings.HasPrefix(u.Ref, "refs/notes/"):
-		return false, fault.Denied.Errorf("%s is not to be pushed to: only branches (refs/heads), tags (refs/tags), notes (refs/notes) and pull requests (refs/for/BRANCH) are", u.Ref)
+		return false, fault.Denied.Errorf("%s is not to be pushed to: only branches (refs/heads), tags (refs/tags), notes (refs/notes) and pull requests (refs/for/BRANCH) are (git push --all, and git push --tags, instead of --mirror)", u.Ref)
 	case r.Fixed(u.Ref) && !git.IsZero(u.Old):
 		return false, fault.Denied.Errorf("tag %s is made once here: it neither moves nor goes; make another", strings.TrimPrefix(u.Ref, "refs/tags/"))
 	case git.IsZero(u.New) && r.Protected(u.Ref):
