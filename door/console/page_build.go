@@ -2,14 +2,15 @@ package console
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
-	"slices"
 	"strings"
 	"time"
 
 	"github.com/haechi-dev/haechi/room/build"
 	"github.com/haechi-dev/haechi/room/pipeline"
+	"github.com/haechi-dev/haechi/word/fault"
 )
 
 type buildPhase struct {
@@ -50,7 +51,7 @@ type buildView struct {
 	Retried     string
 	Spec        string
 	Retry, Stop bool
-	Enter       string // the command that goes into what is left of it
+	Enter       *entry
 }
 
 const downloadsShown = 500
@@ -132,14 +133,8 @@ func (o *Console) buildView(r *request) (any, error) {
 		}
 		v.Reports = append(v.Reports, r.reportRow(report))
 	}
-	if b.Status.Ended() && b.Status != build.Succeeded && r.mayOn("codebuild:StartCommandExecution", o.projectARN(b.Project)) {
-		folders, err := o.config.Builds.Folders()
-		if err != nil {
-			return nil, err
-		}
-		if slices.ContainsFunc(folders, func(f build.Folder) bool { return f.Build == b.ID }) {
-			v.Enter = "haechi run shell " + b.ID
-		}
+	if v.Enter, err = o.entryOf(r, b, b.ID); err != nil {
+		return nil, err
 	}
 	log, err := o.buildLog(r)
 	if err != nil {
@@ -202,4 +197,54 @@ func (o *Console) sendArtifact(r *request) error {
 	r.w.Header().Set("ETag", `"`+a.Digest+`"`)
 	http.ServeContent(r.w, r.Request, "", time.Time{}, file)
 	return nil
+}
+
+// entry is how one goes into what is left of a build that failed.
+type entry struct {
+	Command string
+	Until   time.Time // it is kept
+	None    string    // why there is nothing to go into
+}
+
+// entryOf is the way into a build that failed, for those who may go; name is what the command calls it.
+func (o *Console) entryOf(r *request, b build.Build, name string) (*entry, error) {
+	if b.Status != build.Failed && b.Status != build.TimedOut || !r.mayOn("codebuild:StartCommandExecution", o.projectARN(b.Project)) {
+		return nil, nil
+	}
+	folders, err := o.config.Builds.Folders()
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range folders {
+		if f.Build == b.ID {
+			return &entry{Command: "haechi run shell " + name, Until: o.config.Builds.KeptUntil(f)}, nil
+		}
+	}
+	if b.Facts != nil && b.Facts.Runner != "" {
+		return &entry{None: r.t("Another machine did this build: its folder cannot be entered from here.")}, nil
+	}
+	return &entry{None: r.t("Its folder is not here any more. Try the build again, and enter it when it fails.")}, nil
+}
+
+// entryOfRun is the way into the build for which a run failed.
+func (o *Console) entryOfRun(r *request, e pipeline.Execution, stages []runStage) (*entry, error) {
+	if e.Status != pipeline.Failed || o.config.Builds == nil {
+		return nil, nil
+	}
+	for _, s := range stages {
+		for _, a := range s.Actions {
+			if a.Build == "" || a.Status != pipeline.Failed {
+				continue
+			}
+			b, err := o.config.Builds.Build(r.Context(), a.External)
+			if errors.Is(err, fault.NotFound) { // a batch, or one that was removed
+				continue
+			}
+			if err != nil {
+				return nil, err
+			}
+			return o.entryOf(r, b, fmt.Sprintf("%s#%d", e.Pipeline, e.Number))
+		}
+	}
+	return nil, nil
 }

@@ -76,6 +76,7 @@ type runView struct {
 	Target      string // page of the run that a rollback goes back to
 	Retry, Stop bool
 	Findings    string // path to what the branch has
+	Enter       *entry // how one goes into its build that failed
 }
 
 type artifactRow struct {
@@ -188,7 +189,8 @@ func (o *Console) runView(r *request) (any, error) {
 		return nil, err
 	}
 	v.Stages = o.runStages(r, e, v.Log.Heads)
-	return v, nil
+	v.Enter, err = o.entryOfRun(r, e, v.Stages)
+	return v, err
 }
 
 // runStages are the stages of a run with all that is known of them.

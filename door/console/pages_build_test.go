@@ -171,7 +171,16 @@ func TestFailedBuild(t *testing.T) {
 	if page.status != http.StatusOK || !strings.Contains(page.body, "Why it failed") || !strings.Contains(page.body, "haechi run shell shop:") || !strings.Contains(page.body, pipeline.Path(run.ID)) {
 		t.Errorf("%q: %d", path, page.status)
 	}
-	if page := h.user("audit", access.SecurityAudit).get(path); page.status == http.StatusOK && strings.Contains(page.body, "haechi run shell") {
-		t.Error("an auditor is told to go in")
+	ofRun := p.get(pipeline.Path(run.ID)).body
+	for _, want := range []string{"haechi run shell shop#1<", "Its folder goes", "codebuild:StartCommandExecution"} {
+		if !strings.Contains(ofRun, want) {
+			t.Errorf("the run's page does not say %q", want)
+		}
+	}
+	auditor := h.user("audit", access.SecurityAudit)
+	for _, at := range []string{path, pipeline.Path(run.ID)} {
+		if page := auditor.get(at); page.status == http.StatusOK && strings.Contains(page.body, "haechi run shell") {
+			t.Errorf("an auditor is told to go in: %s", at)
+		}
 	}
 }

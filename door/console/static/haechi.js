@@ -17,6 +17,8 @@
   localTimes(document);
 
   // When something happened, the page fetches itself and takes over its live parts.
+  const copies = (within) => { for (const button of within.querySelectorAll("[data-copy]")) button.hidden = !navigator.clipboard; };
+  copies(document);
   let busy = false, again = false;
   const refresh = async () => {
     if (busy) { again = true; return; }
@@ -39,6 +41,7 @@
         now.dataset.was = was;
         for (const id of open) document.getElementById(id)?.setAttribute("open", "");
         localTimes(now);
+        copies(now);
         mark();
       }
       document.title = page.title;
@@ -297,10 +300,10 @@
   });
 
   // What is to be typed elsewhere is copied.
-  for (const button of document.querySelectorAll("[data-copy]")) {
-    button.hidden = !navigator.clipboard;
-    button.addEventListener("click", () => navigator.clipboard.writeText(document.getElementById(button.dataset.copy).textContent));
-  }
+  document.addEventListener("click", (e) => {
+    const from = e.target.closest?.("[data-copy]")?.dataset.copy;
+    if (from) navigator.clipboard.writeText(document.getElementById(from).textContent);
+  });
 
   // Choosing all, and how many are chosen.
   document.addEventListener("change", (e) => {
