@@ -341,6 +341,15 @@ func TestCleanPush(t *testing.T) {
 		if strings.Contains(text, "tok"+"_12345678") {
 			t.Errorf("a secret is in the log:\n%s", text)
 		}
+		for i := range e.Stages { // aws logs finds what each action said, but for a build's, which is found by its project
+			for _, a := range e.Stages[i].Actions {
+				group, name := pipeline.LogNames(e.Pipeline, a.ID)
+				said, err := h.shop.queue.Stream(t.Context(), group, name)
+				if a.Logs() != (err == nil) || a.Logs() && (!said.Ended || group != "/aws/codepipeline/shop" || !strings.HasSuffix(said.ID, "/"+a.ID)) {
+					t.Errorf("%s: %+v, %v", a.Name, said, err)
+				}
+			}
+		}
 		if states, _ := h.told(e.ID); !slices.Equal(states, []string{"STARTED", "SUCCEEDED"}) {
 			t.Errorf("events %v", states)
 		}

@@ -173,6 +173,8 @@ func TestOperations(t *testing.T) {
 	token := h.token()
 	steps([][4]string{
 		{"ListActionExecutions", `{"pipelineName":"release","filter":{"pipelineExecutionId":"` + first + `"}}`, "200", `"CustomData":"to test?"`},
+		{"ListActionExecutions", `{"pipelineName":"release","filter":{"pipelineExecutionId":"` + first + `"}}`, "200", `:log-group:/aws/codepipeline/release:log-stream:`},
+		{"GetPipelineState", `{"name":"release"}`, "200", `"logStreamARN":"arn:aws:logs:`},
 		{"ListRuleExecutions", `{"pipelineName":"release"}`, "200", `"ruleName":"main"`},
 		{"PutApprovalResult", `{"pipelineName":"release","stageName":"Release","actionName":"Ask","token":"00000000-0000-0000-0000-000000000000","result":{"summary":"","status":"Approved"}}`, "400", `InvalidApprovalTokenException`},
 		{"PutApprovalResult", `{"pipelineName":"release","stageName":"Release","actionName":"Nope","token":"00000000-0000-0000-0000-000000000000","result":{"summary":"","status":"Approved"}}`, "400", `ActionNotFoundException`},
