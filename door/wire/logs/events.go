@@ -32,7 +32,9 @@ const (
 	mostEvents = 10_000
 	mostBytes  = 1 << 20
 	mostLooked = 32 << 20 // that a filter looks at, whether they match or not
-	batch      = 64       // pieces that are asked for at once
+	mostPieces = 8192     // likewise
+	batch      = 64       // pieces of a stream that are asked for at once; those of a group are sorted for it
+	groupBatch = 4096
 )
 
 // lines gives the events of a piece to take, in order, until take is false.
@@ -306,7 +308,7 @@ func (s *service) filterEvents(ctx context.Context, _ *wire.Call, in *filterInpu
 
 // query is which pieces a filter is to look at.
 func (s *service) query(ctx context.Context, in *filterInput) (q work.MarkQuery, err error) {
-	q = work.MarkQuery{Names: in.Names, Prefix: in.Prefix, Limit: batch}
+	q = work.MarkQuery{Names: in.Names, Prefix: in.Prefix, Limit: groupBatch}
 	if q.Names != nil && q.Prefix != "" {
 		return q, fault.Invalid.Errorf("logStreamNamePrefix and logStreamNames are mutually exclusive parameters.")
 	}
@@ -330,7 +332,7 @@ func (s *service) query(ctx context.Context, in *filterInput) (q work.MarkQuery,
 // each gives the events of pieces to take, from a place on, until take is false or enough was looked at; next is
 // where to go on then.
 func (s *service) each(ctx context.Context, q work.MarkQuery, from eventPlace, take func(event) bool) (next *eventPlace, err error) {
-	looked := int64(0)
+	looked, pieces := int64(0), 0
 	for {
 		marks, err := s.Work.Marks(ctx, q)
 		if err != nil {
@@ -338,7 +340,7 @@ func (s *service) each(ctx context.Context, q work.MarkQuery, from eventPlace, t
 		}
 		for _, m := range marks {
 			place := eventPlace{m.At.UnixMicro(), m.Stream, m.Start, m.Start}
-			if looked += m.Size; looked > mostLooked && looked > m.Size {
+			if looked, pieces = looked+m.Size, pieces+1; pieces > 1 && (looked > mostLooked || pieces > mostPieces) {
 				return &place, nil
 			}
 			text, err := s.piece(ctx, m)

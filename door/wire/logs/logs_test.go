@@ -11,13 +11,16 @@ import (
 	"sync"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/go-json-experiment/json"
 
 	"github.com/haechi-dev/haechi/base/db"
+	"github.com/haechi-dev/haechi/base/seal"
 	"github.com/haechi-dev/haechi/door/wire"
 	"github.com/haechi-dev/haechi/door/wire/logs"
 	"github.com/haechi-dev/haechi/door/wire/wiretest"
+	"github.com/haechi-dev/haechi/keeper/access"
 	"github.com/haechi-dev/haechi/lang/iam"
 	"github.com/haechi-dev/haechi/river/work"
 	"github.com/haechi-dev/haechi/word/fault"
@@ -31,7 +34,7 @@ func TestOps(t *testing.T) {
 
 // house is the service on a real queue, whose clock the test turns.
 type house struct {
-	*testing.T
+	testing.TB
 	*wiretest.Server
 	work  *work.Work
 	db    *db.DB
@@ -55,16 +58,22 @@ func (g gate) Allow(_ context.Context, requests ...iam.Request) error {
 
 var began = time.Now().Add(-time.Hour).Truncate(time.Second).UTC()
 
-func open(t *testing.T, deny gate) *house {
+func open(t testing.TB, deny gate) *house {
+	t.Helper()
+	return openFor(t, nil, deny)
+}
+
+// openFor is the service for callers with these keys.
+func openFor(t testing.TB, keys wire.Keys, may wire.Gate) *house {
 	t.Helper()
 	d, err := db.Open(t.Context(), "sqlite:"+filepath.Join(t.TempDir(), "state.db"), work.Schema())
 	must(t, err)
 	t.Cleanup(func() { d.Close() })
-	h := &house{T: t, db: d, now: began, leases: map[string]work.Lease{}}
+	h := &house{TB: t, db: d, now: began, leases: map[string]work.Lease{}}
 	h.work = work.New(work.Config{DB: d, Log: slog.New(slog.DiscardHandler), Now: h.clock, Lease: 24 * time.Hour, Poll: 20 * time.Millisecond})
-	s := logs.Service(logs.Config{Work: h.work, Gate: deny, Account: wiretest.Account, Region: wiretest.Region})
+	s := logs.Service(logs.Config{Work: h.work, Gate: may, Account: wiretest.Account, Region: wiretest.Region})
 	h.model = s.Model
-	h.Server = wiretest.Serve(t, wiretest.Options{Gate: deny}, s)
+	h.Server = wiretest.Serve(t, wiretest.Options{Keys: keys, Gate: may}, s)
 	return h
 }
 
@@ -369,4 +378,81 @@ func TestPolicies(t *testing.T) {
 	if _, status, text := nobody.call("DescribeLogGroups", object{}); status != 400 || !strings.Contains(text, prefix+":log-stream:") {
 		t.Error(text)
 	}
+}
+
+// The policies that come along let developers and readers read, and one that names a group in AWS's way lets in to that alone.
+func TestManagedPolicies(t *testing.T) {
+	const own = `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"logs:*","Resource":"arn:aws:logs:*:*:log-group:/aws/codebuild/shop:*"}]}`
+	for policy, may := range map[string]bool{access.Administrator: true, access.Developer: true, "ReadOnlyAccess": true, access.SecurityAudit: true, "HaechiSelfService": false, own: false} {
+		d, err := db.Open(t.Context(), "sqlite:"+filepath.Join(t.TempDir(), "state.db"), access.Schema())
+		must(t, err)
+		defer d.Close()
+		key, err := seal.OpenOrCreate(filepath.Join(t.TempDir(), "root.key"))
+		must(t, err)
+		a := access.New(access.Config{DB: d, Sealer: key, Account: wiretest.Account})
+		if policy == own {
+			must(t, a.CreateUser(t.Context(), "tester"))
+			must(t, a.PutInline(t.Context(), access.UserNamed("tester"), "own", own))
+		} else {
+			must(t, a.CreateUser(t.Context(), "tester", policy))
+		}
+		must(t, a.PutKey(t.Context(), "tester", wiretest.AccessKey, wiretest.Secret))
+		h := openFor(t, a, a)
+		h.say("/aws/codebuild/shop", "b1", "x")
+		h.say("/aws/codebuild/hats", "b1", "x")
+		for operation, in := range map[string]object{"GetLogEvents": {"logStreamName": "b1"}, "FilterLogEvents": {}, "DescribeLogStreams": {}} {
+			for group, want := range map[string]bool{"/aws/codebuild/shop": may || policy == own, "/aws/codebuild/hats": may} {
+				in["logGroupName"] = group
+				if _, status, text := h.call(operation, in); (status == 200) != want {
+					t.Errorf("%s: %s of %s: %s", policy, operation, group, text)
+				}
+			}
+		}
+		answer, status, text := h.call("DescribeLogGroups", object{})
+		groups, _ := answer["logGroups"].([]any)
+		if want := map[bool]int{true: 2}[may]; policy == own && len(groups) != 1 || policy != own && len(groups) != want || (status == 200) != (len(groups) > 0) {
+			t.Errorf("%s: %s", policy, text)
+		}
+	}
+}
+
+// What a build says may be no text: it comes as text all the same.
+func TestNoText(t *testing.T) {
+	h := open(t, nil)
+	h.say("g", "s", "\xff\xfe\x00\x1b[31mred\x1b[0m", "{\"a\": \"\xff\"}")
+	answer, _, text := h.call("FilterLogEvents", object{"logGroupName": "g", "filterPattern": "red"})
+	if got := messages(answer); len(got) != 1 || got[0] != "\ufffd\ufffd\x00\x1b[31mred\x1b[0m" {
+		t.Errorf("%s", text)
+	}
+	if answer, _, text := h.call("FilterLogEvents", object{"logGroupName": "g", "filterPattern": "{ $.a EXISTS }"}); len(messages(answer)) != 1 {
+		t.Errorf("%s", text)
+	}
+}
+
+// No token breaks a page: it is refused, or stands for some place.
+func FuzzTokens(f *testing.F) {
+	for _, seed := range []string{"f/00000000000000000000000000000000000000000000000000000007/s", "b/0/s", "f/-1/s", "eyJ0IjoxLCJzIjoieCIsInAiOjAsImEiOjB9", "eyJ0IjoxZTk5OX0", "Im4i", "e30"} {
+		f.Add(seed)
+	}
+	h := open(f, nil)
+	h.say("g", "s", "one", "two")
+	f.Fuzz(func(t *testing.T, token string) {
+		if h.TB = t; !utf8.ValidString(token) { // it could not be sent
+			t.Skip()
+		}
+		for operation, in := range map[string]object{
+			"GetLogEvents": {"logStreamName": "s"}, "FilterLogEvents": {}, "DescribeLogStreams": {"orderBy": "LastEventTime"}, "DescribeLogGroups": nil,
+		} {
+			all := object{"nextToken": token}
+			for k, v := range in {
+				all[k] = v
+			}
+			if in != nil {
+				all["logGroupName"] = "g"
+			}
+			if _, status, text := h.call(operation, all); status != 200 && status != 400 {
+				t.Fatalf("%s %q: %d %s", operation, token, status, text)
+			}
+		}
+	})
 }
