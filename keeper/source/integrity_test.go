@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/haechi-dev/haechi/base/db"
 	"github.com/haechi-dev/haechi/base/git"
 	"github.com/haechi-dev/haechi/keeper/source"
 	"github.com/haechi-dev/haechi/river/bus"
@@ -289,6 +290,59 @@ func TestNoticesAreNotHidden(t *testing.T) {
 		notices, err := h.PullNotices(t.Context(), p)
 		if err != nil || len(notices) != 1 || notices[0].Kind != "cut" || notices[0].Path != "a" {
 			t.Errorf("%+v %v", notices, err)
+		}
+	})
+}
+
+// The detector holds a branch against the tree that was reviewed, and not against the word of a record alone.
+func TestDetectorHoldsTrees(t *testing.T) {
+	each(t, func(t *testing.T, h *house) {
+		ctx := t.Context()
+		p := h.proposed()
+		h.rules(source.Rules{Branches: []source.BranchRule{{Pattern: "main", Approvals: 1}}})
+		h.approve(p, bob)
+		merged, err := h.merge(p, source.Squash)
+		if err != nil {
+			t.Fatal(err)
+		}
+		h.events(h.Handle)
+		h.kept()
+		err = h.db.Write(ctx, func(tx *db.Tx) error {
+			body, err := db.One(tx, db.Value[string], "SELECT body FROM source_merges WHERE commit_id = ?", merged.Merge.Commit)
+			if err == nil {
+				_, err = tx.Exec("UPDATE source_merges SET body = ? WHERE commit_id = ?", []byte(strings.Replace(body, p.Revision.Tree, strings.Repeat("7", 40), 1)), merged.Merge.Commit)
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		h.events(h.Handle)
+		h.kept(source.UnreviewedRule)
+		if level, why, err := h.Level(ctx, "shop", "main"); level != 2 || !strings.Contains(why, "the tree that was reviewed is another") || err != nil {
+			t.Errorf("level %d: %s %v", level, why, err)
+		}
+	})
+}
+
+// Who takes commits away from a protected branch, past the door, leaves a finding, and the branch its level.
+func TestRewrittenHistory(t *testing.T) {
+	each(t, func(t *testing.T, h *house) {
+		ctx := t.Context()
+		one := h.clone.Commit("one", map[string]string{"a": "1\n"})
+		h.clone.Commit("two", map[string]string{"a": "2\n"})
+		h.land("main", "bob")
+		h.land("free", "bob")
+		if level, _, err := h.Level(ctx, "shop", "main"); level != 2 || err != nil {
+			t.Errorf("level %d %v", level, err)
+		}
+		h.git(one + ":refs/heads/main")
+		h.git(one + ":refs/heads/free")
+		h.repair()
+		h.events(h.Handle)
+		h.kept(source.ForcedRule, source.UnknownMoveRule)
+		if level, _, err := h.Level(ctx, "shop", "main"); level != 1 || err != nil {
+			t.Errorf("level %d %v", level, err)
 		}
 	})
 }
