@@ -346,3 +346,22 @@ func TestRewrittenHistory(t *testing.T) {
 		}
 	})
 }
+
+// A commit without a signature on a branch that asks for them is noticed, however it came there.
+func TestUnsignedIsNoticed(t *testing.T) {
+	each(t, func(t *testing.T, h *house) {
+		h.clone.Commit("base", map[string]string{"a": "1\n"})
+		h.land("main", "bob")
+		h.rules(source.Rules{Branches: []source.BranchRule{{Pattern: "main", Signed: true}}})
+		bad := h.clone.Commit("past the door", map[string]string{"a": "2\n"})
+		h.git("HEAD:refs/heads/main")
+		h.repair()
+		h.events(h.Handle)
+		h.kept(source.UnknownMoveRule, source.UnsignedRule)
+		for _, f := range h.findings {
+			if f.GeneratorID == source.UnsignedRule && (!strings.Contains(f.Description, "is not signed") || !strings.Contains(f.Title, bad[:10])) {
+				t.Errorf("%+v", f)
+			}
+		}
+	})
+}

@@ -525,7 +525,7 @@ func TestUnreviewed(t *testing.T) {
 		h.git("HEAD:main")
 		h.repair()
 		h.events(h.Handle)
-		h.kept(source.UnknownMoveRule, source.UnreviewedRule)
+		h.kept(source.ForcedRule, source.UnknownMoveRule, source.UnreviewedRule) // it takes the squashed commit away, too
 		if level, why, err := h.Level(ctx, "shop", "main"); level != 1 || err != nil {
 			t.Errorf("level %d: %s %v", level, why, err)
 		}

@@ -142,7 +142,11 @@ func (s *Source) watch(ctx context.Context, d Detail, at time.Time) error {
 			return err
 		}
 	}
-	if r.Protected(ref) && d.OldCommitID != "" && (d.Forced || d.CommitID == "") {
+	forced, err := s.rewritten(ctx, r, d)
+	if err != nil {
+		return err
+	}
+	if forced {
 		w := base
 		w.rule, w.severity = ForcedRule, finding.High
 		w.title = fmt.Sprintf("The history of %s of %s was rewritten", shortRef(ref), r.Name)
@@ -162,6 +166,31 @@ func (s *Source) watch(ctx context.Context, d Detail, at time.Time) error {
 		return err
 	}
 	return s.watchSignatures(ctx, r, d, base, at)
+}
+
+// rewritten tells whether a move of a protected branch took commits away. Of one that was made past the door nobody has
+// said so: git is asked, and what is not there any more was taken away.
+func (s *Source) rewritten(ctx context.Context, r Repository, d Detail) (bool, error) {
+	switch {
+	case !r.Protected(d.ReferenceFullName) || d.OldCommitID == "":
+		return false, nil
+	case d.Forced || d.CommitID == "":
+		return true, nil
+	case d.CallerUserARN != "":
+		return false, nil
+	}
+	repo, err := s.Git(r.Name)
+	if err != nil {
+		return false, err
+	}
+	if _, err := repo.Commit(ctx, d.OldCommitID); errors.Is(err, fault.NotFound) {
+		return true, nil
+	}
+	if _, err := repo.Commit(ctx, d.CommitID); errors.Is(err, fault.NotFound) {
+		return false, nil // it has moved on, and that move is looked at, too
+	}
+	follows, err := repo.IsAncestor(ctx, d.OldCommitID, d.CommitID)
+	return !follows && err == nil, err
 }
 
 func orNothing(id string) string {
