@@ -277,6 +277,10 @@ func TestNoticesAreNotHidden(t *testing.T) {
 	if !slices.ContainsFunc(all, func(n source.Notice) bool { return n.Kind == "bidi" && n.Path == "z.go" }) || !slices.ContainsFunc(all, func(n source.Notice) bool { return n.Kind == "binary" && n.Why == "and 250 more" }) {
 		t.Errorf("%+v", all[len(all)-3:])
 	}
+	moved := source.Notices([]git.Diff{{Path: "old/gate.yaml", OldPath: ".haechi/gate.yaml", Status: "renamed"}})
+	if len(moved) != 1 || moved[0].Kind != "definition" {
+		t.Errorf("a definition file that is moved away: %+v", moved)
+	}
 	each(t, func(t *testing.T, h *house) {
 		h.clone.Commit("base", map[string]string{"a": "1\n"})
 		h.land("main", "bob")

@@ -243,16 +243,21 @@ type fileOutput struct {
 	Content []byte `json:"fileContent"`
 }
 
+// place is where a path of a commit is looked for.
+func (s *service) place(ctx context.Context, c *wire.Call, repository, commit, path string) (repo *git.Repo, id, at string, err error) {
+	repo, r, err := s.git(ctx, repository)
+	if err != nil {
+		return nil, "", "", err
+	}
+	if id, err = s.commit(ctx, c, repo, r, commit); err != nil {
+		return nil, "", "", err
+	}
+	at, err = s.path(c, path)
+	return repo, id, at, err
+}
+
 func (s *service) getFile(ctx context.Context, c *wire.Call, in *fileInput) (*fileOutput, error) {
-	repo, r, err := s.git(ctx, in.Repository)
-	if err != nil {
-		return nil, err
-	}
-	id, err := s.commit(ctx, c, repo, r, in.Commit)
-	if err != nil {
-		return nil, err
-	}
-	at, err := s.path(c, in.Path)
+	repo, id, at, err := s.place(ctx, c, in.Repository, in.Commit, in.Path)
 	if err != nil {
 		return nil, err
 	}
@@ -305,15 +310,7 @@ type folderOutput struct {
 }
 
 func (s *service) getFolder(ctx context.Context, c *wire.Call, in *folderInput) (*folderOutput, error) {
-	repo, r, err := s.git(ctx, in.Repository)
-	if err != nil {
-		return nil, err
-	}
-	id, err := s.commit(ctx, c, repo, r, in.Commit)
-	if err != nil {
-		return nil, err
-	}
-	at, err := s.path(c, in.Path)
+	repo, id, at, err := s.place(ctx, c, in.Repository, in.Commit, in.Path)
 	if err != nil {
 		return nil, err
 	}
@@ -374,15 +371,7 @@ type historyOutput struct {
 }
 
 func (s *service) history(ctx context.Context, c *wire.Call, in *historyInput) (*historyOutput, error) {
-	repo, r, err := s.git(ctx, in.Repository)
-	if err != nil {
-		return nil, err
-	}
-	id, err := s.commit(ctx, c, repo, r, in.Commit)
-	if err != nil {
-		return nil, err
-	}
-	at, err := s.path(c, in.Path)
+	repo, id, at, err := s.place(ctx, c, in.Repository, in.Commit, in.Path)
 	if err != nil {
 		return nil, err
 	}

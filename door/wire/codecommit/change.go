@@ -181,8 +181,13 @@ func (s *service) kept(ctx context.Context, repo *git.Repo, head string, keep bo
 
 type commitFilesInput struct {
 	said
+	fileEntries
 	Author string     `json:"authorName"`
 	Put    []putEntry `json:"putFiles"`
+}
+
+// fileEntries are files that go, or become executable, or are that no more.
+type fileEntries struct {
 	Delete []struct {
 		Path string `json:"filePath"`
 	} `json:"deleteFiles"`

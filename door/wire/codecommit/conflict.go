@@ -18,14 +18,8 @@ type settling struct {
 	Level      string `json:"conflictDetailLevel"`
 	Strategy   string `json:"conflictResolutionStrategy"`
 	Resolution *struct {
+		fileEntries
 		Replace []replaceEntry `json:"replaceContents"`
-		Delete  []struct {
-			Path string `json:"filePath"`
-		} `json:"deleteFiles"`
-		Modes []struct {
-			Path string `json:"filePath"`
-			Mode string `json:"fileMode"`
-		} `json:"setFileModes"`
 	} `json:"conflictResolution"`
 }
 
@@ -139,12 +133,10 @@ type conflictMetadata struct {
 }
 
 type mergeConflictsOutput struct {
-	Mergeable   bool               `json:"mergeable"`
-	Source      string             `json:"sourceCommitId"`
-	Destination string             `json:"destinationCommitId"`
-	Base        string             `json:"baseCommitId"`
-	Conflicts   []conflictMetadata `json:"conflictMetadataList"`
-	Token       string             `json:"nextToken,omitzero"`
+	meeting
+	Mergeable bool               `json:"mergeable"`
+	Conflicts []conflictMetadata `json:"conflictMetadataList"`
+	Token     string             `json:"nextToken,omitzero"`
 }
 
 // mergeConflicts lists what is in conflict. A strategy that takes one side makes it mergeable all the same.
@@ -153,7 +145,7 @@ func (s *service) mergeConflicts(ctx context.Context, c *wire.Call, in *mergeInp
 	if err != nil {
 		return nil, err
 	}
-	out := &mergeConflictsOutput{Mergeable: x.merged.Clean() || in.takes() != "", Source: x.head, Destination: x.target, Base: x.merged.Base, Conflicts: []conflictMetadata{}}
+	out := &mergeConflictsOutput{Mergeable: x.merged.Clean() || in.takes() != "", meeting: x.meeting(), Conflicts: []conflictMetadata{}}
 	if in.Option == string(source.FastForward) {
 		out.Mergeable = false
 		for _, o := range x.options {
@@ -292,10 +284,8 @@ func fileOf(ctx context.Context, x sides, path string) (one git.Conflict, confli
 
 type describeOutput struct {
 	conflict
-	Token       string `json:"nextToken,omitzero"`
-	Source      string `json:"sourceCommitId"`
-	Destination string `json:"destinationCommitId"`
-	Base        string `json:"baseCommitId"`
+	meeting
+	Token string `json:"nextToken,omitzero"`
 }
 
 func (s *service) describeConflicts(ctx context.Context, c *wire.Call, in *mergeInput) (*describeOutput, error) {
@@ -311,7 +301,7 @@ func (s *service) describeConflicts(ctx context.Context, c *wire.Call, in *merge
 	if err != nil {
 		return nil, s.when(c, err, fault.NotFound, "FileDoesNotExistException")
 	}
-	out := &describeOutput{Source: x.head, Destination: x.target, Base: x.merged.Base}
+	out := &describeOutput{meeting: x.meeting()}
 	if out.conflict, err = s.conflictIn(ctx, c, x, one, conflicts, in.Level); err != nil {
 		return nil, err
 	}
@@ -324,12 +314,10 @@ func (s *service) describeConflicts(ctx context.Context, c *wire.Call, in *merge
 }
 
 type conflictsOutput struct {
-	Conflicts   []conflict      `json:"conflicts"`
-	Token       string          `json:"nextToken,omitzero"`
-	Errors      []conflictError `json:"errors"`
-	Source      string          `json:"sourceCommitId"`
-	Destination string          `json:"destinationCommitId"`
-	Base        string          `json:"baseCommitId"`
+	meeting
+	Conflicts []conflict      `json:"conflicts"`
+	Token     string          `json:"nextToken,omitzero"`
+	Errors    []conflictError `json:"errors"`
 }
 
 type conflictError struct {
@@ -360,7 +348,7 @@ func (s *service) batchConflicts(ctx context.Context, c *wire.Call, in *mergeInp
 	if err != nil {
 		return nil, err
 	}
-	out := &conflictsOutput{Conflicts: []conflict{}, Token: next, Errors: []conflictError{}, Source: x.head, Destination: x.target, Base: x.merged.Base}
+	out := &conflictsOutput{Conflicts: []conflict{}, Token: next, Errors: []conflictError{}, meeting: x.meeting()}
 	size := 0
 	for i, name := range part {
 		if size > mostAnswered {

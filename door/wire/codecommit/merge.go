@@ -1,6 +1,7 @@
 package codecommit
 
 import (
+	"cmp"
 	"context"
 
 	"github.com/haechi-dev/haechi/base/git"
@@ -42,6 +43,9 @@ type mergeInput struct {
 	Token       string   `json:"nextToken"`
 }
 
+// branch is what moves by the merge.
+func (in *mergeInput) branch() string { return cmp.Or(in.Target, in.Destination) }
+
 // sides are the two commits that are meant, and what comes of them.
 type sides struct {
 	repo         *git.Repo
@@ -66,11 +70,18 @@ func (s *service) sides(ctx context.Context, c *wire.Call, in *mergeInput) (x si
 }
 
 type mergeOptionsOutput struct {
-	Options     []source.Option `json:"mergeOptions"`
-	Source      string          `json:"sourceCommitId"`
-	Destination string          `json:"destinationCommitId"`
-	Base        string          `json:"baseCommitId"`
+	meeting
+	Options []source.Option `json:"mergeOptions"`
 }
+
+// meeting are the commits that are merged, and where they part.
+type meeting struct {
+	Source      string `json:"sourceCommitId"`
+	Destination string `json:"destinationCommitId"`
+	Base        string `json:"baseCommitId"`
+}
+
+func (x sides) meeting() meeting { return meeting{x.head, x.target, x.merged.Base} }
 
 func (s *service) mergeOptions(ctx context.Context, c *wire.Call, in *mergeInput) (*mergeOptionsOutput, error) {
 	x, err := s.sides(ctx, c, in)
@@ -80,7 +91,7 @@ func (s *service) mergeOptions(ctx context.Context, c *wire.Call, in *mergeInput
 	if len(x.merged.Conflicts) > 0 && in.takes() != "" {
 		x.options = append(x.options, source.Squash, source.ThreeWay)
 	}
-	out := &mergeOptionsOutput{Options: x.options, Source: x.head, Destination: x.target, Base: x.merged.Base}
+	out := &mergeOptionsOutput{Options: x.options, meeting: x.meeting()}
 	if out.Options == nil {
 		out.Options = []source.Option{}
 	}
@@ -88,10 +99,8 @@ func (s *service) mergeOptions(ctx context.Context, c *wire.Call, in *mergeInput
 }
 
 type mergeCommitOutput struct {
-	Source      string `json:"sourceCommitId"`
-	Destination string `json:"destinationCommitId"`
-	Base        string `json:"baseCommitId"`
-	Merged      string `json:"mergedCommitId,omitzero"`
+	meeting
+	Merged string `json:"mergedCommitId,omitzero"`
 }
 
 func (s *service) mergeCommit(ctx context.Context, c *wire.Call, in *mergeInput) (*mergeCommitOutput, error) {
@@ -100,15 +109,11 @@ func (s *service) mergeCommit(ctx context.Context, c *wire.Call, in *mergeInput)
 		return nil, err
 	}
 	id, err := merged(ctx, x.repo, x.known, x.target, x.head)
-	return &mergeCommitOutput{x.head, x.target, x.merged.Base, id}, err
+	return &mergeCommitOutput{x.meeting(), id}, err
 }
 
 func (s *service) askMerge(c *wire.Call, in *mergeInput) []iam.Request {
-	target := in.Target
-	if target == "" {
-		target = in.Destination
-	}
-	return s.askRef(c, in.Repository, target)
+	return s.askRef(c, in.Repository, in.branch())
 }
 
 // mergingOf is how somebody wants to merge.
@@ -156,10 +161,7 @@ func (s *service) mergeBranches(option source.Option) func(context.Context, *wir
 		if err != nil {
 			return nil, err
 		}
-		target := in.Target
-		if target == "" {
-			target = in.Destination
-		}
+		target := in.branch()
 		if at, err := s.Source.Ref(ctx, in.Repository, fullRef(target)); err != nil {
 			return nil, s.when(c, err, fault.NotFound, "BranchDoesNotExistException", "InvalidTargetBranchException")
 		} else if at != x.target {

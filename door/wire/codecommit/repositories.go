@@ -99,16 +99,21 @@ func (s *service) getRepository(ctx context.Context, _ *wire.Call, in *named) (*
 	return &metadataOutput{s.metadata(ctx, r)}, nil
 }
 
+// askAll asks for several repositories.
+func (s *service) askAll(c *wire.Call, names []string) []iam.Request {
+	var arns []string
+	for _, n := range names {
+		arns = append(arns, s.Source.ARN(n))
+	}
+	return c.Ask(arns...)
+}
+
 type names struct {
 	Names []string `json:"repositoryNames"`
 }
 
 func (s *service) askNames(c *wire.Call, in *names) []iam.Request {
-	var arns []string
-	for _, n := range in.Names {
-		arns = append(arns, s.Source.ARN(n))
-	}
-	return c.Ask(arns...)
+	return s.askAll(c, in.Names)
 }
 
 type batchOutput struct {

@@ -152,11 +152,7 @@ type usesInput struct {
 }
 
 func (s *service) askUses(c *wire.Call, in *usesInput) []iam.Request {
-	var arns []string
-	for _, n := range in.Names {
-		arns = append(arns, s.Source.ARN(n))
-	}
-	return c.Ask(arns...)
+	return s.askAll(c, in.Names)
 }
 
 type useError struct {
