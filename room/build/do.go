@@ -283,8 +283,10 @@ func (b *Builds) perform(ctx context.Context, l work.Lease, made *Build, log *lo
 		d.made = append(d.made, output{id: a.ID, name: a.Name, prefix: a.Prefix, digest: a.Digest, open: func() (io.ReadCloser, error) { return os.Open(a.File) }})
 	}
 	if d.Status == tool.Failed || d.Status == tool.TimedOut {
+		come := b.inside.expect(uuidOf(made.ID))
 		files = func() {
 			b.keepFolder(*made, t, at)
+			come()
 			remove()
 		}
 	}

@@ -38,7 +38,8 @@ type inside struct {
 	by     map[string]int // by who they are
 	in     map[string]int // by the folder
 	all    int
-	none   chan struct{} // closed when the last one leaves
+	coming map[string]chan struct{} // folders that are about to be kept; closed when they are
+	none   chan struct{}            // closed when the last one leaves
 	closed bool
 }
 
@@ -77,6 +78,37 @@ func (s *inside) left(who, folder string) {
 	}
 	if s.all--; s.all == 0 {
 		close(s.none)
+	}
+}
+
+// expect says that a folder is about to be kept; come, that it is.
+func (s *inside) expect(folder string) (come func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.coming == nil {
+		s.coming = map[string]chan struct{}{}
+	}
+	there := make(chan struct{})
+	s.coming[folder] = there
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		delete(s.coming, folder)
+		close(there)
+	}
+}
+
+// await waits for a folder that is about to be kept.
+func (s *inside) await(ctx context.Context, folder string) {
+	s.mu.Lock()
+	there := s.coming[folder]
+	s.mu.Unlock()
+	if there == nil {
+		return
+	}
+	select {
+	case <-there:
+	case <-ctx.Done():
 	}
 }
 
@@ -124,6 +156,7 @@ func (b *Builds) enter(ctx context.Context, who, build string) (in *entered, err
 	}
 	name := uuidOf(here.build.ID)
 	here.dir = filepath.Join(b.keptDir(), name)
+	b.inside.await(ctx, name) // a build is said to have ended before its folder was looked through
 	if here.leave, err = b.inside.enter(who, name); err != nil {
 		return nil, err
 	}
