@@ -144,7 +144,7 @@ func (a *App) buildBuilds(walls *sandbox.Sandbox, scanners []string) error {
 		DB: a.DB, Bus: a.Bus, Work: a.Work, Source: a.Source, Blobs: a.Blobs, Machine: machine, Folder: filepath.Join(a.Config.Data, "builds"),
 		Account: a.Config.Account, Region: a.Config.Region, Log: a.log, Now: a.now, Node: a.node, Steps: walls,
 		Reports: left{a}, Scanners: scanners, Secrets: buildSecrets{a}, Page: a.page, Egress: c.Egress,
-		Identity: &build.Identity{Token: a.vouchBuild, Endpoint: a.issuer}, Mask: func(line []byte) []byte { return []byte(mask.Text(string(line))) },
+		Identity: &build.Identity{Token: a.vouchBuild, Endpoint: a.issuer}, Mask: mask.Text,
 		Wanted: a.Shelf.Wanted, Workers: c.Workers, Kept: keep.Logs, KeptReports: keep.Reports, CacheBytes: c.Caches, MaxArtifact: c.Artifact, KeptFolders: c.FailedFolders,
 	})
 	return nil

@@ -153,7 +153,7 @@ func (a *App) buildPipeline(ctx context.Context) error {
 		DB: a.DB, Bus: a.Bus, Queue: a.Work, Node: a.node, Source: a.Source, Hub: a.Hub, Scanners: scanners,
 		Starter: builder{a.Builds}, Webhooks: a.Route, Blobs: a.Blobs, Sealer: a.sealer,
 		Components: sources{a.Inspect}, Account: a.Config.Account, Region: a.Config.Region, Log: a.log, Now: a.now,
-		Mask: func(line []byte) []byte { return []byte(mask.Text(string(line))) }, Kept: a.Config.Retention.Logs, Policy: func() gate.Policy { return *a.policy.Load() },
+		Mask: mask.Text, Kept: a.Config.Retention.Logs, Policy: func() gate.Policy { return *a.policy.Load() },
 	})
 	return nil
 }

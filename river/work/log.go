@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -32,7 +33,7 @@ type Log struct {
 	ctx    context.Context
 	lease  Lease
 	stream string
-	mask   func(line []byte) []byte
+	mask   func(line string) string
 
 	mu      sync.Mutex
 	space   sync.Cond // something was kept
@@ -44,7 +45,7 @@ type Log struct {
 }
 
 // Log is the end of a stream that the holder of a lease writes to. mask takes secrets out of a line; nil changes nothing.
-func (w *Work) Log(ctx context.Context, l Lease, stream string, mask func(line []byte) []byte) *Log {
+func (w *Work) Log(ctx context.Context, l Lease, stream string, mask func(line string) string) *Log {
 	log := &Log{w: w, ctx: context.WithoutCancel(ctx), lease: l, stream: stream, mask: mask}
 	log.space.L = &log.mu
 	return log
@@ -64,20 +65,19 @@ func (l *Log) Write(b []byte) (int, error) {
 			b = b[i+1:]
 		}
 	}
-	for len(b) > 0 {
-		i := bytes.IndexByte(b, '\n')
-		switch room := maxLine - len(l.line); {
-		case i >= 0 && i <= room:
-			l.line = append(l.line, b[:i]...)
-			b = b[i+1:]
-			l.endLine()
-		case len(b) > room:
-			l.line = append(l.line, b[:room]...)
-			b = b[room:]
-			l.endLine()
+	for text := string(b); text != ""; { // one piece of memory, not one for each line
+		room := maxLine - len(l.line)
+		i := strings.IndexByte(text[:min(len(text), room+1)], '\n')
+		switch {
+		case i >= 0:
+			l.endLine(text[:i])
+			text = text[i+1:]
+		case len(text) > room:
+			l.endLine(text[:room])
+			text = text[room:]
 		default:
-			l.line = append(l.line, b...)
-			b = nil
+			l.line = append(l.line, text...)
+			text = ""
 		}
 	}
 	l.schedule()
@@ -87,14 +87,16 @@ func (l *Log) Write(b []byte) (int, error) {
 	return n, l.err
 }
 
-// endLine adds the line to what is to be kept. The caller holds mu.
-func (l *Log) endLine() {
-	line := l.line
-	if l.mask != nil {
-		line = l.mask(line)
+// endLine adds the line that ends with end to what is to be kept. The caller holds mu.
+func (l *Log) endLine(end string) {
+	if len(l.line) > 0 {
+		end = string(append(l.line, end...))
+		l.line = l.line[:0]
 	}
-	l.pending = append(append(l.pending, line...), '\n')
-	l.line = l.line[:0]
+	if l.mask != nil {
+		end = l.mask(end)
+	}
+	l.pending = append(append(l.pending, end...), '\n')
 }
 
 // schedule sees to it that what is pending is kept soon. The caller holds mu.
@@ -141,7 +143,7 @@ func (l *Log) Close() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if len(l.line) > 0 {
-		l.endLine()
+		l.endLine("")
 	}
 	for l.err == nil && (l.keeping || len(l.pending) > 0) {
 		if !l.keeping {

@@ -37,7 +37,7 @@ func TestLog(t *testing.T) {
 	each(t, work.Config{MaxLog: 1_500_000}, func(k *desk) {
 		k.add("a", "build")
 		lease := k.take("build")
-		l := k.Log(k.t.Context(), lease, "s", func(line []byte) []byte { return bytes.ReplaceAll(line, []byte("hush"), []byte("***")) })
+		l := k.Log(k.t.Context(), lease, "s", func(line string) string { return strings.ReplaceAll(line, "hush", "***") })
 		var want strings.Builder
 		for i := range 20_000 {
 			line := fmt.Sprintf("line %d hush\n", i)

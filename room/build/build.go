@@ -74,7 +74,7 @@ type Config struct {
 	Scanners []string // names that no build's tool may take
 	Secrets  Secrets  // nil: there are none
 	Identity *Identity
-	Mask     func(line []byte) []byte                               // takes what looks like a secret out of logs; nil changes nothing
+	Mask     func(line string) string                               // takes what looks like a secret out of logs; nil changes nothing
 	Page     func(path string) string                               // the address of a page of the console; nil and "" are none
 	Egress   egress.Rules                                           // what builds may fetch whose project names no fleet; zero: nothing
 	Wanted   func(ctx context.Context, digest string) (bool, error) // whether somebody else needs a file; nil: nobody

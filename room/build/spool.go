@@ -5,11 +5,13 @@ import (
 	"io"
 	"os"
 	"sync"
+	"time"
 )
 
 // spool is what a build has said and nobody has looked at yet. It lies in a file,
 // so that a build that says much is not held up by what becomes of it: secrets are
-// looked for, and it is packed and kept, behind it.
+// looked for, and it is packed and kept, behind it, and once it draws breath: till
+// then the processors are the build's.
 type spool struct {
 	to   io.Writer
 	file *os.File // without a name
@@ -19,7 +21,8 @@ type spool struct {
 	written int64
 	read    int64
 	closed  bool
-	err     error // of to
+	last    time.Time // when something was written
+	err     error     // of to
 	over    chan struct{}
 }
 
@@ -51,13 +54,33 @@ func (s *spool) Write(b []byte) (int, error) {
 	}
 	n, err := s.file.WriteAt(b, s.written)
 	s.written += int64(n)
+	s.last = time.Now()
 	s.moved.Broadcast()
 	return n, err
 }
 
+const (
+	spooled  = 256 << 10              // bytes that are handed on at once: they are not much
+	breath   = 5 * time.Millisecond   // after which a build is taken not to go on
+	patience = 250 * time.Millisecond // what much of it waits for that at most
+)
+
+// breathe waits until the build draws breath, or it is time. The caller holds mu.
+func (s *spool) breathe() {
+	for until := time.Now().Add(patience); !s.closed; {
+		if now := time.Now(); now.Sub(s.last) > breath || now.After(until) {
+			return
+		}
+		s.mu.Unlock()
+		time.Sleep(breath)
+		s.mu.Lock()
+	}
+}
+
 func (s *spool) run() {
 	defer close(s.over)
-	chunk := make([]byte, 256<<10)
+	chunk := make([]byte, spooled)
+	waited := false // since all was handed on
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for {
@@ -66,6 +89,10 @@ func (s *spool) run() {
 		}
 		if s.read == s.written {
 			return
+		}
+		if !waited && s.written-s.read > spooled {
+			s.breathe()
+			waited = true
 		}
 		n := min(int64(len(chunk)), s.written-s.read)
 		at := s.read
@@ -79,6 +106,7 @@ func (s *spool) run() {
 			s.err = err
 		}
 		if s.read == s.written { // all is looked at: the room it took is free again
+			waited = false
 			if cut := s.file.Truncate(0); cut == nil {
 				s.read, s.written = 0, 0
 			}

@@ -77,7 +77,7 @@ type Config struct {
 	Blobs      Blobs                    // keeps artifacts; nil keeps none
 	Policy     func() gate.Policy       // where a repository's protected base branch has none; nil is the default policy
 	Components Components               // keeps what trees are made of; nil keeps nothing
-	Mask       func(line []byte) []byte // takes secrets out of what is logged; nil changes nothing
+	Mask       func(line string) string // takes secrets out of what is logged; nil changes nothing
 	Node       string                   // this node's name
 	Workers    int                      // jobs at once; 2
 	Attempts   int                      // how often a job is tried when it is our fault; 3

@@ -320,9 +320,7 @@ const buildspec = "version: 0.2\nphases: {build: {commands: [make]}}\n"
 
 // A clean push is scanned, built, let through, and told of: by its actions, its stages and itself.
 func TestCleanPush(t *testing.T) {
-	mask := func(line []byte) []byte {
-		return []byte(strings.ReplaceAll(string(line), "tok"+"_12345678", "********"))
-	}
+	mask := func(line string) string { return strings.ReplaceAll(line, "tok"+"_12345678", "********") }
 	each(t, func(c *pipeline.Config) { c.Mask = mask }, func(t *testing.T, h *house) {
 		e := h.push("main", "one tok"+"_12345678", map[string]string{"buildspec.yml": buildspec, "src/app.txt": "app", "packages.txt": "left-pad\n"})
 		text := h.log(e.ID)
