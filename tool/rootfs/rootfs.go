@@ -25,7 +25,11 @@ type Config struct {
 	Most     int64          // bytes of all images together; 0 for 20 GiB
 	Entries  int            // files, folders and links of one image; 0 for 1,000,000
 	Registry image.Registry // how registries are reached
-	Now      func() time.Time
+	// Owned has files keep the owners and modes that the image says, for steps
+	// that are root in it (sandbox.Step.AsRoot), instead of being everybody's to
+	// read. Who keeps the store is root, then.
+	Owned bool
+	Now   func() time.Time
 }
 
 // Store keeps unpacked images by their digests, those that were used last.
@@ -51,6 +55,7 @@ type about struct {
 	Reference  string   `json:"reference,omitzero"` // by which it was asked for, if that names a digest
 	Digest     string   `json:"digest"`
 	Platform   string   `json:"platform"`
+	Owned      bool     `json:"owned,omitzero"`
 	Bytes      int64    `json:"bytes"`
 	Env        []string `json:"env,omitzero"`
 	User       string   `json:"user,omitzero"`
@@ -63,6 +68,7 @@ type Root struct {
 	Path       string // the folder: sandbox.Step.Root
 	Name       string // the image's, where it has one
 	Digest     string // of its manifest
+	Owned      bool   // files have the owners and modes that the image says
 	Env        []string
 	User       string
 	Entrypoint []string
@@ -100,7 +106,7 @@ func Open(c Config) (*Store, error) {
 		if err == nil {
 			err = json.Unmarshal(text, &k.about)
 		}
-		if err != nil || key(k.Digest, k.Platform) != e.Name() {
+		if err != nil || k.key() != e.Name() {
 			if err := os.RemoveAll(dir); err != nil {
 				return nil, fmt.Errorf("removing what is left of an image: %w", err)
 			}
@@ -115,9 +121,13 @@ func Open(c Config) (*Store, error) {
 }
 
 // key is the name of an image's folder.
-func key(digest, platform string) string {
-	_, hex, _ := strings.Cut(digest, ":")
-	return hex + "-" + strings.ReplaceAll(platform, "/", "-")
+func (a about) key() string {
+	_, hex, _ := strings.Cut(a.Digest, ":")
+	name := hex + "-" + strings.ReplaceAll(a.Platform, "/", "-")
+	if a.Owned {
+		name += "-owned"
+	}
+	return name
 }
 
 // File is the image in an OCI layout, a folder or a tar of it, or in an
@@ -158,7 +168,7 @@ func (s *Store) pinned(reference string) *Root {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for name, k := range s.kept {
-		if k.Reference == reference {
+		if k.Reference == reference && k.Owned == s.config.Owned {
 			return s.use(name, k)
 		}
 	}
@@ -172,7 +182,7 @@ func (s *Store) use(name string, k *kept) *Root {
 	dir := filepath.Join(s.config.Dir, name)
 	_ = os.Chtimes(filepath.Join(dir, aboutFile), k.used, k.used) // only which goes first depends on it
 	return &Root{
-		Path: filepath.Join(dir, rootDir), Name: k.Name, Digest: k.Digest, Env: slices.Clone(k.Env), User: k.User,
+		Path: filepath.Join(dir, rootDir), Name: k.Name, Digest: k.Digest, Owned: k.Owned, Env: slices.Clone(k.Env), User: k.User,
 		Entrypoint: slices.Clone(k.Entrypoint), Command: slices.Clone(k.Command),
 		release: sync.OnceFunc(func() {
 			s.mu.Lock()
@@ -191,7 +201,11 @@ func (s *Store) root(ctx context.Context, img *image.Image, reference string) (*
 	if !isPlatform(platform) {
 		return nil, fault.Invalid.Errorf("the image is for %.40q, which is no platform", platform)
 	}
-	name := key(img.Digest, platform)
+	k := &kept{about: about{
+		Name: img.Name, Reference: reference, Digest: img.Digest, Platform: platform, Owned: s.config.Owned,
+		Env: img.Config.Env, User: img.Config.User, Entrypoint: img.Config.Entrypoint, Command: img.Config.Command,
+	}}
+	name := k.key()
 	lock := s.lock(name)
 	lock.Lock() // one unpacks; who wants the same waits
 	defer lock.Unlock()
@@ -201,10 +215,6 @@ func (s *Store) root(ctx context.Context, img *image.Image, reference string) (*
 		return s.use(name, k), nil
 	}
 	s.mu.Unlock()
-	k := &kept{about: about{
-		Name: img.Name, Reference: reference, Digest: img.Digest, Platform: platform,
-		Env: img.Config.Env, User: img.Config.User, Entrypoint: img.Config.Entrypoint, Command: img.Config.Command,
-	}}
 	if err := s.unpack(ctx, img, name, k); err != nil {
 		return nil, fmt.Errorf("unpacking the image %s: %w", cmp.Or(img.Name, img.Digest), err)
 	}

@@ -40,7 +40,7 @@ func (s *Store) unpack(ctx context.Context, img *image.Image, name string, k *ke
 	if err != nil {
 		return err
 	}
-	w := writer{ctx: ctx, from: img.FS(), top: root, names: map[image.Content]string{}, left: s.config.Most}
+	w := writer{ctx: ctx, from: img.FS(), top: root, owned: k.Owned, names: map[image.Content]string{}, left: s.config.Most}
 	err = w.folder(root, ".")
 	if err := errors.Join(err, root.Close()); err != nil {
 		return err
@@ -61,6 +61,7 @@ type writer struct {
 	ctx   context.Context
 	from  fs.FS
 	top   *os.Root
+	owned bool                     // files have the owners and modes of the image
 	names map[image.Content]string // under which a file lies already: the others are links to it
 	left  int64                    // bytes
 }
@@ -96,7 +97,7 @@ func (w *writer) folder(at *os.Root, name string) error {
 		case info.Mode().IsRegular():
 			err = w.file(at, e.Name(), inner, info)
 		case info.Mode()&fs.ModeSymlink != 0:
-			err = w.link(at, e.Name(), inner)
+			err = w.link(at, e.Name(), inner, info)
 		default: // devices, pipes and sockets are not laid out
 		}
 		if err != nil {
@@ -119,10 +120,24 @@ func (w *writer) enter(at *os.Root, base, name string, info fs.FileInfo) error {
 		return err
 	}
 	// What its owner may do everybody may: the step is not the owner of anything here. Nobody writes.
-	if err := at.Chmod(base, 0o755); err != nil {
+	mode := fs.FileMode(0o755)
+	if w.owned {
+		mode = info.Mode() & (fs.ModePerm | fs.ModeSticky)
+		if err := w.give(at, base, info); err != nil {
+			return err
+		}
+	}
+	if err := at.Chmod(base, mode); err != nil {
 		return err
 	}
 	return at.Chtimes(base, time.Time{}, info.ModTime())
+}
+
+// give gives what lies there to its owner in the image.
+func (w *writer) give(at *os.Root, base string, info fs.FileInfo) error {
+	content, _ := info.Sys().(image.Content)
+	uid, gid := content.Owner()
+	return at.Lchown(base, uid, gid)
 }
 
 func (w *writer) file(at *os.Root, base, name string, info fs.FileInfo) error {
@@ -143,8 +158,11 @@ func (w *writer) file(at *os.Root, base, name string, info fs.FileInfo) error {
 	if info.Mode()&0o111 != 0 {
 		mode = 0o755
 	}
+	if w.owned {
+		mode = info.Mode().Perm()
+	}
 	// The bits that make programs run as somebody else are not among these.
-	to, err := at.OpenFile(base, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
+	to, err := at.OpenFile(base, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode&0o700)
 	if err != nil {
 		return err
 	}
@@ -152,14 +170,17 @@ func (w *writer) file(at *os.Root, base, name string, info fs.FileInfo) error {
 	if err == nil && n != info.Size() {
 		err = io.ErrUnexpectedEOF
 	}
-	if err := errors.Join(err, to.Chmod(mode), to.Close()); err != nil {
+	if err == nil && w.owned {
+		err = w.give(at, base, info)
+	}
+	if err := errors.Join(err, to.Chmod(mode), to.Close()); err != nil { // not before it is its owner's: that would take bits away
 		return err
 	}
 	return at.Chtimes(base, time.Time{}, info.ModTime())
 }
 
 // link makes a symbolic link, wherever it leads: it is followed within the step alone.
-func (w *writer) link(at *os.Root, base, name string) error {
+func (w *writer) link(at *os.Root, base, name string, info fs.FileInfo) error {
 	target, err := fs.ReadLink(w.from, name)
 	if err != nil {
 		return err
@@ -167,5 +188,8 @@ func (w *writer) link(at *os.Root, base, name string) error {
 	if target == "" {
 		return nil // no file system has such
 	}
-	return at.Symlink(target, base)
+	if err := at.Symlink(target, base); err != nil || !w.owned {
+		return err
+	}
+	return w.give(at, base, info)
 }

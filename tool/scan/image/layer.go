@@ -257,7 +257,7 @@ func (img *Image) enter(l *Layer, name string, h *tar.Header, at io.ReaderAt, of
 		}
 		return nil
 	}
-	v := version{layer: layer, mode: h.FileInfo().Mode(), time: h.ModTime.Unix()}
+	v := version{layer: layer, mode: h.FileInfo().Mode(), time: h.ModTime.Unix(), uid: id(h.Uid), gid: id(h.Gid)}
 	switch h.Typeflag {
 	case tar.TypeDir:
 		v.kind = isDir
@@ -295,6 +295,14 @@ func (img *Image) enter(l *Layer, name string, h *tar.Header, at io.ReaderAt, of
 	}
 	img.tree.put(name, v)
 	return nil
+}
+
+// id is a user or group that images have; others are nobody.
+func id(n int) int32 {
+	if n < 0 || n > 65_535 {
+		return 65_534
+	}
+	return int32(n)
 }
 
 // device is a device that a layer brings.

@@ -31,6 +31,8 @@ type version struct {
 	size   int64
 	target string // of a link
 	time   int64
+	uid    int32
+	gid    int32
 }
 
 // node is a name in the tree, in all layers.
@@ -344,7 +346,11 @@ func (w view) entries(n *node, at string) []fs.DirEntry {
 type Content struct {
 	at           io.ReaderAt
 	offset, size int64
+	uid, gid     int32
 }
+
+// Owner is whose it is in the image: user and group.
+func (c Content) Owner() (uid, gid int) { return int(c.uid), int(c.gid) }
 
 // info is what is said of a version.
 type info struct {
@@ -357,7 +363,7 @@ func (i info) Size() int64        { return i.v.size }
 func (i info) Mode() fs.FileMode  { return i.v.mode }
 func (i info) ModTime() time.Time { return time.Unix(i.v.time, 0) }
 func (i info) IsDir() bool        { return i.v.kind == isDir }
-func (i info) Sys() any           { return Content{i.v.at, i.v.offset, i.v.size} }
+func (i info) Sys() any           { return Content{i.v.at, i.v.offset, i.v.size, i.v.uid, i.v.gid} }
 
 type openFile struct {
 	info

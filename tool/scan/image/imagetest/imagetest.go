@@ -24,6 +24,7 @@ import (
 type Entry struct {
 	Name, Body, Link string
 	Mode             int64
+	UID, GID         int
 	Type             byte
 	Major, Minor     int64 // of a device
 }
@@ -52,7 +53,7 @@ func Tar(t testing.TB, entries ...Entry) []byte {
 	var b bytes.Buffer
 	w := tar.NewWriter(&b)
 	for _, e := range entries {
-		h := &tar.Header{Name: e.Name, Linkname: e.Link, Mode: e.Mode, Typeflag: e.Type, Size: int64(len(e.Body)), Devmajor: e.Major, Devminor: e.Minor, ModTime: time.Unix(1_700_000_000, 0)}
+		h := &tar.Header{Name: e.Name, Linkname: e.Link, Mode: e.Mode, Typeflag: e.Type, Size: int64(len(e.Body)), Devmajor: e.Major, Devminor: e.Minor, Uid: e.UID, Gid: e.GID, ModTime: time.Unix(1_700_000_000, 0)}
 		if h.Typeflag == 0 {
 			h.Typeflag = tar.TypeReg
 			if strings.HasSuffix(e.Name, "/") {
