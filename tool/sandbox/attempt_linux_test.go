@@ -68,9 +68,9 @@ func attempted() map[string]func(args []string) error {
 		"mount":           func([]string) error { return unix.Mount("tmpfs", "/tmp", "tmpfs", 0, "") },
 		"new mount calls": func([]string) error { _, err := unix.Fsopen("tmpfs", 0); return err },
 		"chroot":          func([]string) error { return unix.Chroot("/work") },
-		"pivot":           func([]string) error { return unix.Unmount("/usr", unix.MNT_DETACH) },
+		"pivot":           func([]string) error { return unix.Unmount("/work", unix.MNT_DETACH) },
 		"user namespace": func([]string) error {
-			c := exec.Command("/bin/true")
+			c := exec.Command("/bin/sh", "-c", ":")
 			c.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWUSER}
 			return c.Run()
 		},
@@ -215,6 +215,54 @@ func attempted() map[string]func(args []string) error {
 			return err
 		},
 		"set-user programs": func([]string) error { return exec.Command("/opt/root", "attempt", "be root").Run() },
+		"root again": func([]string) error { // by a program of one's own, after root has become somebody else
+			text, err := os.ReadFile("/opt/attempt")
+			if err == nil {
+				err = errors.Join(program.Write("/var/again", text, 0o755), os.Chmod("/var/again", 0o755|os.ModeSetuid))
+			}
+			if err != nil {
+				return errors.Join(errImpossible, err)
+			}
+			c := exec.Command("/var/again", "attempt", "be root")
+			c.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 7, Gid: 7}}
+			return c.Run()
+		},
+		"chroot out": func(args []string) error {
+			at := "/work"
+			if len(args) > 1 {
+				at = args[1]
+				if err := errors.Join(unix.Chroot(at), os.Chdir("/")); err != nil {
+					return err
+				}
+				at = ""
+			}
+			if err := os.Mkdir(at+"/cell", 0o755); err != nil {
+				return err
+			}
+			if err := unix.Chroot(at + "/cell"); err != nil {
+				return err
+			}
+			for range 64 {
+				_ = os.Chdir("..")
+			}
+			if err := unix.Chroot("."); err != nil {
+				return err
+			}
+			_, err := os.ReadFile(args[0])
+			return err
+		},
+		"more capabilities": func([]string) error {
+			const own = 1<<0 | 1<<1 | 1<<3 | 1<<4 | 1<<5 | 1<<6 | 1<<7 | 1<<10 | 1<<18 | 1<<31
+			text, err := os.ReadFile("/proc/self/status")
+			for line := range strings.Lines(string(text)) {
+				if name, value, ok := strings.Cut(line, ":\t"); ok && strings.HasPrefix(name, "Cap") {
+					if n, err := strconv.ParseUint(strings.TrimSpace(value), 16, 64); err != nil || n&^own != 0 {
+						return err
+					}
+				}
+			}
+			return errors.Join(err, errors.New("there are none"))
+		},
 		"be root": func([]string) error {
 			if os.Geteuid() != 0 {
 				return errors.New("it is not")
@@ -285,10 +333,10 @@ func typeInto(fd int) error {
 	return nil
 }
 
-// attempt runs one attempt as a step, with walls left out, and tells how it ended.
-func attempt(t *testing.T, work string, walls []string, tools []sandbox.Tool, name string, args ...string) (exit int, said string) {
+// attempt runs one attempt in a step, with walls left out, and tells how it ended.
+func attempt(t *testing.T, step sandbox.Step, walls []string, name string, args ...string) (exit int, said string) {
 	t.Helper()
-	step := sandbox.Step{Argv: append([]string{"/opt/attempt", "attempt", name}, args...), Work: work, Tools: tools}
+	step.Argv = append([]string{"/opt/attempt", "attempt", name}, args...)
 	var out bytes.Buffer
 	exit, err := sandbox.RunWithout(t.Context(), step, &out, walls...)
 	if err != nil && name == "kill the first one" && strings.Contains(err.Error(), "ended from outside") {
@@ -471,49 +519,63 @@ func escapes(g *ground) []escape {
 	}
 }
 
-// Each attempt fails, also when all walls but one of those in front of it are
-// left out, and succeeds when they all are: so each of them holds, and no
+// prove shows that the attempt fails, also when all walls but one of those in
+// front of it are left out, and succeeds when they all are. fixed is one that
+// cannot be.
+func (e escape) prove(t *testing.T, g *ground, step sandbox.Step, fixed string) {
+	t.Run(strings.ReplaceAll(e.name(), g.dir, ""), func(t *testing.T) {
+		t.Parallel()
+		try := func(walls ...string) int {
+			step := step
+			step.Tools, step.Work = g.tools(), g.work
+			if e.what != "device" {
+				step.Work = open(t)
+			}
+			exit, said := attempt(t, step, walls, e.what, e.args...)
+			t.Logf("without %v: %d, %s", walls, exit, said)
+			return exit
+		}
+		if exit := try(); exit == managed || exit == strayed {
+			t.Error("it succeeds")
+		}
+		switch {
+		case e.alone != nil:
+			if err := e.alone(); err != nil {
+				t.Errorf("it fails outside, too: %v", err)
+			}
+			return
+		case !e.where:
+			t.Log("what is in front of it cannot be left out here")
+			return
+		}
+		for i, wall := range e.walls {
+			others := slices.Concat(e.walls[:i], e.walls[i+1:])
+			if len(others) == 0 || slices.Contains(others, fixed) {
+				continue
+			}
+			if try(others...) == managed {
+				t.Errorf("without %v it succeeds: %s does not hold", others, wall)
+			}
+		}
+		if slices.Contains(e.walls, fixed) {
+			return
+		}
+		switch exit := try(e.walls...); exit {
+		case managed:
+		case impossible:
+			t.Logf("this kernel does not do that at all")
+		default:
+			t.Errorf("without %v it fails too: this is no proof that they hold (%d)", e.walls, exit)
+		}
+	})
+}
+
+// Each attempt fails, and needs its walls to: so each of them holds, and no
 // attempt is none.
 func TestEscapes(t *testing.T) {
 	g := newGround(t)
-	for _, c := range escapes(g) {
-		t.Run(strings.ReplaceAll(c.name(), g.dir, ""), func(t *testing.T) {
-			t.Parallel()
-			try := func(walls ...string) int {
-				work := g.work
-				if c.what != "device" {
-					work = open(t)
-				}
-				exit, said := attempt(t, work, walls, g.tools(), c.what, c.args...)
-				t.Logf("without %v: %d, %s", walls, exit, said)
-				return exit
-			}
-			if exit := try(); exit == managed || exit == strayed {
-				t.Error("it succeeds")
-			}
-			switch {
-			case c.alone != nil:
-				if err := c.alone(); err != nil {
-					t.Errorf("it fails outside, too: %v", err)
-				}
-				return
-			case !c.where:
-				t.Log("what is in front of it cannot be left out here")
-				return
-			}
-			for i, wall := range c.walls {
-				if others := slices.Concat(c.walls[:i], c.walls[i+1:]); len(others) > 0 && try(others...) == managed {
-					t.Errorf("without %v it succeeds: %s does not hold", others, wall)
-				}
-			}
-			switch exit := try(c.walls...); exit {
-			case managed:
-			case impossible:
-				t.Logf("this kernel does not do that at all")
-			default:
-				t.Errorf("without %v it fails too: this is no proof that they hold (%d)", c.walls, exit)
-			}
-		})
+	for _, e := range escapes(g) {
+		e.prove(t, g, sandbox.Step{}, "")
 	}
 }
 
@@ -522,7 +584,12 @@ func TestEscapes(t *testing.T) {
 // other wall could be built: there is no step then.
 func TestEveryWallIsTried(t *testing.T) {
 	tried := map[string][]string{"foreign": {"own program"}} // TestOwnProgram
-	for _, e := range escapes(&ground{secret: "/secret", port: "port", abstract: "abstract"}) {
+	nowhere := &ground{secret: "/secret", port: "port", abstract: "abstract"}
+	asRoot := rootEscapes(nowhere)
+	for i, e := range slices.Concat(escapes(nowhere), asRoot) {
+		if i >= len(asRoot) && e.what != "root again" && !slices.Contains(e.walls, "proc") {
+			continue // the same
+		}
 		name := e.what
 		if len(e.args) > 0 && strings.HasPrefix(e.args[0], "/") {
 			name += " `" + strings.TrimPrefix(e.args[0], sandbox.Hole) + "`"
@@ -534,7 +601,9 @@ func TestEveryWallIsTried(t *testing.T) {
 			t.Errorf("%s: nothing is known to be in front of it", name)
 		}
 		for _, w := range e.walls {
-			tried[w] = append(tried[w], name)
+			if !slices.Contains(tried[w], name) {
+				tried[w] = append(tried[w], name)
+			}
 		}
 	}
 	text, err := os.ReadFile("../../docs/sandbox.md")

@@ -62,8 +62,9 @@ func of(call uint32, then ...unix.SockFilter) []unix.SockFilter {
 }
 
 // program is the filter. Where nothing else bounds the memory, files that lie
-// in memory alone are refused: nobody could count them.
-func program(arch uint32, noMemoryFiles bool) []unix.SockFilter {
+// in memory alone are refused: nobody could count them. Root in an image may
+// change its root, and finds nothing else there.
+func program(arch uint32, noMemoryFiles, chroot bool) []unix.SockFilter {
 	no := refuse(unix.EPERM)
 	p := []unix.SockFilter{
 		{Code: opLoad, K: offsetArch},
@@ -76,6 +77,9 @@ func program(arch uint32, noMemoryFiles bool) []unix.SockFilter {
 		refuse(unix.ENOSYS),
 	}
 	for _, call := range forbidden {
+		if chroot && call == unix.SYS_CHROOT {
+			continue
+		}
 		p = append(p, unix.SockFilter{Code: opEqual, K: call, Jf: 1}, no)
 	}
 	if noMemoryFiles {
@@ -114,7 +118,7 @@ func sockets() []unix.SockFilter {
 		unix.SockFilter{Code: opLoad, K: offsetArg2},
 		unix.SockFilter{Code: opEqual, K: unix.NETLINK_ROUTE, Jf: 1},
 		allow(),
-		no,
+		refuse(unix.EPROTONOSUPPORT), // useradd and others do without the audit then
 		unix.SockFilter{Code: opEqual, K: unix.AF_INET, Jt: 2},
 		unix.SockFilter{Code: opEqual, K: unix.AF_INET6, Jt: 1},
 		refuse(unix.EAFNOSUPPORT),
@@ -127,12 +131,12 @@ func sockets() []unix.SockFilter {
 }
 
 // filterCalls puts the filter on this thread and on what it becomes.
-func filterCalls(noMemoryFiles bool) error {
+func filterCalls(p plan) error {
 	arch, ok := architectures[runtime.GOARCH]
 	if !ok {
 		return fmt.Errorf("the system calls of %s are not known to us", runtime.GOARCH)
 	}
-	filter := program(arch, noMemoryFiles)
+	filter := program(arch, p.Watch, p.AsRoot)
 	prog := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
 	return unix.Prctl(unix.PR_SET_SECCOMP, unix.SECCOMP_MODE_FILTER, uintptr(unsafe.Pointer(&prog)), 0, 0)
 }

@@ -208,6 +208,12 @@ type group struct {
 	memory  string // the folder that bounds the memory, or ""
 }
 
+// whole tells whether they bound both the memory and the number of processes.
+func (g *groups) whole() bool {
+	g.find()
+	return g.version == 2 || g.version == 1 && g.parents["memory"] != "" && g.parents["pids"] != ""
+}
+
 // say names the version, for people.
 func (g *groups) say() string {
 	g.find()

@@ -34,8 +34,10 @@ func Child() {
 // step, buries the dead and ends with the step, and all the rest with it.
 func first() {
 	runtime.LockOSThread() // so that no thread is born of one whose user has changed
+	image := handed()
 	control := bufio.NewReader(os.NewFile(uintptr(dup(controlFD)), "control"))
 	p := receive(control)
+	p.lower = image
 	if !p.without("descriptors") {
 		_ = unix.CloseRange(controlFD, ^uint(0), unix.CLOSE_RANGE_CLOEXEC) // ours, and what the server left open
 	}
@@ -48,6 +50,9 @@ func first() {
 	// Meanwhile the parent has put us into our control groups, which may take as long.
 	if _, err := control.ReadByte(); err != nil {
 		os.Exit(137)
+	}
+	if p.Probe {
+		os.Exit(0)
 	}
 	gone := make(chan struct{})
 	go func() {
@@ -250,6 +255,24 @@ func foreign(command string) error {
 		command = words[0]
 	}
 	return nil
+}
+
+// handed takes what the parent hands over before it says anything: a mount, or -1.
+func handed() int {
+	text, room := make([]byte, 1), make([]byte, unix.CmsgSpace(4))
+	for {
+		_, n, _, _, err := unix.Recvmsg(controlFD, text, room, unix.MSG_CMSG_CLOEXEC)
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil {
+			fail(fmt.Errorf("listening to the server: %w", err))
+		}
+		if fds, err := rightsIn(room[:n]); err == nil && len(fds) == 1 {
+			return fds[0]
+		}
+		return -1
+	}
 }
 
 func receive(control *bufio.Reader) plan {

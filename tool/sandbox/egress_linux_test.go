@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -79,16 +80,20 @@ func copyOf(t *testing.T, root, file, as string) {
 }
 
 // busybox is an image with a shell and a few programs.
-func busybox(t *testing.T) string {
+func busybox(t *testing.T, more ...string) string {
 	t.Helper()
 	root := t.TempDir()
 	if err := os.Chmod(root, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"sh", "ls", "cat", "touch", "id"} {
-		copyOf(t, root, "/usr/bin/"+name, "/bin/"+name)
+	for _, name := range append([]string{"sh", "ls", "cat", "touch", "id"}, more...) {
+		file, err := exec.LookPath(name)
+		if err != nil {
+			t.Skip(err)
+		}
+		copyOf(t, root, file, "/bin/"+name)
 	}
-	for _, pattern := range []string{"/lib/*/libc.so.6", "/lib/*/libselinux.so.1", "/lib/*/libpcre2-8.so.0", "/lib/*/ld-linux-*", "/lib64/ld-linux-*"} {
+	for _, pattern := range []string{"/lib/*/libc.so.6", "/lib/*/libacl.so.1", "/lib/*/libattr.so.1", "/lib/*/libgmp.so.10", "/lib/*/libcrypto.so.3", "/lib/*/libselinux.so.1", "/lib/*/libpcre2-8.so.0", "/lib/*/ld-linux-*", "/lib64/ld-linux-*"} {
 		found, _ := filepath.Glob(pattern)
 		for _, f := range found {
 			copyOf(t, root, f, f)

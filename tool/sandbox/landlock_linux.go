@@ -111,6 +111,9 @@ func touchable(p plan) []allowance {
 		}
 		return all
 	}
+	if p.AsRoot {
+		all = append(all, ownFolders()...)
+	}
 	for _, t := range p.Tools {
 		all = append(all, allowance{t.To, mayRead})
 	}
@@ -119,6 +122,23 @@ func touchable(p plan) []allowance {
 	}
 	for _, name := range []string{Work, Home, "/tmp", "/dev/shm"} {
 		all = append(all, allowance{name, mayWrite})
+	}
+	return all
+}
+
+// ownFolders are those of an image that its root may write to. The root folder
+// itself is none: that would be all that is ever seen below it. So what the
+// image has no place for is made below a folder that it has.
+func ownFolders() (all []allowance) {
+	entries, _ := os.ReadDir("/")
+	for _, e := range entries {
+		switch name := "/" + e.Name(); name {
+		case "/proc", "/dev", "/sys", hole:
+		default:
+			if e.Type() != os.ModeSymlink {
+				all = append(all, allowance{name, mayWrite})
+			}
+		}
 	}
 	return all
 }

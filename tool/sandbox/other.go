@@ -20,6 +20,14 @@ func (s *Sandbox) probe(context.Context) error {
 // spawner is nothing where no steps are run.
 type spawner struct{}
 
+// ranges are nothing where no steps are run.
+type ranges struct{}
+
+// Ranges says that no step is root here.
+func (s *Sandbox) Ranges(context.Context, string) error {
+	return fault.Unsupported.Errorf("steps are run on Linux only")
+}
+
 // groups are nothing where there are no control groups.
 type groups struct{}
 

@@ -21,11 +21,17 @@ type plan struct {
 	Files    []file // that are made for it; what they hold follows the plan
 	Stdin    bool   // rather than nothing
 	Terminal bool   // it is one, and the step's
+	AsRoot   bool   // in the image, with a range of users
+	Changes  string // a folder for what is changed in it then
+	Groups   bool   // the kernel lets us give up those of the server
+	Probe    bool   // the walls are all that is asked for
 	Egress   bool   // a listener is to be opened, and passed out
 	Watch    bool   // no control group bounds the memory: see to it
 	Limits   Limits
 	User     int      // inside; -1 to stay who one is
 	Without  []string // walls that a test leaves out, to see that another test notices
+
+	lower int // a descriptor of the image's mount, as its users see it
 }
 
 // file is one that a step finds.

@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"fmt"
+	"slices"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -49,17 +50,17 @@ func renounce(p plan) error {
 		return wall("landlock", "gathering what may be touched", err)
 	}
 	if p.Level != Bare && !p.without("capabilities") {
-		if err := dropBounding(); err != nil {
+		if err := dropBounding(p); err != nil {
 			return err
 		}
 	}
 	if p.User >= 0 && !(p.without("user") && p.without("capabilities")) {
-		if err := turnInto(p.User, p.Level); err != nil {
+		if err := turnInto(p); err != nil {
 			return err
 		}
 	}
 	if !p.without("capabilities") {
-		if err := dropCapabilities(); err != nil {
+		if err := dropCapabilities(p); err != nil {
 			return fmt.Errorf("giving up capabilities: %w", err)
 		}
 	}
@@ -75,11 +76,31 @@ func renounce(p plan) error {
 	if p.without("seccomp") {
 		return nil
 	}
-	return wall("system call", "filtering system calls", filterCalls(p.Watch))
+	return wall("system call", "filtering system calls", filterCalls(p))
 }
 
-func dropBounding() error {
+// rootCapabilities are those of a step that is root in its image: what package
+// managers and those who become somebody else need, over what belongs to the
+// step's own users. Against containers' usual ones there are no raw sockets
+// (NET_RAW: the drivers behind them have had holes), no devices (MKNOD, which
+// such a user is refused anyway), no audit (AUDIT_WRITE is the machine's), and
+// nothing that hands capabilities on (SETPCAP).
+func rootCapabilities() []uintptr {
+	return []uintptr{
+		unix.CAP_CHOWN, unix.CAP_DAC_OVERRIDE, unix.CAP_FOWNER, unix.CAP_FSETID, // dpkg, apk, rpm: files of many owners
+		unix.CAP_SETFCAP,                 // rpm: programs with capabilities, which no step gains: the mounts forbid it
+		unix.CAP_SETUID, unix.CAP_SETGID, // apt's _apt, su, run-as
+		unix.CAP_KILL,             // of what runs as these
+		unix.CAP_NET_BIND_SERVICE, // servers of tests, in a network of their own
+		unix.CAP_SYS_CHROOT,       // apk and rpm: their scripts run by chroot("/"); the machine's root is not there to be found
+	}
+}
+
+func dropBounding(p plan) error {
 	for c := uintptr(0); c <= 63; c++ {
+		if p.AsRoot && slices.Contains(rootCapabilities(), c) {
+			continue
+		}
 		if err := unix.Prctl(unix.PR_CAPBSET_DROP, c, 0, 0, 0); err != nil {
 			if err == unix.EINVAL {
 				return nil // the kernel knows no more
@@ -91,26 +112,34 @@ func dropBounding() error {
 }
 
 // turnInto changes this thread's user and group; only the one that becomes the step counts.
-func turnInto(user int, level Level) error {
-	if level == Bare {
+func turnInto(p plan) error {
+	user := uintptr(p.User)
+	if p.Level == Bare || p.Groups {
 		if _, _, e := unix.RawSyscall(unix.SYS_SETGROUPS, 0, 0, 0); e != 0 {
 			return fmt.Errorf("giving up groups: %w", e)
 		}
 	}
-	if _, _, e := unix.RawSyscall(unix.SYS_SETRESGID, uintptr(user), uintptr(user), uintptr(user)); e != 0 {
+	if _, _, e := unix.RawSyscall(unix.SYS_SETRESGID, user, user, user); e != 0 {
 		return wall("user", "becoming the step's group", e)
 	}
-	if _, _, e := unix.RawSyscall(unix.SYS_SETRESUID, uintptr(user), uintptr(user), uintptr(user)); e != 0 {
+	if _, _, e := unix.RawSyscall(unix.SYS_SETRESUID, user, user, user); e != 0 {
 		return wall("user", "becoming the step's user", e)
 	}
 	return nil
 }
 
-func dropCapabilities() error {
+// dropCapabilities leaves none, or root in an image its own.
+func dropCapabilities(p plan) error {
 	if err := unix.Prctl(unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0); err != nil {
 		return err
 	}
+	var left [2]unix.CapUserData
+	if p.AsRoot {
+		for _, c := range rootCapabilities() {
+			left[c/32].Permitted |= 1 << (c % 32)
+			left[c/32].Effective |= 1 << (c % 32)
+		}
+	}
 	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
-	var none [2]unix.CapUserData
-	return unix.Capset(&header, &none[0])
+	return unix.Capset(&header, &left[0])
 }

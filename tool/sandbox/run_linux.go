@@ -81,7 +81,8 @@ func (s *Sandbox) run(ctx context.Context, step Step, level Level, out io.Writer
 	p := plan{
 		Terminal: step.Terminal != nil,
 		Level:    level, Argv: step.Argv, Dir: Work, Work: work, Root: step.Root, Tools: step.Tools,
-		Stdin: step.Stdin != nil, Limits: limits, User: inside, Without: s.without,
+		Groups: os.Getuid() == 0,
+		Stdin:  step.Stdin != nil, Limits: limits, User: inside, Without: s.without,
 	}
 	env := step.Env
 	if step.Egress != nil && level != Bare {
@@ -93,7 +94,20 @@ func (s *Sandbox) run(ctx context.Context, step Step, level Level, out io.Writer
 	}
 	p.Env = environment(env, Home, "/tmp")
 	user := os.Getuid()
-	if user == 0 {
+	switch {
+	case step.AsRoot:
+		var done func()
+		if user, done, err = s.rangeOf(work, step.Shared); err != nil {
+			return -1, fmt.Errorf("giving %s to the step's users: %w", work, err)
+		}
+		defer done()
+		p.Changes, err = changes(work, user)
+		defer removeAll(p.Changes)
+		if err != nil {
+			return -1, err
+		}
+		p.AsRoot, p.User, p.Probe = true, 0, len(step.Argv) == 0
+	case user == 0:
 		if user, err = s.turnOf(work, step.Shared); err != nil {
 			return -1, fmt.Errorf("giving %s to the step's user: %w", work, err)
 		}
@@ -237,7 +251,7 @@ func (l *launch) run(ctx context.Context) (int, error) {
 	}
 	var others sync.WaitGroup
 	var full error
-	others.Go(func() { full = watchDisk(ctx, stop, l.plan.Work, limits) })
+	others.Go(func() { full = watchDisk(ctx, stop, limits, l.plan.Work, l.plan.Changes) })
 	if l.group.memory != "" {
 		others.Go(func() { watchGroup(ctx, stop, l.group, limits) })
 	}
@@ -279,7 +293,10 @@ func (l *launch) run(ctx context.Context) (int, error) {
 func (l *launch) tell(control *net.UnixConn, plan []byte, pid int) error {
 	entered := make(chan error, 1)
 	go func() { entered <- l.group.add(pid) }()
-	_, err := control.Write(append(plan, '\n'))
+	err := l.hand(control, pid)
+	if err == nil {
+		_, err = control.Write(append(plan, '\n'))
+	}
 	for _, f := range l.plan.Files {
 		if err == nil {
 			_, err = control.Write(f.Content)
@@ -291,6 +308,22 @@ func (l *launch) tell(control *net.UnixConn, plan []byte, pid int) error {
 	if err == nil {
 		_, err = control.Write([]byte{'\n'})
 	}
+	return err
+}
+
+// hand begins the talk with the child, and hands it what it cannot take itself:
+// the image as its users see it.
+func (l *launch) hand(control *net.UnixConn, pid int) error {
+	var rights []byte
+	if l.plan.AsRoot {
+		image, err := ownedMount(l.plan.Root, pid)
+		if err != nil {
+			return err
+		}
+		defer image.Close()
+		rights = unix.UnixRights(int(image.Fd()))
+	}
+	_, _, err := control.WriteMsgUnix([]byte{'\n'}, rights, nil)
 	return err
 }
 
@@ -379,7 +412,8 @@ func refused(err error) error {
 	return fmt.Errorf("the kernel forbids new namespaces (%v): %w", names, err)
 }
 
-// attributes are how the child is born: within its walls, mapped to one user.
+// attributes are how the child is born: within its walls, mapped to one user, or
+// to a range of them.
 func attributes(p plan, user int) (b birth) {
 	if p.Level == Bare {
 		return b
@@ -392,11 +426,16 @@ func attributes(p plan, user int) (b birth) {
 	if p.without("user") { // the machine's own, with all that its root may
 		return b
 	}
-	b.Users = []syscall.SysProcIDMap{{ContainerID: inside, HostID: user, Size: 1}}
-	b.Groups = []syscall.SysProcIDMap{{ContainerID: inside, HostID: groupOf(user), Size: 1}}
+	b.Users = []syscall.SysProcIDMap{{ContainerID: p.User, HostID: user, Size: 1}}
+	b.Groups = []syscall.SysProcIDMap{{ContainerID: p.User, HostID: groupOf(user), Size: 1}}
+	b.SetGroups = p.Groups
+	if p.AsRoot {
+		b.Users[0].Size, b.Groups[0].Size = width, width
+		b.Caps = rootCapabilities()
+	}
 	// Without a user 0 inside, exec would take all rights away: these are kept
 	// until the walls stand, and dropped for good before the step.
-	b.Caps = []uintptr{unix.CAP_SYS_ADMIN, unix.CAP_SETPCAP, unix.CAP_NET_ADMIN, unix.CAP_SETUID, unix.CAP_SETGID}
+	b.Caps = append(b.Caps, unix.CAP_SYS_ADMIN, unix.CAP_SETPCAP, unix.CAP_NET_ADMIN, unix.CAP_SETUID, unix.CAP_SETGID)
 	if p.without("capabilities") {
 		b.Caps = append(b.Caps, unix.CAP_SYS_CHROOT, unix.CAP_NET_RAW, unix.CAP_SYS_PTRACE)
 	}

@@ -71,6 +71,10 @@ type Step struct {
 	Root  string    // a folder with an unpacked image, which is the step's file system, read-only; "" for the system's own programs
 	Tools []Tool    // what it may read besides
 	Stdin io.Reader // what it reads; nil for nothing. A Read that waits when the step ends goes on waiting
+	// AsRoot says that the step is root in Root, and may change there for itself
+	// whatever it likes: the files lie there with the owners and modes that the
+	// image says (rootfs.Root.Owned). It takes what Ranges asks for.
+	AsRoot bool
 	// Shared says that other steps may be at work in the folder: this one runs as
 	// the same user as they do, where the server is root.
 	Shared bool
@@ -149,7 +153,8 @@ type Config struct {
 	Least Level
 	// FirstUser is the first of 4,096 user and group ids of the machine that
 	// steps run as when the server is root; 0 stands for 1,879,000,000. An
-	// unprivileged server's steps run as its own user.
+	// unprivileged server's steps run as its own user. Steps that are root in
+	// their images have 65,536 each, of the 67,108,864 from 65,536 further on.
 	FirstUser int
 }
 
@@ -158,6 +163,7 @@ type Sandbox struct {
 	config Config
 	turn   atomic.Uint32 // the last user id given out
 	groups groups
+	ranges ranges
 
 	spawner spawner
 
@@ -232,6 +238,9 @@ func (s *Sandbox) Run(ctx context.Context, step Step, out io.Writer) (exit int, 
 	}
 	if step.Root != "" && level == Bare {
 		return -1, fault.Unsupported.Errorf("a step in an image needs walls, and this machine has none: %s", level)
+	}
+	if step.AsRoot && (step.Root == "" || os.Getuid() != 0) {
+		return -1, fault.Unsupported.Errorf("only a server that is root has steps that are root, and only in images")
 	}
 	return s.run(ctx, step, level, out)
 }

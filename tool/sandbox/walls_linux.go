@@ -32,6 +32,9 @@ var etc = map[string]string{
 	"resolv.conf":   "",
 }
 
+// stageChanges is where what a step changes in its image lies on the stage: no step has it.
+const stageChanges = "/changes"
+
 // stage is where the new root grows: any folder that every machine has.
 const stage = "/tmp"
 
@@ -60,8 +63,8 @@ func build(p plan) error {
 		return err
 	}
 	// x/sys gives no answer to these two; what follows fails where they did.
-	_ = unix.Setfsgid(inside)
-	_ = unix.Setfsuid(inside)
+	_ = unix.Setfsgid(p.User)
+	_ = unix.Setfsuid(p.User)
 	if err := tmpfs(stage, "mode=0755,size=16m,nr_inodes=10000"); err != nil {
 		return err
 	}
@@ -72,6 +75,9 @@ func build(p plan) error {
 		}
 	}
 	for _, part := range parts {
+		if part.to == stageChanges {
+			continue
+		}
 		if err := part.place(root, p); err != nil {
 			return wall("mount", "placing "+part.to, err)
 		}
@@ -79,7 +85,7 @@ func build(p plan) error {
 	if err := furnish(root, p); err != nil {
 		return err
 	}
-	if err := pivot(root, !p.without("read-only")); err != nil {
+	if err := pivot(root, p); err != nil {
 		return err
 	}
 	if !p.without("uts") {
@@ -130,6 +136,9 @@ func gather(p plan) ([]part, error) {
 		parts = append(parts, part)
 	}
 	all := append(p.Tools, Tool{From: p.Work, To: Work})
+	if p.AsRoot {
+		all = append(all, Tool{From: p.Changes, To: stageChanges})
+	}
 	if p.without("mounts") {
 		all = append(all, Tool{From: "/", To: hole})
 	}
@@ -145,7 +154,7 @@ func gather(p plan) ([]part, error) {
 		if err != nil {
 			return nil, wall("mount", "taking "+t.From, err)
 		}
-		part.writable = t.To == Work || p.without("read-only")
+		part.writable = t.To == Work || t.To == stageChanges || p.without("read-only")
 		parts = append(parts, part)
 	}
 	return parts, nil
@@ -155,6 +164,9 @@ func gather(p plan) ([]part, error) {
 func (p plan) image() (part, error) {
 	if p.Root == "" {
 		return part{}, nil
+	}
+	if p.AsRoot {
+		return part{to: "/image", fd: p.lower}, nil
 	}
 	from, err := filepath.EvalSymlinks(p.Root)
 	if err != nil {
@@ -172,14 +184,20 @@ func (p plan) image() (part, error) {
 
 // overlay makes a file system of an image and of what the step needs in it,
 // which lies above: so no link in the image leads a mount elsewhere. Nobody
-// can write to it.
+// can write to it, but a step that is root in it: that finds its changes over
+// all of it, and nobody else does.
 func overlay(p plan, lower part, parts []part) (root string, err error) {
 	ours, image, root := stage+"/ours", stage+lower.to, stage+"/root"
 	if err := lower.place(stage, p); err != nil {
 		return "", wall("mount", "placing the image", err)
 	}
 	for _, part := range parts {
-		if err := part.prepare(ours); err != nil {
+		if part.to == stageChanges {
+			err = part.place(stage, p)
+		} else {
+			err = part.prepare(ours)
+		}
+		if err != nil {
 			return "", err
 		}
 	}
@@ -191,7 +209,7 @@ func overlay(p plan, lower part, parts []part) (root string, err error) {
 	if err := write(ours, p.Files); err != nil {
 		return "", err
 	}
-	if err := write(ours, etcFiles(image)); err != nil {
+	if err := write(ours, p.etcFiles(image)); err != nil {
 		return "", err
 	}
 	if err := link(ours); err != nil {
@@ -200,14 +218,28 @@ func overlay(p plan, lower part, parts []part) (root string, err error) {
 	if err := os.Mkdir(root, 0o755); err != nil {
 		return "", err
 	}
-	err = unix.Mount("overlay", root, "overlay", unix.MS_RDONLY|unix.MS_NOSUID|unix.MS_NODEV, "lowerdir="+ours+":"+image)
+	flags, options := uintptr(unix.MS_RDONLY|unix.MS_NOSUID|unix.MS_NODEV), "lowerdir="+ours+":"+image
+	if p.AsRoot { // what it writes need not outlive a fall of the machine: it is removed at the step's end
+		flags &^= unix.MS_RDONLY
+		options += fmt.Sprintf(",upperdir=%[1]s/upper,workdir=%[1]s/work,userxattr,volatile", stage+stageChanges)
+	}
+	if p.without("nosuid") {
+		flags &^= unix.MS_NOSUID
+	}
+	err = unix.Mount("overlay", root, "overlay", flags, options)
 	return root, wall("mount", "laying the step's files over the image's (overlayfs in a user namespace, Linux 5.11)", err)
 }
 
 // etcFiles are the files of /etc that a step finds: those that name users are
-// an image's own, with the step's user in them.
-func etcFiles(image string) (files []file) {
+// an image's own, with the step's user in them, who is no other than root where
+// it is root.
+func (p plan) etcFiles(image string) (files []file) {
 	for name, text := range etc {
+		if p.AsRoot && (name == "passwd" || name == "group" || name == "nsswitch.conf") {
+			if _, err := os.Lstat(filepath.Join(image, "etc", name)); err == nil {
+				continue
+			}
+		}
 		if name == "passwd" || name == "group" {
 			own, err := readRegular(filepath.Join(image, "etc", name), 1<<20)
 			if err == nil && image != "" {
@@ -365,9 +397,12 @@ func tmpfs(at, options string) error {
 
 // furnish adds what is the step's own: /proc, /tmp, home and a few files.
 func furnish(root string, p plan) error {
-	scratch := fmt.Sprintf("mode=0700,size=%d,nr_inodes=1000000", p.Limits.Scratch)
 	for _, at := range []string{"/tmp", Home, "/dev/shm"} {
-		if err := tmpfs(root+at, scratch); err != nil {
+		mode := "0700"
+		if p.AsRoot && at != Home { // others are at work there, too
+			mode = "1777"
+		}
+		if err := tmpfs(root+at, fmt.Sprintf("mode=%s,size=%d,nr_inodes=1000000", mode, p.Limits.Scratch)); err != nil {
 			return err
 		}
 	}
@@ -377,6 +412,11 @@ func furnish(root string, p plan) error {
 	if !p.without("pid") {
 		if err := unix.Mount("proc", root+"/proc", "proc", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, ""); err != nil {
 			return wall("pid", "a /proc of its own", err)
+		}
+	}
+	if p.AsRoot && !p.without("proc") {
+		if err := settle(root); err != nil {
+			return err
 		}
 	}
 	if err := os.MkdirAll(root+"/dev/pts", 0o755); err != nil {
@@ -390,14 +430,33 @@ func furnish(root string, p plan) error {
 	if err := write(root, p.Files); err != nil {
 		return err
 	}
-	if err := write(root, etcFiles("")); err != nil {
+	if err := write(root, p.etcFiles("")); err != nil {
 		return err
 	}
 	return link(root)
 }
 
-// pivot makes a folder the root, lets go of the machine's, and freezes it where asked.
-func pivot(root string, freeze bool) error {
+// settle makes what sets the kernel read-only: some of it belongs to whoever is
+// root in a namespace.
+func settle(root string) error {
+	for _, name := range []string{"/proc/sys", "/proc/sysrq-trigger", "/proc/irq", "/proc/bus", "/proc/fs", "/proc/acpi", "/proc/scsi"} {
+		part, err := take(root+name, name)
+		if errors.Is(err, os.ErrNotExist) {
+			continue
+		}
+		if err == nil {
+			err = part.place(root, plan{})
+		}
+		if err != nil {
+			return wall("proc", "making "+name+" read-only", err)
+		}
+	}
+	return nil
+}
+
+// pivot makes a folder the root, lets go of the machine's, and freezes it for
+// all but who is root in it.
+func pivot(root string, p plan) error {
 	if err := os.Chdir(root); err != nil {
 		return err
 	}
@@ -410,8 +469,11 @@ func pivot(root string, freeze bool) error {
 	if err := os.Chdir("/"); err != nil {
 		return err
 	}
-	attr := unix.MountAttr{Attr_set: unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV}
-	if freeze {
+	attr := unix.MountAttr{Attr_set: unix.MOUNT_ATTR_NODEV}
+	if !p.without("nosuid") {
+		attr.Attr_set |= unix.MOUNT_ATTR_NOSUID
+	}
+	if !p.AsRoot && !p.without("read-only") {
 		attr.Attr_set |= unix.MOUNT_ATTR_RDONLY
 	}
 	return wall("mount", "freezing the root", unix.MountSetattr(unix.AT_FDCWD, "/", 0, &attr))

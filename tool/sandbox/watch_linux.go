@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -76,16 +77,24 @@ func statusBytes(status, key string) uint64 {
 	return n << 10
 }
 
+// removeAll removes a folder that a step has filled, as well as it can be: a
+// count of it ends the step long before it is too deep for that.
+func removeAll(dir string) {
+	if dir != "" {
+		_ = os.RemoveAll(dir)
+	}
+}
+
 // reserveDisk is what a step must leave of the machine's disk, whatever its own limit.
 const reserveDisk = 256 << 20
 
-// watchDisk ends a step that fills its work folder, and says at its end whether
-// it did. What the file system as a whole has gained tells when it is time to
+// watchDisk ends a step that fills its folders, which lie in one file system, and
+// says at its end whether it did. What the file system as a whole has gained tells when it is time to
 // count; so large trees that nobody adds to cost nothing.
-func watchDisk(ctx context.Context, stop context.CancelCauseFunc, work string, l Limits) error {
+func watchDisk(ctx context.Context, stop context.CancelCauseFunc, l Limits, work ...string) error {
 	ticker := time.NewTicker(100 * time.Millisecond)
 	defer ticker.Stop()
-	d := disk{work: work, limits: l}
+	d := disk{work: slices.DeleteFunc(work, func(dir string) bool { return dir == "" }), limits: l}
 	for {
 		if err := d.look(ctx); err != nil {
 			stop(err)
@@ -100,9 +109,9 @@ func watchDisk(ctx context.Context, stop context.CancelCauseFunc, work string, l
 	}
 }
 
-// disk is what is known of a work folder.
+// disk is what is known of a step's folders.
 type disk struct {
-	work    string
+	work    []string
 	limits  Limits
 	base    unix.Statfs_t // of the file system, when it was counted last
 	last    usage         // then
@@ -113,7 +122,7 @@ type disk struct {
 
 func (d *disk) look(ctx context.Context) error {
 	var now unix.Statfs_t
-	if unix.Statfs(d.work, &now) != nil {
+	if unix.Statfs(d.work[0], &now) != nil {
 		return nil // the folder is gone, or no place to count in
 	}
 	grown := (int64(d.base.Bfree) - int64(now.Bfree)) * now.Bsize
@@ -122,7 +131,7 @@ func (d *disk) look(ctx context.Context) error {
 	many := min(int64(d.limits.Entries)-int64(d.last.entries), 10_000) // deep trees hide from a count that comes late
 	if !d.counted || grown > left || added > many || time.Now().After(d.next) || d.final && (grown != 0 || added != 0) {
 		began := time.Now()
-		u := measure(ctx, d.work, d.limits)
+		u := measure(ctx, d.limits, d.work...)
 		if ctx.Err() != nil {
 			return nil // it has ended meanwhile: there is another look
 		}
@@ -174,13 +183,15 @@ type usage struct {
 	deep           bool
 }
 
-// measure counts what a folder holds, below descriptors rather than names, so
+// measure counts what folders hold, below descriptors rather than names, so
 // that nothing is too deep for it, and stops as soon as it is too much.
-func measure(ctx context.Context, dir string, l Limits) usage {
+func measure(ctx context.Context, l Limits, dirs ...string) usage {
 	var u usage
-	fd, err := unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-	if err == nil {
-		u.folder(ctx, fd, 0, l)
+	for _, dir := range dirs {
+		fd, err := unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+		if err == nil {
+			u.folder(ctx, fd, 0, l)
+		}
 	}
 	return u
 }
