@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -77,7 +78,13 @@ func (c *Builds) Machine(walls *sandbox.Sandbox, dialer *outbound.Dialer, dir st
 		Exits: &build.Exits{Dial: dialer.DialContext, Tunnel: c.Tunnel, Local: local, Allow: "a fleet's proxyConfiguration, or builds.egress of haechi.yaml, says what builds may reach"},
 	}
 	if c.Images.Folder != "" || len(c.Images.Registries) > 0 {
-		store, err := rootfs.Open(rootfs.Config{Dir: dir, Most: c.Images.Bytes, Registry: image.Registry{Transport: dialer.Client(time.Minute).Transport}, Now: now})
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return m, err
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+		owned := walls.Ranges(ctx, dir) == nil // else builds are one user in their images
+		cancel()
+		store, err := rootfs.Open(rootfs.Config{Dir: dir, Owned: owned, Most: c.Images.Bytes, Registry: image.Registry{Transport: dialer.Client(time.Minute).Transport}, Now: now})
 		if err != nil {
 			return m, err
 		}

@@ -12,7 +12,7 @@ const File = "buildspec.yml"
 // Spec is how something is built.
 type Spec struct {
 	Version    string            // 0.2, or 0.1, which runs each command in a shell of its own
-	RunAs      string            // whom AWS would run the commands of phases as that name nobody; "" for root
+	RunAs      User              // who runs the commands of phases that name nobody
 	Shell      string            // sh or bash
 	Variables  map[string]string // as they stand: nothing in them is expanded
 	Parameters map[string]string // variables, and the parameters that they are read from
@@ -39,10 +39,16 @@ type Secret struct {
 // Proxy says what is to go through an explicit proxy server.
 type Proxy struct{ Artifacts, Logs bool }
 
+// User is somebody of the build's file system; one without a name is root.
+type User struct {
+	Name string
+	At   string // where that is said: buildspec.yml:3
+}
+
 // Phase is one of install, pre_build, build and post_build.
 type Phase struct {
 	Name      string
-	RunAs     string
+	RunAs     User
 	OnFailure OnFailure
 	Commands  []string
 	Finally   []string // run whatever became of Commands

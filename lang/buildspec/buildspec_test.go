@@ -147,7 +147,7 @@ cache:
 		t.Fatal(diag.Detail(err))
 	}
 	want := &buildspec.Spec{
-		Version: "0.2", RunAs: "builder", Shell: "bash", GitHelper: true,
+		Version: "0.2", RunAs: buildspec.User{Name: "builder", At: "buildspec.yml:3"}, Shell: "bash", GitHelper: true,
 		Variables:  map[string]string{"JAVA_HOME": "/usr/lib/jvm", "N": "1", "EMPTY": ""},
 		Parameters: map[string]string{"LOGIN": "/CodeBuild/login"},
 		Secrets: map[string]buildspec.Secret{
@@ -160,7 +160,7 @@ cache:
 		Exported: []string{"N", "TAG"},
 		Proxy:    buildspec.Proxy{Artifacts: true},
 		Phases: []buildspec.Phase{
-			{Name: "install", RunAs: "nobody", OnFailure: buildspec.OnFailure{Do: "CONTINUE"}, Commands: []string{"a", "b"}, Finally: []string{"c"}},
+			{Name: "install", RunAs: buildspec.User{Name: "nobody", At: "buildspec.yml:22"}, OnFailure: buildspec.OnFailure{Do: "CONTINUE"}, Commands: []string{"a", "b"}, Finally: []string{"c"}},
 			{Name: "pre_build", OnFailure: buildspec.OnFailure{Do: "RETRY"}},
 			{Name: "build", OnFailure: buildspec.OnFailure{Do: "RETRY", Times: 3, Message: regexp.MustCompile("invalid+")}},
 			{Name: "post_build", OnFailure: buildspec.OnFailure{Do: "RETRY", Times: 4, Message: regexp.MustCompile("timed out.*")}, Commands: []string{"echo one"}},
@@ -178,9 +178,7 @@ cache:
 		},
 		Cache: buildspec.Cache{Paths: []string{"/root/.cache/**/*", "vendor/**/*"}, Key: "go-$(codebuild-hash-files go.sum)", Fallbacks: []string{"go-"}, NoSave: true},
 		Warnings: []string{
-			"run-as: builder is passed over: commands run as a user of this build alone, without rights",
 			"Skipping install of runtimes. runtime-versions: golang 1.x is passed over: the build has the tools of its image or server",
-			"phases/install/run-as: nobody is passed over: commands run as a user of this build alone, without rights",
 		},
 	}
 	same := cmp.Comparer(func(a, b *regexp.Regexp) bool {

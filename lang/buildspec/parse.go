@@ -60,7 +60,7 @@ func (c *checker) spec(f file) *Spec {
 	s := &Spec{Version: c.version(f.Version), Shell: c.shell(f.Env.Shell), GitHelper: bool(f.Env.Helper)}
 	s.Proxy = Proxy{Artifacts: bool(f.Proxy.Artifacts), Logs: bool(f.Proxy.Logs)}
 	c.environment(s, f)
-	s.RunAs = c.user(s, f.RunAs, "run-as")
+	s.RunAs = c.user(f.RunAs, "run-as")
 	c.phases(s, f)
 	c.reports(s, f.Reports)
 	if f.Artifacts != nil {
@@ -127,16 +127,16 @@ func (c *checker) shell(name string) string {
 	return ""
 }
 
-// user checks a run-as. Steps have one user, without rights, whoever they are at AWS.
-func (c *checker) user(s *Spec, name string, where ...string) string {
-	switch {
-	case name == "":
-	case !userName().MatchString(name):
-		c.fail(c.at(where...), "write a user of Linux", "%q cannot be a user", name)
-	default:
-		s.Warnings = append(s.Warnings, fmt.Sprintf("%s: %s is passed over: commands run as a user of this build alone, without rights", strings.Join(where, "/"), name))
+// user checks a run-as. Whether there is somebody of that name is for the build to see.
+func (c *checker) user(name string, where ...string) User {
+	if name == "" {
+		return User{}
 	}
-	return name
+	at := c.at(where...)
+	if !userName().MatchString(name) {
+		c.fail(at, "write a user of Linux", "%q cannot be a user", name)
+	}
+	return User{Name: name, At: fmt.Sprintf("%s:%d", c.name, at.Line)}
 }
 
 func (c *checker) phases(s *Spec, f file) {
@@ -159,7 +159,7 @@ func (c *checker) phases(s *Spec, f file) {
 			s.Warnings = append(s.Warnings, fmt.Sprintf("Skipping install of runtimes. runtime-versions: %s %s is passed over: the build has the tools of its image or server", runtime, p.Runtimes[runtime]))
 		}
 		s.Phases = append(s.Phases, Phase{
-			Name: name, RunAs: c.user(s, p.RunAs, "phases", name, "run-as"),
+			Name: name, RunAs: c.user(p.RunAs, "phases", name, "run-as"),
 			OnFailure: c.onFailure(p.OnFailure, "phases", name, "on-failure"), Commands: p.Commands, Finally: p.Finally,
 		})
 		for _, command := range slices.Concat(p.Commands, p.Finally) {

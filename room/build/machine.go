@@ -111,7 +111,7 @@ func (m Machine) Do(ctx context.Context, t Task, at Room, log io.Writer) (d Done
 			return d, err
 		}
 		defer root.Close()
-		p.Root, d.Image = root.Path, root.Digest
+		p.Root, p.AsRoot, d.Image = root.Path, root.Owned, root.Digest
 		p.Env = append(pairs(root.Env), p.Env...)
 		fmt.Fprintf(log, "image: %s %s\n", t.Image, root.Digest)
 	}

@@ -208,7 +208,7 @@ func (b *Builds) stepIn(ctx context.Context, in *entered) error {
 		root.Close()
 		leave()
 	}
-	in.step.Root, in.step.Env = root.Path, append(root.Env, in.step.Env...)
+	in.step.Root, in.step.AsRoot, in.step.Env = root.Path, root.Owned, append(root.Env, in.step.Env...)
 	return nil
 }
 

@@ -45,6 +45,7 @@ type Plan struct {
 	Git       *GitCredential // handed out where the buildspec says git-credential-helper: yes
 	Tools     []sandbox.Tool // what it may read besides the system's programs
 	Root      string         // a folder with an unpacked image that it runs in; "" for the system's programs
+	AsRoot    bool           // it is root there, and may change what it likes for itself (sandbox.Step.AsRoot)
 	Egress    sandbox.Egress // its way out; nil for none
 	Limits    sandbox.Limits
 	Keep      Keep

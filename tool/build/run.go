@@ -31,6 +31,8 @@ type running struct {
 	cache  *cached
 	exact  bool              // the cache that there is has this very key
 	names  map[string]string // of artifacts, as the shell has them
+	user   string            // who runs commands; "" for who runs them where nothing is said
+	home   string            // theirs, as long as no command says otherwise
 }
 
 var errTooLong = errors.New("the build took too long")
@@ -86,6 +88,7 @@ func (r *running) run(ctx context.Context) error {
 	for _, w := range r.spec.Warnings {
 		r.printf("%s\n", w)
 	}
+	r.passOver()
 	r.printf("isolation: %s\n", r.walls(ctx, level))
 	if err := os.MkdirAll(filepath.Join(r.plan.Dir, "home"), 0o755); err != nil {
 		return err
@@ -115,15 +118,15 @@ func (r *running) walls(ctx context.Context, level sandbox.Level) string {
 		Walls(context.Context) (string, error)
 	}); ok {
 		if text, err := w.Walls(ctx); err == nil {
-			return text
+			return text + r.whoever()
 		}
 	}
-	return level.String()
+	return level.String() + r.whoever()
 }
 
 // phases runs the commands, all in one sandbox.
 func (r *running) phases(ctx context.Context, env []string) error {
-	step := sandbox.Step{Env: env, Work: r.plan.Dir, Tools: r.plan.Tools, Root: r.plan.Root, Egress: r.plan.Egress, Limits: r.plan.Limits}
+	step := sandbox.Step{Env: env, Work: r.plan.Dir, Tools: r.plan.Tools, Root: r.plan.Root, AsRoot: r.plan.AsRoot, Egress: r.plan.Egress, Limits: r.plan.Limits}
 	step.Limits.Time = r.limit + time.Minute // ours comes first, and says so
 	var err error
 	if r.shell, err = start(ctx, r.runner, step, r.spec.Shell, r.work, r.log); err != nil {
@@ -188,6 +191,9 @@ func (r *running) phase(ctx context.Context, p buildspec.Phase, there bool) (goO
 	if !there {
 		r.end(Succeeded, "")
 		return true, nil
+	}
+	if err := r.become(p.RunAs); err != nil {
+		return false, err
 	}
 	before := !r.failed
 	var message, culprit string

@@ -8,11 +8,13 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
 
 	"github.com/haechi-dev/haechi/tool/sandbox"
+	"github.com/haechi-dev/haechi/word/fault"
 )
 
 // The build's shell reads what it is to do from its descriptor 9 and answers on
@@ -28,10 +30,54 @@ for haechi_l in /bin /usr/bin /usr/local/bin; do [ ! -x "$haechi_l/$1" ] || brea
 set -- "$haechi_l/$1" "$2" "$3" "$4" "$5"
 PATH="$PATH:${3%/src}/bin"
 export PATH
+haechi_n= haechi_u= haechi_g= haechi_s= haechi_h= haechi_t=
+who() {
+haechi_u=
+while IFS=: read -r haechi_a haechi_b haechi_c haechi_d haechi_e haechi_h haechi_f; do
+[ "$haechi_a" != "$1" ] || { haechi_n=$1 haechi_u=$haechi_c haechi_g=$haechi_d haechi_s=$haechi_d; break; }
+done </etc/passwd
+[ "$haechi_u" ] || return
+while IFS=: read -r haechi_a haechi_b haechi_c haechi_d; do
+case ,$haechi_d, in *,"$1",*) haechi_s=$haechi_s,$haechi_c ;; esac
+done </etc/group
+} 2>/dev/null
+become() {
+for haechi_l in /usr/bin /bin /usr/sbin /sbin; do
+for haechi_t in setpriv chroot su; do
+haechi_t=$haechi_l/$haechi_t
+[ ! -x "$haechi_t" ] || ! as /bin/sh -c : >/dev/null 2>&1 || return 0
+done
+done
+return 1
+}
+as() {
+case $haechi_t in
+"") "$@" ;;
+*/setpriv) "$haechi_t" "--reuid=$haechi_u" "--regid=$haechi_g" "--groups=$haechi_s" -- "$@" ;;
+*/chroot) "$haechi_t" "--userspec=$haechi_u:$haechi_g" "--groups=$haechi_s" / /bin/sh -c 'cd "$1" && shift && exec "$@"' sh "$PWD" "$@" ;;
+*) "$haechi_t" -p -s /bin/sh -c 'exec "$@"' "$haechi_n" sh "$@" ;;
+esac
+}
 while :; do
-"$1" -c "$2" "$1" "$3" "$4" "$5"
+as "$1" -c "$2" "$1" "$3" "$4" "$5"
 printf 'gone %s\0' "$?" >&3
-IFS= read -r haechi_l <&9 && [ "$haechi_l" = again ] || exit 0
+while :; do
+IFS= read -r haechi_l <&9 || exit 0
+case $haechi_l in
+again) break ;;
+as) haechi_t=
+printf 'user \0' >&3
+break ;;
+"as "*)
+set -- "$1" "$2" "$3" "$4" "$5" "$haechi_n" "$haechi_u" "$haechi_g" "$haechi_s" "$haechi_t"
+who "${haechi_l#as }"
+if [ ! "$haechi_u" ]; then printf 'nobody\0' >&3
+elif become; then printf 'user %s\0' "$haechi_h" >&3; break
+else printf 'stuck\0' >&3; fi
+haechi_n=$6 haechi_u=$7 haechi_g=$8 haechi_s=$9 haechi_t=${10} ;;
+*) exit 0 ;;
+esac
+done
 done
 `
 
@@ -84,6 +130,13 @@ func start(ctx context.Context, runner Runner, step sandbox.Step, name, work str
 	}
 	s := &shell{to: to, end: "haechi-" + rand.Text(), records: make(chan []byte, 16), over: make(chan struct{})}
 	s.state = work + "/" + s.end
+	if step.AsRoot { // whoever a shell becomes writes down where it was
+		if err := shared(filepath.Join(step.Work, s.end)); err != nil {
+			from.Close()
+			to.Close()
+			return nil, err
+		}
+	}
 	step.Argv = []string{"/bin/sh", "-c", first, "sh", name, second, work + "/src", s.end, s.state}
 	step.Stdin = from
 	step.Report = &records{to: s.records, over: s.over}
@@ -93,6 +146,11 @@ func start(ctx context.Context, runner Runner, step sandbox.Step, name, work str
 		close(s.over)
 	}()
 	return s, nil
+}
+
+// shared makes an empty file for everybody in the build.
+func shared(name string) error {
+	return errors.Join(os.WriteFile(name, nil, 0o600), os.Chmod(name, 0o666))
 }
 
 // stop lets the shell end, and gives what became of the sandbox.
@@ -170,11 +228,45 @@ func (s *shell) again() error {
 	if _, err := io.WriteString(s.to, "again\n"); err != nil {
 		return errGone
 	}
+	return s.resume()
+}
+
+// resume has a new shell go on with the variables and in the folder of the last one.
+func (s *shell) resume() error {
 	if err := s.ready(); err != nil {
 		return err
 	}
 	// Tried in a shell of its own first: a full disk may have torn it.
 	return s.tell(`if ( . "$haechi_state" ) >/dev/null 2>&1; then . "$haechi_state"; fi 2>/dev/null 3>&- 8>&- 9<&-`)
+}
+
+// become has what follows run as a user of the file system, "" for who the
+// build began as, and gives the user's home.
+func (s *shell) become(name string) (home string, err error) {
+	if err := s.tell("exit 0"); err != nil {
+		return "", err
+	}
+	kind := ""
+	for kind != "gone" { // what commands have left there before is passed over
+		if kind, _, err = s.answer(); err != nil {
+			return "", err
+		}
+	}
+	if _, err := io.WriteString(s.to, strings.TrimSpace("as "+name)+"\n"); err != nil {
+		return "", errGone
+	}
+	kind, home, err = s.answer()
+	switch {
+	case err != nil:
+		return "", err
+	case kind == "nobody":
+		return "", errors.Join(fault.Invalid.Errorf("there is no user %s in the build's file system", name), s.again())
+	case kind == "stuck":
+		return "", errors.Join(fault.Invalid.Errorf("the build's image has no program to become %s with: setpriv, chroot or su", name), s.again())
+	case kind != "user":
+		return "", errGone
+	}
+	return home, s.resume()
 }
 
 // say writes to the log, in order with what commands say.

@@ -434,3 +434,163 @@ func TestBuildInImage(t *testing.T) {
 		t.Errorf("%+v, %v\n%s", r, err, said.String())
 	}
 }
+
+// programs are programs of this machine with the libraries that they need, for an image.
+func programs(t *testing.T, names ...string) (entries []imagetest.Entry) {
+	t.Helper()
+	seen := map[string]bool{}
+	add := func(file, as string) {
+		if seen[as] {
+			return
+		}
+		seen[as] = true
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Skip(err)
+		}
+		entries = append(entries, imagetest.Entry{Name: strings.TrimPrefix(as, "/"), Body: string(text), Mode: 0o755})
+	}
+	for _, name := range names {
+		file, err := exec.LookPath(name)
+		if err != nil {
+			t.Skip(err)
+		}
+		add(file, "/usr/bin/"+name)
+		out, err := exec.Command("ldd", file).Output()
+		if err != nil {
+			t.Skip("what a program needs is not known: ", err)
+		}
+		for _, word := range strings.Fields(string(out)) {
+			if strings.HasPrefix(word, "/") {
+				add(word, word)
+			}
+		}
+	}
+	return append(entries, imagetest.Entry{Name: "bin/sh", Type: tar.TypeSymlink, Link: "../usr/bin/sh"})
+}
+
+// An image whose files keep their owners and modes is a root's that finds them
+// so, and whose they are in the image, theirs they are. Set-user bits are gone.
+func TestOwned(t *testing.T) {
+	s := sandbox.New(sandbox.Config{})
+	dir := t.TempDir()
+	if err := s.Ranges(t.Context(), dir); err != nil {
+		t.Skip(err)
+	}
+	img := imagetest.Image{Layers: []imagetest.Layer{{Entries: append(programs(t, "sh", "stat", "cat"),
+		imagetest.Entry{Name: "home/app/", Mode: 0o700, UID: 1001, GID: 1002}, imagetest.Entry{Name: "home/app/x", Body: "x\n", Mode: 0o640, UID: 1001, GID: 1002},
+		imagetest.Entry{Name: "home/app/y", Type: tar.TypeLink, Link: "home/app/x"}, imagetest.Entry{Name: "var/set", Body: "s", Mode: 0o6755, UID: 3, GID: 4},
+		imagetest.Entry{Name: "var/tmp/", Mode: 0o1777}, imagetest.Entry{Name: "var/far", Body: "f", UID: 1 << 30}, imagetest.Entry{Name: "link", Type: tar.TypeSymlink, Link: "var", UID: 5, GID: 6},
+	)}}}
+	file := imagetest.Layout(t, imagetest.Files(t, img))
+	root, err := open(t, rootfs.Config{Dir: filepath.Join(dir, "images"), Owned: true}).File(t.Context(), file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer root.Close()
+	if plain, err := open(t, rootfs.Config{Dir: filepath.Join(dir, "images")}).File(t.Context(), file); err != nil || plain.Owned || plain.Path == root.Path || !root.Owned {
+		t.Errorf("%+v, %v", plain, err)
+	}
+	var out bytes.Buffer
+	step := sandbox.Step{Argv: []string{"sh", "-c", `stat -c '%n %u:%g %a %h' /home/app /home/app/x /home/app/y /var/set /var/tmp /var/far /link; cat /home/app/y`}, Work: t.TempDir(), Root: root.Path, AsRoot: true}
+	exit, err := s.Run(t.Context(), step, &out)
+	want := "/home/app 1001:1002 700 2\n/home/app/x 1001:1002 640 2\n/home/app/y 1001:1002 640 2\n/var/set 3:4 755 1\n/var/tmp 0:0 1777 2\n/var/far 65534:0 644 1\n/link 5:6 777 1\nx\n"
+	if exit != 0 || err != nil || out.String() != want {
+		t.Errorf("%d, %v\n%s", exit, err, out.String())
+	}
+}
+
+// run-as is who runs the commands of a phase, of the file or of nobody, in an
+// image that knows them, with variables, folder and a home of their own; who
+// is not known fails the build at the line that names them.
+func TestRunAs(t *testing.T) {
+	s := sandbox.New(sandbox.Config{})
+	dir := t.TempDir()
+	if err := s.Ranges(t.Context(), dir); err != nil {
+		t.Skip(err)
+	}
+	base := []imagetest.Entry{
+		{Name: "etc/passwd", Body: "root:x:0:0:root:/root:/bin/sh\napp:x:1001:1002:App:/home/app:/sbin/nologin\nother:x:1003:1003::/:/bin/sh\n"},
+		{Name: "etc/group", Body: "root:x:0:\napp:x:1002:\nplus:x:50:other,app\n"}, {Name: "home/app/", Mode: 0o700, UID: 1001, GID: 1002}, {Name: "root/", Mode: 0o700},
+	}
+	const text = `version: 0.2
+run-as: app
+env:
+  exported-variables: [WHO, HOME_OF]
+phases:
+  install:
+    run-as: root
+    commands:
+      - id -u; id -G; echo "home $HOME"
+      - chown app . && export CARRIED=yes && mkdir below && chown app below && cd below
+  build:
+    commands:
+      - id -u; id -G; echo "home $HOME $CARRIED"; pwd
+      - echo made > made; echo more > ~/more
+      - cat /root/x 2>/dev/null || echo kept out
+      - export WHO=$(id -u); exit 0
+      - id -u
+  post_build:
+    run-as: %s
+    commands:
+      - id -u; id -G; echo "home $HOME $WHO"; pwd
+artifacts:
+  files: [below/made]
+`
+	for name, tool := range map[string][]string{"setpriv": {"setpriv"}, "chroot": {"chroot"}, "nothing": nil} {
+		img := imagetest.Image{Layers: []imagetest.Layer{{Packed: "gzip", Entries: append(programs(t, append(tool, "sh", "id", "chown", "mkdir", "cat")...), base...)}}}
+		root, err := open(t, rootfs.Config{Dir: filepath.Join(dir, name), Owned: true}).File(t.Context(), imagetest.Layout(t, imagetest.Files(t, img)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer root.Close()
+		for _, third := range []string{"other", "nobody-knows", "root"} {
+			t.Run(name+"/"+third, func(t *testing.T) {
+				spec, err := build.Parse("buildspec.yml", fmt.Appendf(nil, text, third))
+				if err != nil {
+					t.Fatal(err)
+				}
+				work := filepath.Join(t.TempDir(), "work")
+				if _, err := build.Sources(work); err != nil {
+					t.Fatal(err)
+				}
+				var said bytes.Buffer
+				r, err := build.New(build.Config{Runner: s}).Run(t.Context(), build.Plan{Spec: spec, Dir: work, Out: t.TempDir(), Root: root.Path, AsRoot: true}, &said)
+				if err != nil {
+					t.Fatal(err)
+				}
+				log := said.String()
+				has := func(want string) {
+					if !strings.Contains(log, want) {
+						t.Errorf("%q is not in\n%s", want, log)
+					}
+				}
+				has(", root in the image alone\n")
+				if tool == nil {
+					if r.Status != build.Failed || !strings.Contains(r.Reason, "buildspec.yml:2: run-as: the build's image has no program to become app with") {
+						t.Errorf("%+v\n%s", r, log)
+					}
+					return
+				}
+				has("\n0\n0\nhome /work/home\n")
+				has("\n1001\n1002 50\nhome /home/app yes\n/work/src/below\n")
+				has("\nkept out\n")
+				has("$ id -u\n1001\n")
+				switch third {
+				case "other":
+					has("\n1003\n1003 50\nhome / 1001\n/work/src/below\n")
+				case "root":
+					has("\n0\n0\nhome /work/home 1001\n/work/src/below\n")
+				default:
+					if r.Status != build.Failed || r.Where != "post_build" || r.Reason != "buildspec.yml:19: run-as: there is no user nobody-knows in the build's file system" {
+						t.Errorf("%+v\n%s", r, log)
+					}
+					return
+				}
+				if r.Status != build.Succeeded || len(r.Artifacts) != 1 || len(r.Exported) == 0 || r.Exported[0].Value != "1001" {
+					t.Errorf("%+v\n%s", r, log)
+				}
+			})
+		}
+	}
+}
