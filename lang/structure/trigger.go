@@ -74,6 +74,11 @@ func (p *Pipeline) OnPull(source Action, e Pulled) (bool, error) {
 	return false, nil
 }
 
+// WantsPulls tells whether pull requests start runs of a pipeline by filters of their own.
+func (p *Pipeline) WantsPulls(source Action) bool {
+	return slices.ContainsFunc(p.triggersOf(source.Name), func(g Git) bool { return len(g.Pull) > 0 })
+}
+
 // means tells whether a filter is about what happened. A merged pull request is a closed one.
 func (f PullRequest) means(event string) bool {
 	return len(f.Events) == 0 || slices.Contains(f.Events, event) || event == Merged && slices.Contains(f.Events, Closed)

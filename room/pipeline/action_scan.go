@@ -18,6 +18,7 @@ import (
 
 	"github.com/haechi-dev/haechi/base/db"
 	"github.com/haechi-dev/haechi/base/git"
+	"github.com/haechi-dev/haechi/keeper/hub"
 	"github.com/haechi-dev/haechi/river/work"
 	"github.com/haechi-dev/haechi/tool/scan"
 	"github.com/haechi-dev/haechi/word/component"
@@ -113,14 +114,23 @@ func (p *Pipelines) tellHub(ctx context.Context, t *task, artifact Artifact, run
 		skipped(t.log, s)
 		return s, own, nil
 	}
-	if p.config.Components != nil && len(run.Components) > 0 { // before the findings: see Keep
-		if err := p.config.Components.Keep(ctx, s, run.Components); err != nil {
-			return s, nil, err
+	var did hub.Imported
+	late, err := p.inTurn(ctx, t.run.ID, artifact.Repository, s, func() (err error) {
+		if p.config.Components != nil && len(run.Components) > 0 { // before the findings: see Keep
+			if err := p.config.Components.Keep(ctx, s, run.Components); err != nil {
+				return err
+			}
 		}
-	}
-	did, err := p.config.Hub.Import(ctx, s, own...)
+		did, err = p.config.Hub.Import(ctx, s, own...)
+		return err
+	})
 	if err != nil {
 		return s, nil, err
+	}
+	if late != "" {
+		t.log.Printf("%-8s %4d findings%s; the hub knows %s of %s by now, which is newer: they count for this run alone\n", s.Tool, len(own), incomplete(s), late, s.Branch)
+		skipped(t.log, s)
+		return s, own, nil
 	}
 	for _, f := range did.Failed { // what the hub does not know of nobody would see
 		s.Complete = false

@@ -136,7 +136,8 @@ CREATE TABLE pipeline_tokens (pipeline TEXT NOT NULL, token TEXT NOT NULL, run T
 CREATE TABLE pipeline_begun (action TEXT PRIMARY KEY, run TEXT NOT NULL);
 CREATE TABLE pipeline_types (id TEXT PRIMARY KEY, body BLOB NOT NULL)`, `
 CREATE TABLE pipeline_hooks (name TEXT PRIMARY KEY, token TEXT NOT NULL, secret TEXT NOT NULL, body BLOB NOT NULL);
-CREATE UNIQUE INDEX pipeline_hooks_by_token ON pipeline_hooks (token)`}}
+CREATE UNIQUE INDEX pipeline_hooks_by_token ON pipeline_hooks (token)`, `
+CREATE TABLE pipeline_told (target TEXT NOT NULL, branch TEXT NOT NULL, tool TEXT NOT NULL, told TEXT NOT NULL, run TEXT NOT NULL, until BIGINT NOT NULL, PRIMARY KEY (target, branch, tool))`}}
 }
 
 // Run starts what pushes ask for and works on it until ctx ends.

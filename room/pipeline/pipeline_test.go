@@ -89,6 +89,7 @@ type house struct {
 	repo   *git.Repo
 	n      int
 	who    string // pushes; "" is ada
+	mirror bool   // shop follows a forge, and pushes are what that has taken
 }
 
 func schemas() []db.Schema {
@@ -186,7 +187,7 @@ func (h *house) give(branch, message string, files map[string]string) (commit st
 	h.n++
 	id := fmt.Sprint("push", h.n)
 	h.clone.Git("push", "-q", h.repo.Dir(), "+HEAD:refs/keep/x") // the objects come first
-	err = h.source.Intend(h.t.Context(), h.repo, source.Push{ID: id, Repository: "shop", Who: cmp.Or(h.who, "ada"), Updates: []source.Update{{Ref: ref, Old: old, New: commit}}})
+	err = h.source.Intend(h.t.Context(), h.repo, source.Push{ID: id, Repository: "shop", Who: cmp.Or(h.who, "ada"), Mirror: h.mirror, Updates: []source.Update{{Ref: ref, Old: old, New: commit}}})
 	if err != nil {
 		h.t.Fatal(err)
 	}

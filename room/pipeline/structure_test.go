@@ -12,6 +12,7 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"github.com/haechi-dev/haechi/base/db"
+	"github.com/haechi-dev/haechi/keeper/source"
 	"github.com/haechi-dev/haechi/lang/structure"
 	"github.com/haechi-dev/haechi/room/pipeline"
 	"github.com/haechi-dev/haechi/tool/gate"
@@ -595,6 +596,62 @@ haechi:
 		clock.pass(61 * time.Minute)
 		if e := started("a time"); !strings.HasPrefix(e.Trigger.Detail, "schedule of ") {
 			t.Errorf("%+v", e.Trigger)
+		}
+	})
+}
+
+// A pull request of a forge is one run of a pipeline that waits for pull requests, whatever pushes start it; one that only
+// waits for pushes takes its branch for one.
+func TestForgePulls(t *testing.T) {
+	each(t, nil, func(t *testing.T, h *house) {
+		h.push("main", "one", map[string]string{"a": "1"})
+		if _, err := h.source.Change(t.Context(), "shop", func(r *source.Repository) error { r.Upstream = "https://forge.example/shop.git"; return nil }); err != nil {
+			t.Fatal(err)
+		}
+		h.mirror = true
+		for name, filters := range map[string]string{"all": "", "both": "\n      push: [{branches: {includes: ['**']}}]\n      pullRequest: [{events: [OPEN, UPDATED]}]", "pushes": "\n      push: [{branches: {includes: ['**']}}]"} {
+			text := "name: " + name + "\nexecutionMode: PARALLEL\ntriggers:\n  - providerType: CodeStarSourceConnection\n    gitConfiguration:\n      sourceActionName: Code" + filters + "\n" +
+				strings.Replace(head, ", BranchName: main", "", 1) + stage("Say", "      - {name: Say, actionTypeId: {category: Invoke, owner: ThirdParty, provider: HaechiNotify}, configuration: {Message: hello}}\n")
+			s, err := structure.Parse(name, []byte(text), "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := h.room.Create(t.Context(), s, nil, "arn:ada"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		triggers := func(name, branch string) (all []string) {
+			t.Helper()
+			runs, err := h.room.Executions(t.Context(), pipeline.Query{Pipeline: name, Branch: branch})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, e := range runs {
+				all = append(all, e.Trigger.Type)
+			}
+			return all
+		}
+		for n, what := range []string{"pullRequestCreated", "pullRequestSourceBranchUpdated"} {
+			tip := h.give("pr/7", "pull", map[string]string{"b": what})
+			detail, err := json.Marshal(map[string]any{
+				"event": what, "pullRequestId": "7", "repositoryNames": []string{"shop"}, "sourceReference": "refs/heads/pr/7", "sourceCommit": tip,
+				"destinationReference": "refs/heads/main", "destinationCommit": tip, "pullRequestStatus": "Open", "isMerged": "False", "callerUserArn": "arn:forge",
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			e := event.Event{ID: fmt.Sprintf("00000000-0000-0000-0000-00000000000%d", n), Type: "CodeCommit Pull Request State Change", Source: "aws.codecommit", Account: account, Region: region, Time: time.Now(), Detail: detail}
+			if err := h.db.Write(t.Context(), func(tx *db.Tx) error { return h.bus.Publish(tx, e) }); err != nil {
+				t.Fatal(err)
+			}
+		}
+		tip := h.give("feature", "push", map[string]string{"c": "1"}) // when this has its runs, all before has
+		h.started(tip, "feature")
+		for name, want := range map[string]string{"both": "[WebhookV2 WebhookV2] [CloudWatchEvent]", "pushes": "[CloudWatchEvent CloudWatchEvent] [CloudWatchEvent]", "all": "[CloudWatchEvent CloudWatchEvent] [CloudWatchEvent]", "shop": "[CloudWatchEvent CloudWatchEvent] [CloudWatchEvent]"} {
+			h.until(name, func() bool { return len(triggers(name, "feature")) > 0 })
+			if got := fmt.Sprint(triggers(name, "pr/7"), triggers(name, "feature")); got != want {
+				t.Errorf("%s: the pull request and the branch started %s, want %s", name, got, want)
+			}
 		}
 	})
 }

@@ -23,6 +23,9 @@ const (
 	imagePushed = "ECR Image Action"
 )
 
+// forgePulls are where the pull requests of a forge lie in a repository that follows it.
+const forgePulls = "refs/heads/pr/"
+
 // trigger starts the runs that an event asks for. What has to be read of the repository is read
 // before the transaction that begins them; a run bears an id that is made of the event's, so that an
 // event that is told again starts nothing.
@@ -119,6 +122,9 @@ func (p *Pipelines) moved(ctx context.Context, e event.Event) (asked []Start, sy
 	err = p.listeners(ctx, r, func(def Definition, of structure.Action) error {
 		if def.isOld(e.Time, r.Name, d.ReferenceFullName, d.CommitID) {
 			return nil
+		}
+		if r.Upstream != "" && strings.HasPrefix(d.ReferenceFullName, forgePulls) && def.Structure.WantsPulls(of) {
+			return nil // nobody pushed to it: it is a pull request of the forge, which has a word of its own
 		}
 		lets, err := def.Structure.OnPush(of, pushed)
 		if err != nil || !lets {
@@ -433,6 +439,12 @@ func (p *Pipelines) forget(ctx context.Context, e event.Event) error {
 	_, err := p.config.Source.Ref(ctx, d.RepositoryName, d.ReferenceFullName)
 	if !errors.Is(err, fault.NotFound) {
 		return err // it is back
+	}
+	if err := p.db.Write(ctx, func(tx *db.Tx) error {
+		_, err := tx.Exec("DELETE FROM pipeline_told WHERE target = ? AND branch = ?", d.RepositoryName, d.ReferenceName)
+		return err
+	}); err != nil {
+		return err
 	}
 	if p.config.Components != nil {
 		if err := p.config.Components.Forget(ctx, d.RepositoryName, d.ReferenceName); err != nil {
