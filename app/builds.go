@@ -21,6 +21,7 @@ import (
 	"github.com/haechi-dev/haechi/base/seal"
 	"github.com/haechi-dev/haechi/door/wire/codepipeline"
 	"github.com/haechi-dev/haechi/keeper/access"
+	"github.com/haechi-dev/haechi/lang/iam"
 	"github.com/haechi-dev/haechi/lang/structure"
 	"github.com/haechi-dev/haechi/room/build"
 	"github.com/haechi-dev/haechi/room/pipeline"
@@ -150,11 +151,24 @@ func (a *App) buildBuilds(walls *sandbox.Sandbox, scanners []string) error {
 	a.Builds = build.New(build.Config{
 		DB: a.DB, Bus: a.Bus, Work: a.Work, Source: a.Source, Blobs: a.Blobs, Machine: machine, Folder: filepath.Join(a.Config.Data, "builds"),
 		Account: a.Config.Account, Region: a.Config.Region, Log: a.log, Now: a.now, Node: a.node, Steps: walls,
-		Reports: left{a}, Scanners: scanners, Secrets: buildSecrets{a}, Page: a.page, Egress: c.Egress,
+		Reports: left{a}, Scanners: scanners, Secrets: buildSecrets{a}, Page: a.page, Egress: c.Egress, MayRead: a.mayClone,
 		Identity: &build.Identity{Token: a.vouchBuild, Endpoint: a.issuer}, Mask: mask.Text,
 		Wanted: a.Shelf.Wanted, Workers: c.Workers, Kept: keep.Logs, KeptReports: keep.Reports, CacheBytes: c.Caches, MaxArtifact: c.Artifact, KeptFolders: c.FailedFolders,
 	})
 	return nil
+}
+
+// mayClone tells whether a user may clone a repository. Who is no user here, a forge for one, is nobody who was let.
+func (a *App) mayClone(ctx context.Context, who, repository string) error {
+	name, ok := strings.CutPrefix(who, "arn:aws:iam::"+a.Config.Account+":user/")
+	if !ok {
+		return fault.Denied.Errorf("%s is no user, of whom could be known what they may read", who)
+	}
+	p, err := a.Access.Principal(ctx, name[strings.LastIndexByte(name, '/')+1:])
+	if err != nil {
+		return fault.Denied.Errorf("%s is no user any more", who)
+	}
+	return a.Access.Allow(ctx, iam.Request{Principal: p, Action: "codecommit:GitPull", Resource: a.Source.ARN(repository)})
 }
 
 // vouchBuild tells a build who it is, for as long as it may last.
@@ -181,7 +195,7 @@ func (s builder) Start(tx *db.Tx, r pipeline.ActionRequest) (string, error) {
 		a.Variables = append(a.Variables, build.Variable{Name: v.Name, Value: v.Value, Type: v.Type})
 	}
 	for _, in := range r.Inputs {
-		a.Inputs = append(a.Inputs, build.Input{Name: in.Name, Digest: in.Digest, Size: in.Size})
+		a.Inputs = append(a.Inputs, build.Input{Name: in.Name, Digest: in.Digest, Size: in.Size, Repository: in.Repository, Commit: in.Commit, Clone: in.Clone})
 	}
 	for _, out := range r.Outputs {
 		a.Outputs = append(a.Outputs, out.Name)

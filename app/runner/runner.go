@@ -370,7 +370,10 @@ func (s *session) fetch(ctx context.Context, source build.TaskSource, at build.R
 		return err
 	}
 	defer response.Body.Close()
-	return build.Unpack(ctx, response.Body, dir)
+	if err := build.Unpack(ctx, response.Body, dir); err != nil {
+		return err
+	}
+	return source.Freshen(dir)
 }
 
 // upload sends a file of this machine.

@@ -273,6 +273,10 @@ func TestRunner(t *testing.T) {
 	if second.Status != build.Succeeded || !strings.Contains(h.log(second), "a cache\n") || second.Facts.Made[0].Digest != f.Made[0].Digest {
 		t.Errorf("%s\n%s", second.Status, h.log(second))
 	}
+	h.push(map[string]string{"buildspec.yml": "version: 0.2\nphases: {build: {commands: ['git diff-index --quiet HEAD', 'echo commits $(git rev-list --count HEAD)', 'test -L link && test -x run.sh']}}\n"})
+	if cloned := h.ended(h.start().ID); cloned.Status != build.Succeeded || !strings.Contains(h.log(cloned), "commits 2\n") {
+		t.Errorf("a clone: %s %+v\n%s", cloned.Status, cloned.Facts.Reason, h.log(cloned))
+	}
 	h.push(map[string]string{"buildspec.yml": "version: 0.2\nphases: {build: {commands: [exit 7]}}\n"})
 	if third := h.ended(h.start().ID); third.Status != build.Failed || !strings.Contains(third.Facts.Reason.Text, "status 7") {
 		t.Errorf("%s %+v", third.Status, third.Facts.Reason)

@@ -74,10 +74,11 @@ type Config struct {
 	Scanners []string // names that no build's tool may take
 	Secrets  Secrets  // nil: there are none
 	Identity *Identity
-	Mask     func(line string) string                               // takes what looks like a secret out of logs; nil changes nothing
-	Page     func(path string) string                               // the address of a page of the console; nil and "" are none
-	Egress   egress.Rules                                           // what builds may fetch whose project names no fleet; zero: nothing
-	Wanted   func(ctx context.Context, digest string) (bool, error) // whether somebody else needs a file; nil: nobody
+	Mask     func(line string) string                                // takes what looks like a secret out of logs; nil changes nothing
+	Page     func(path string) string                                // the address of a page of the console; nil and "" are none
+	Egress   egress.Rules                                            // what builds may fetch whose project names no fleet; zero: nothing
+	Wanted   func(ctx context.Context, digest string) (bool, error)  // whether somebody else needs a file; nil: nobody
+	MayRead  func(ctx context.Context, who, repository string) error // whether an ARN may clone a repository; nil: nobody may another than the build's
 
 	Workers     int           // builds at once on this server; 2; below 0 none: runners do them
 	Steps       Steps         // runs commands in the folders of failed builds; nil: nobody may

@@ -90,6 +90,9 @@ func (m Machine) Do(ctx context.Context, t Task, at Room, log io.Writer) (d Done
 		Tools: slices.Clone(m.Tools), Limits: m.Limits, Changed: at.Changed,
 	}
 	p.Limits.Time = t.limit()
+	for _, source := range t.Sources {
+		p.Clones = append(p.Clones, source.clones()...)
+	}
 	if why, err := m.weaker(ctx, t.Least); why != "" || err != nil {
 		return refusal(clientError, why, "build it on a machine with more walls, or let the pipeline allow fewer"), err
 	}

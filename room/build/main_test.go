@@ -142,6 +142,13 @@ func (h *house) run() (stop func()) {
 func (h *house) push(branch, message string, files map[string]string) (commit string) {
 	h.t.Helper()
 	commit = h.clone.Commit(message, files)
+	h.pushed(branch, commit)
+	return commit
+}
+
+// pushed pushes a commit of the clone.
+func (h *house) pushed(branch, commit string) {
+	h.t.Helper()
 	ref := "refs/heads/" + branch
 	old, err := h.source.Ref(h.t.Context(), "shop", ref)
 	if errors.Is(err, fault.NotFound) {
@@ -154,7 +161,6 @@ func (h *house) push(branch, message string, files map[string]string) (commit st
 	must(h.t, h.source.Intend(h.t.Context(), h.repo, source.Push{ID: id, Repository: "shop", Who: "ada", Updates: []source.Update{{Ref: ref, Old: old, New: commit}}}))
 	h.clone.Git("push", "-q", h.repo.Dir(), "HEAD:"+ref)
 	must(h.t, h.source.Confirm(h.t.Context(), "shop", id, []string{ref}))
-	return commit
 }
 
 func must(t testing.TB, err error) {

@@ -129,6 +129,10 @@ type Input struct {
 	Name   string `json:"name"`
 	Digest string `json:"digest,omitzero"` // in base/blob; "" is the commit's own files
 	Size   int64  `json:"size,omitzero"`
+
+	Repository string `json:"repository,omitzero"` // whose commit that is; "" is the build's own
+	Commit     string `json:"commit,omitzero"`
+	Clone      bool   `json:"clone,omitzero"` // its history comes along
 }
 
 // Artifact is what a build made, as this server has it.

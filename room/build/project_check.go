@@ -106,7 +106,7 @@ func (s *Source) check(r *refused, at string) {
 	default:
 		r.unless(false, "%s.type %.40s: builds here take repositories of this server (CODECOMMIT); what lies elsewhere is mirrored first (docs/forges.md)", at, s.Type)
 	}
-	r.unless(s.Submodules == nil || !s.Submodules.Fetch, "%s.gitSubmodulesConfig: submodules are not fetched here", at)
+	r.unless(s.CloneDepth >= 0, "%s.gitCloneDepth is at least 0, which is all of the history", at)
 	r.unless(!says(s.Auth), "%s.auth: repositories of this server need none", at)
 	r.unless(!isTrue(s.ReportStatus), "%s.reportBuildStatus: forges are told by pipelines (docs/forges.md)", at)
 	r.unless(!isTrue(s.InsecureSSL), "%s.insecureSsl: there is nothing here that it would be for", at)

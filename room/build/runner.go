@@ -231,12 +231,7 @@ func (b *Builds) SourceOf(ctx context.Context, who, job, nonce, id string, w io.
 	if i < 0 {
 		return fault.NotFound.Errorf("the build has no source %.100q", id)
 	}
-	files, done, err := b.files(ctx, one.task.Sources[i])
-	if err != nil {
-		return err
-	}
-	defer done()
-	return packSource(ctx, files, w)
+	return b.packTo(ctx, one.task.Sources[i], w)
 }
 
 // Say adds to the log of a runner's build, renews its lease, and writes down how far the build is.

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"strings"
 
 	"github.com/haechi-dev/haechi/word/fault"
 )
@@ -21,34 +22,55 @@ const mostSource = 16 << 30
 func (b *Builds) sourcesOf(ctx context.Context, made *Build) (all []TaskSource, err error) {
 	f := made.Facts
 	for i, in := range f.Inputs {
-		s := TaskSource{digest: in.Digest}
-		if in.Digest == "" {
-			s.repository, s.commit = f.Repository, f.Commit
-		}
+		s := f.sourceOf(in)
 		if i > 0 {
 			s.ID = in.Name
+		}
+		if in.Digest == "" && in.Clone {
+			if err := b.cloned(ctx, made, &s, made.Source); err != nil {
+				return nil, err
+			}
 		}
 		all = append(all, s)
 	}
 	if len(f.Inputs) == 0 && f.Repository != "" {
-		all = append(all, TaskSource{repository: f.Repository, commit: f.Commit})
-	}
-	for _, s := range made.SecondarySources {
-		name := s.Repository()
-		_, commit, err := b.resolve(ctx, name, secondaryVersion(made, s.Identifier))
-		if err != nil {
-			return nil, fmt.Errorf("secondary source %s: %w", s.Identifier, err)
+		s := TaskSource{repository: f.Repository, commit: f.Commit, branch: f.Ref}
+		if err := b.cloned(ctx, made, &s, made.Source); err != nil {
+			return nil, err
 		}
-		all = append(all, TaskSource{ID: s.Identifier, repository: name, commit: commit})
+		all = append(all, s)
+	}
+	for _, of := range made.SecondarySources {
+		name := of.Repository()
+		ref, commit, err := b.resolve(ctx, name, secondaryVersion(made, of.Identifier))
+		if err != nil {
+			return nil, fmt.Errorf("secondary source %s: %w", of.Identifier, err)
+		}
+		s := TaskSource{ID: of.Identifier, repository: name, commit: commit, branch: ref}
+		if err := b.cloned(ctx, made, &s, of); err != nil {
+			return nil, fmt.Errorf("secondary source %s: %w", of.Identifier, err)
+		}
+		all = append(all, s)
 	}
 	return all, nil
+}
+
+// sourceOf is where the files of an artifact are.
+func (f *Facts) sourceOf(in Input) TaskSource {
+	if in.Digest != "" {
+		return TaskSource{digest: in.Digest}
+	}
+	if in.Repository == "" || in.Repository == f.Repository && in.Commit == f.Commit {
+		return TaskSource{repository: f.Repository, commit: f.Commit, branch: f.Ref}
+	}
+	return TaskSource{repository: in.Repository, commit: in.Commit}
 }
 
 // sourceFS are the files of a build's first source.
 func (b *Builds) sourceFS(ctx context.Context, made *Build) (fs.FS, func(), error) {
 	s := TaskSource{repository: made.Facts.Repository, commit: made.Facts.Commit}
-	if in := made.Facts.Inputs; len(in) > 0 && in[0].Digest != "" {
-		s = TaskSource{digest: in[0].Digest}
+	if in := made.Facts.Inputs; len(in) > 0 {
+		s = made.Facts.sourceOf(in[0])
 	}
 	return b.files(ctx, s)
 }
@@ -92,8 +114,67 @@ func (b *Builds) layOut(ctx context.Context, s TaskSource, dir string) error {
 		return err
 	}
 	defer done()
-	return extract(ctx, files, dir)
+	if err := extract(ctx, files, dir); err != nil || !s.clone {
+		return err
+	}
+	return b.makeClone(ctx, s, dir)
 }
+
+// packTo writes a source as a tar, for a machine that fetches it.
+func (b *Builds) packTo(ctx context.Context, s TaskSource, to io.Writer) error {
+	if !s.clone {
+		files, done, err := b.files(ctx, s)
+		if err != nil {
+			return err
+		}
+		defer done()
+		return packSource(ctx, files, to)
+	}
+	if err := os.MkdirAll(b.config.Folder, 0o700); err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp(b.config.Folder, "packed-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	if err := b.layOut(ctx, s, dir); err != nil {
+		return err
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	return packSource(ctx, linked{root.FS(), root}, to)
+}
+
+// linked are files of a folder; a link in it is a file whose content is what it points at.
+type linked struct {
+	fs.FS
+	root *os.Root
+}
+
+// Open opens a file, or a link as itself.
+func (l linked) Open(name string) (fs.File, error) {
+	info, err := l.root.Lstat(name)
+	if err != nil || info.Mode().Type() != fs.ModeSymlink {
+		return l.FS.Open(name)
+	}
+	target, err := l.root.Readlink(name)
+	if err != nil {
+		return nil, err
+	}
+	return &linkFile{Reader: strings.NewReader(target), info: info}, nil
+}
+
+type linkFile struct {
+	*strings.Reader
+	info fs.FileInfo
+}
+
+func (l *linkFile) Stat() (fs.FileInfo, error) { return l.info, nil }
+func (l *linkFile) Close() error               { return nil }
 
 // extract writes files into an empty folder. Nothing is written outside of it,
 // whatever the files are called and the links among them point at.

@@ -117,8 +117,8 @@ func (b *Builds) actionProject(tx *db.Tx, a Action) (p Project, err error) {
 		// The pipeline is what the repository's file says: whoever may push there would have what the project is given.
 		return p, fault.Invalid.Errorf("the project %s is the repository %s's: the pipeline of %s may build its own, and projects whose source is CODEPIPELINE", p.Name, p.Source.Repository(), a.Repository)
 	}
-	spec := p.Source.Buildspec
-	p.Source, p.SecondarySources, p.SecondaryVersions = Source{Type: "CODEPIPELINE", Buildspec: spec}, nil, nil
+	was := p.Source
+	p.Source, p.SecondarySources, p.SecondaryVersions = Source{Type: "CODEPIPELINE", Buildspec: was.Buildspec, CloneDepth: was.CloneDepth, Submodules: was.Submodules}, nil, nil
 	if p.Artifacts.Type != "NO_ARTIFACTS" || len(a.Outputs) > 0 {
 		p.Artifacts.Type, p.Artifacts.Location = "CODEPIPELINE", ""
 	}

@@ -57,10 +57,15 @@ type Task struct {
 
 // TaskSource is a source that is fetched before the build.
 type TaskSource struct {
-	ID string `json:"id,omitzero"` // "" is the first one; else it lies in src_ID
+	ID     string   `json:"id,omitzero"`     // "" is the first one; else it lies in src_ID
+	Clones []string `json:"clones,omitzero"` // folders of it that are clones: "" is itself, the others submodules
 
 	repository, commit string // of our own repositories
+	branch             string // refs/heads/… that the commit is from, or ""
 	digest             string // or a zip in base/blob
+	clone              bool   // its history comes along
+	depth              int    // so many commits of it; 0 is all
+	modules            []module
 }
 
 // specName is what a build's buildspec is called in what is said of it.
@@ -160,7 +165,10 @@ func (b *Builds) task(ctx context.Context, made *Build) (t Task, reason *Reason,
 	}
 	if t.Sources, err = b.sourcesOf(ctx, made); err != nil {
 		if reason := mistake(err); reason != nil {
-			reason.Code, reason.Do = "CLIENT_ERROR", "see whether the source is there"
+			reason.Code = "CLIENT_ERROR"
+			if reason.Where == "" {
+				reason.Do = "see whether the source is there"
+			}
 			return t, reason, "", nil
 		}
 		return t, nil, "", err

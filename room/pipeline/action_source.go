@@ -51,7 +51,7 @@ func (p *Pipelines) doSource(ctx context.Context, t *task) (outcome, error) {
 	}
 	o := outcome{status: Succeeded, summary: clip(commit.Subject(), 100), external: id, variables: sourceValues(e, a, name, branch, commit)}
 	for _, out := range a.Outputs {
-		o.artifacts = append(o.artifacts, Artifact{Name: out.Name, Repository: name, Branch: branch, Commit: id})
+		o.artifacts = append(o.artifacts, Artifact{Name: out.Name, Repository: name, Branch: branch, Commit: id, Clone: a.Config["OutputArtifactFormat"] == "CODEBUILD_CLONE_REF"})
 	}
 	if !first {
 		return o, nil

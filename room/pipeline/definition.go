@@ -56,7 +56,7 @@ func Default(repository string) structure.Pipeline {
 	return structure.Pipeline{
 		Name: repository, Version: 1, ExecutionMode: structure.Queued, PipelineType: "V2",
 		Stages: []structure.Stage{
-			one(structure.Action{Name: "Source", Type: id(structure.Source, "AWS", "CodeCommit"), Configuration: m{"RepositoryName": repository}, Outputs: []structure.Output{{Name: "Source"}}, Namespace: "SourceVariables"}),
+			one(structure.Action{Name: "Source", Type: id(structure.Source, "AWS", "CodeCommit"), Configuration: m{"RepositoryName": repository, "OutputArtifactFormat": "CODEBUILD_CLONE_REF"}, Outputs: []structure.Output{{Name: "Source"}}, Namespace: "SourceVariables"}),
 			one(structure.Action{Name: "Scan", Type: id(structure.Test, "ThirdParty", "HaechiScan"), Inputs: in}),
 			one(structure.Action{Name: "Build", Type: id(structure.Build, "AWS", "CodeBuild"), Configuration: m{"ProjectName": repository}, Inputs: in, Namespace: "BuildVariables"}),
 			one(structure.Action{Name: "Gate", Type: id(structure.Test, "ThirdParty", "HaechiGate")}),

@@ -74,5 +74,6 @@ type Artifact struct {
 	Commit     string `json:"commit,omitzero"`
 	Digest     string `json:"digest,omitzero"` // sha256:…; "" for the files of the commit
 	Size       int64  `json:"size,omitzero"`
-	Made       string `json:"made,omitzero"` // the build that made it, by its id
+	Made       string `json:"made,omitzero"`  // the build that made it, by its id
+	Clone      bool   `json:"clone,omitzero"` // a build gets the commit's history, too
 }

@@ -92,6 +92,13 @@ func (r *running) artifact(ctx context.Context, root *os.Root, a buildspec.Artif
 	return Artifact{ID: a.ID, Name: r.names[a.ID], Prefix: a.Prefix, File: out.Name(), Digest: hex.EncodeToString(sum.Sum(nil)), Size: info.Size(), Files: len(files)}, out.Sync()
 }
 
+// inClone tells whether a path lies in what makes a clone of a source. It is no part of what "all files" means: an artifact
+// is the same whether its source came with its history or without. Who asks for just that gets it.
+func (p *Plan) inClone(at string, wanted []string) bool {
+	return slices.ContainsFunc(p.Clones, func(folder string) bool { return strings.HasPrefix(at, folder+"/.git/") }) &&
+		!slices.ContainsFunc(wanted, func(pattern string) bool { return strings.Contains("/"+pattern+"/", "/.git/") })
+}
+
 // choose are the files of an artifact, in the order of their names in it.
 func (r *running) choose(root *os.Root, a buildspec.Artifact) ([]file, error) {
 	want, err := compile(a.Files)
@@ -110,7 +117,7 @@ func (r *running) choose(root *os.Root, a buildspec.Artifact) ([]file, error) {
 	for _, base := range bases {
 		err := walk(root, base, func(at string, entry fs.DirEntry) error {
 			name := strings.TrimPrefix(at, base+"/")
-			if !want.match(name) || not.match(name) {
+			if !want.match(name) || not.match(name) || r.plan.inClone(at, a.Files) {
 				return nil
 			}
 			f, ok := r.take(root, a, at, name, entry)

@@ -38,6 +38,8 @@ type Plan struct {
 	Dir  string // the build's folder, with its sources in src; who calls removes it (see Remove)
 	Out  string // a folder of the caller's outside of Dir, where artifacts are put
 
+	Clones []string // folders below Dir that came with a .git: that is no artifact
+
 	Facts     Facts          // what CodeBuild's variables say
 	Env       []Variable     // what every build finds; the buildspec may say otherwise
 	Variables []Variable     // of the project, then of who started it: they win over the buildspec's, later ones over earlier

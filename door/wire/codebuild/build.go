@@ -35,11 +35,12 @@ type startInput struct {
 	ServiceRole        string                `json:"serviceRoleOverride"`
 	Fleet              *build.FleetRef       `json:"fleetOverride"`
 	Batch              *build.BatchConfig    `json:"buildBatchConfigOverride"`
+	CloneDepth         *int                  `json:"gitCloneDepthOverride"`
+	Submodules         *build.Submodules     `json:"gitSubmodulesConfigOverride"`
 
 	// What is refused, as in projects.
 	SecondarySources jsontext.Value    `json:"secondarySourcesOverride"`
 	Auth             jsontext.Value    `json:"sourceAuthOverride"`
-	Submodules       *build.Submodules `json:"gitSubmodulesConfigOverride"`
 	InsecureSSL      *bool             `json:"insecureSslOverride"`
 	Certificate      string            `json:"certificateOverride"`
 	Privileged       *bool             `json:"privilegedModeOverride"`
@@ -65,7 +66,13 @@ func (in *startInput) start(c *wire.Call) (build.Start, error) {
 		st.Token = c.Principal.ARN + "/" + c.Operation + "/" + in.Token
 	}
 	st.Restrict = func(p *build.Project) error {
-		p.Source.Auth, p.Source.Submodules, p.Source.InsecureSSL = in.Auth, in.Submodules, in.InsecureSSL
+		p.Source.Auth, p.Source.InsecureSSL = in.Auth, in.InsecureSSL
+		if in.Submodules != nil {
+			p.Source.Submodules = in.Submodules
+		}
+		if in.CloneDepth != nil {
+			p.Source.CloneDepth = *in.CloneDepth
+		}
 		p.Environment.Certificate, p.Environment.Privileged, p.Environment.Registry = in.Certificate, in.Privileged, in.Registry
 		p.EncryptionKey = in.EncryptionKey
 		if in.Logs != nil {

@@ -285,7 +285,7 @@ func TestProjects(t *testing.T) {
 		"environment.privilegedMode": true, "environment.type": "WINDOWS_CONTAINER", "environment.computeType": "BUILD_LAMBDA_1GB", "environment.certificate": "bucket/cert",
 		"artifacts": object{"type": "S3", "location": "bucket"}, "cache": object{"type": "S3", "location": "bucket"}, "source": object{"type": "GITHUB", "location": "https://github.com/a/b.git"},
 		"logsConfig": object{"s3Logs": object{"status": "ENABLED", "location": "bucket"}}, "environment.environmentVariables": []object{{"name": "CODEBUILD_X", "value": "1"}},
-		"environment.fleet": object{"fleetArn": "arn:aws:codebuild:us-east-1:1:fleet/none"}, "source.gitSubmodulesConfig": object{"fetchSubmodules": true},
+		"environment.fleet": object{"fleetArn": "arn:aws:codebuild:us-east-1:1:fleet/none"}, "source.auth": object{"type": "CODECONNECTIONS"},
 	} {
 		status, out := call(t, s, "CreateProject", with(path, value))
 		if message, _ := out["message"].(string); status != 400 || message == "" {
