@@ -72,28 +72,29 @@ type App struct {
 	inForce []comply.Pack // and people's own, at the start
 	rules   []sigma.File  // at the start
 
-	bucket  *blob.Bucket                // Blobs, where it is one
-	own     gate.Policy                 // what haechi.yaml names
-	policy  atomic.Pointer[gate.Policy] // what counts: a file's that was applied, else own
-	guards  atomic.Pointer[iac.Scanner] // with the rules that come with Haechi, and those that were applied
-	deps    *freshDeps
-	life    *secretLife
-	files   sync.Mutex
-	taken   []keptFile // what the rooms go by
-	log     *slog.Logger
-	now     func() time.Time
-	sealer  *seal.Sealer
-	logins  []access.Login
-	lock    *os.File
-	node    string // name of this node
-	rooms   []room
-	handler http.Handler
-	pages   *console.Console
-	reports *reports.Door // takes other tools' reports
-	began   time.Time
-	version string
-	anyKey  bool
-	url     atomic.Value // string: how people reach the console, once it listens
+	bucket   *blob.Bucket                // Blobs, where it is one
+	own      gate.Policy                 // what haechi.yaml names
+	policy   atomic.Pointer[gate.Policy] // what counts: a file's that was applied, else own
+	guards   atomic.Pointer[iac.Scanner] // with the rules that come with Haechi, and those that were applied
+	deps     *freshDeps
+	life     *secretLife
+	files    sync.Mutex
+	taken    []keptFile // what the rooms go by
+	log      *slog.Logger
+	now      func() time.Time
+	sealer   *seal.Sealer
+	logins   []access.Login
+	lock     *os.File
+	node     string // name of this node
+	rooms    []room
+	handler  http.Handler
+	pages    *console.Console
+	reports  *reports.Door // takes other tools' reports
+	ownTools []string      // what the server's own findings on repositories are by
+	began    time.Time
+	version  string
+	anyKey   bool
+	url      atomic.Value // string: how people reach the console, once it listens
 }
 
 // room is what runs beside the doors: a name for the log, and a method that blocks until ctx ends.

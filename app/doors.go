@@ -65,7 +65,7 @@ func (a *App) open(ctx context.Context) error {
 	mux.HandleFunc("GET /metrics", a.metrics)
 	mux.HandleFunc("GET /.well-known/openid-configuration", a.discovery)
 	mux.HandleFunc("GET /.well-known/jwks.json", a.jwks)
-	a.reports = reports.Handler(reports.Config{Hub: a.Hub, Access: watchedAccess{a.Access}, Bills: bills{a.Inspect}, Maker: a.maker(), Salt: salt, Folder: a.Config.Data, Now: a.now, SourceIP: a.sourceIP, Log: a.log})
+	a.reports = reports.Handler(reports.Config{Hub: a.Hub, Access: watchedAccess{a.Access}, Bills: bills{a.Inspect}, Own: a.ownScan, Maker: a.maker(), Salt: salt, Folder: a.Config.Data, Now: a.now, SourceIP: a.sourceIP, Log: a.log})
 	a.pages, err = console.New(console.Config{
 		Access: a.Access, People: a.Access, Logins: a.Access, URL: a.page, Kept: a.kept, DB: a.DB, Hub: a.Hub, Bus: a.Bus, Log: a.log, Now: a.now,
 		Account: a.Config.Account, Region: a.Config.Region, Version: a.version, Secure: a.overTLS, SourceIP: a.sourceIP,

@@ -13,6 +13,7 @@ import (
 	"github.com/haechi-dev/haechi/keeper/audit"
 	"github.com/haechi-dev/haechi/keeper/hub"
 	"github.com/haechi-dev/haechi/keeper/inventory"
+	"github.com/haechi-dev/haechi/keeper/source"
 	"github.com/haechi-dev/haechi/keeper/vault"
 	"github.com/haechi-dev/haechi/river/journal"
 	"github.com/haechi-dev/haechi/river/work"
@@ -146,7 +147,8 @@ func (a *App) buildPipeline(ctx context.Context) error {
 	}
 	walls := sandbox.New(sandbox.Config{Least: least})
 	a.buildShelf()
-	if err := a.buildBuilds(walls, names(scanners)); err != nil {
+	a.ownTools = append(names(scanners), source.Tool)
+	if err := a.buildBuilds(walls, a.ownTools); err != nil {
 		return err
 	}
 	a.Pipeline = pipeline.New(pipeline.Config{

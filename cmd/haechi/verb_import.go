@@ -202,7 +202,7 @@ func tellImport(c call, file string, a *reports.Answer) {
 	for _, n := range []struct {
 		n    int
 		what string
-	}{{a.Bill, "components kept"}, {a.New, "new"}, {a.Changed, "changed"}, {a.Unchanged, "unchanged"}, {a.Closed, "closed"}, {a.Suppressed, "suppressed"}, {a.VEX, "of other tools suppressed"}} {
+	}{{a.Bill, "components kept"}, {a.New, "new"}, {a.Changed, "changed"}, {a.Unchanged, "unchanged"}, {a.Closed, "closed"}, {a.Suppressed, "suppressed"}, {a.VEX, "of other tools suppressed"}, {a.Proposed, "on other tools without effect: it takes leave to suppress findings"}} {
 		if n.n > 0 {
 			fmt.Fprintf(c.stdout, ", %d %s", n.n, n.what)
 		}

@@ -144,7 +144,8 @@ func (o *Console) bringReports(r *request) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	ask := reports.Ask{Target: form["target"], Branch: form["branch"], Commit: form["commit"], Tool: form["tool"]}
+	ask := reports.Ask{Target: form["target"], Branch: form["branch"], Commit: form["commit"], Tool: form["tool"], Own: true}
+	ask.VEX = o.config.Access.Allow(r.Context(), reports.Suppresses(r.principal, r.context())) == nil
 	if err := o.config.Reports.Describe(u, ask); err != nil {
 		return "", err
 	}

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"os"
 	"strings"
@@ -63,6 +64,7 @@ type Config struct {
 	Hub      Hub
 	Access   Access
 	Bills    Components // nil: what bills of materials list is not kept
+	Own      func(ctx context.Context, target, tool string) bool // whether the server itself looks at the target by that name; nil: at none
 	Maker    finding.Maker
 	Salt     []byte // of the hash that tells one secret from another
 	Folder   string // where a report lies while it is read; "" is the system's
@@ -165,7 +167,7 @@ func (d *Door) answer(w http.ResponseWriter, r *http.Request) (*Answer, error) {
 		w.Header().Set("Allow", http.MethodPost)
 		return nil, fault.Invalid.Errorf("a report comes with POST")
 	}
-	letIn, err := d.admit(r)
+	letIn, suppress, err := d.admit(r)
 	if err != nil {
 		return nil, err
 	}
@@ -173,6 +175,7 @@ func (d *Door) answer(w http.ResponseWriter, r *http.Request) (*Answer, error) {
 	if err != nil {
 		return nil, err
 	}
+	asked.vex, asked.own = suppress, true
 	if !d.room.TryAcquire(1) {
 		return nil, fault.Unavailable.Errorf("%d reports are being read: try again", atOnce)
 	}
@@ -193,29 +196,29 @@ func (d *Door) answer(w http.ResponseWriter, r *http.Request) (*Answer, error) {
 }
 
 // admit asks who it is and whether they may, before a byte of the body is read. What comes
-// back holds the signature against the body's sum.
-func (d *Door) admit(r *http.Request) (func(sum string) error, error) {
+// back holds the signature against the body's sum, and tells whether they may suppress findings.
+func (d *Door) admit(r *http.Request) (letIn func(sum string) error, suppress bool, err error) {
 	var who iam.Principal
-	letIn := func(string) error { return nil }
+	letIn = func(string) error { return nil }
 	if sigv4.Signed(r) {
 		claim, err := sigv4.Parse(r)
 		if err == nil {
 			err = claim.Timely(d.Now())
 		}
 		if err != nil {
-			return nil, fault.Unauthenticated.Errorf("the signature: %w", err)
+			return nil, false, fault.Unauthenticated.Errorf("the signature: %w", err)
 		}
 		if claim.Service != "haechi" {
-			return nil, fault.Unauthenticated.Errorf("this is signed for the service %.40q: sign it for haechi", claim.Service)
+			return nil, false, fault.Unauthenticated.Errorf("this is signed for the service %.40q: sign it for haechi", claim.Service)
 		}
 		secret, principal, err := d.Access.Secret(r.Context(), claim.AccessKey, claim.Token)
 		if err != nil {
-			return nil, fault.Unauthenticated.Errorf("the access key or its session is not known")
+			return nil, false, fault.Unauthenticated.Errorf("the access key or its session is not known")
 		}
 		// Whoever does not have the secret is not let in to fill the disk: most requests say their body's sum.
 		if said := r.Header.Get("X-Amz-Content-Sha256"); said != "" {
 			if err := d.verifier.VerifySum(r, claim, secret.Reveal(), d.Now(), said); err != nil {
-				return nil, fault.Unauthenticated.Errorf("the signature: %w", err)
+				return nil, false, fault.Unauthenticated.Errorf("the signature: %w", err)
 			}
 		}
 		who = principal
@@ -228,16 +231,29 @@ func (d *Door) admit(r *http.Request) (func(sum string) error, error) {
 	} else {
 		scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 		if !strings.EqualFold(scheme, "bearer") {
-			return nil, fault.Unauthenticated.Errorf("a signature or a token is required: Authorization: Bearer")
+			return nil, false, fault.Unauthenticated.Errorf("a signature or a token is required: Authorization: Bearer")
 		}
 		principal, err := d.Access.Token(r.Context(), access.Intake, "", seal.Secret(strings.TrimSpace(token)))
 		if err != nil {
-			return nil, fault.Unauthenticated.Errorf("the token is not valid")
+			return nil, false, fault.Unauthenticated.Errorf("the token is not valid")
 		}
 		who = principal
 	}
-	err := d.Access.Allow(r.Context(), iam.Request{Principal: who, Action: Action, Resource: "*", Context: map[string][]string{"aws:SourceIp": {d.SourceIP(r)}}})
-	return letIn, err
+	from := map[string][]string{"aws:SourceIp": {d.SourceIP(r)}}
+	if err := d.Access.Allow(r.Context(), iam.Request{Principal: who, Action: Action, Resource: "*", Context: from}); err != nil {
+		return nil, false, err
+	}
+	return letIn, d.Access.Allow(r.Context(), Suppresses(who, from)) == nil, nil
+}
+
+// Suppresses is the question whether somebody may suppress findings: then what a report says of other tools' findings counts.
+func Suppresses(who iam.Principal, context map[string][]string) iam.Request {
+	all := maps.Clone(context)
+	if all == nil {
+		all = map[string][]string{}
+	}
+	all["securityhub:ASFFSyntaxPath/Workflow.Status"] = []string{string(finding.Suppressed)}
+	return iam.Request{Principal: who, Action: "securityhub:BatchUpdateFindings", Resource: "*", Context: all}
 }
 
 // spool writes the body to a file of its own, and tells its SHA-256.

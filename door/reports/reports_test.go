@@ -34,6 +34,7 @@ type house struct {
 	db          *db.DB
 	hub         *hub.Hub
 	token, weak string
+	developer   string // may import reports, and not suppress findings
 	client      *remote.Client
 	clock       atomic.Int64 // seconds
 }
@@ -63,7 +64,8 @@ func build(t testing.TB) *house {
 		must(t, err)
 		return value.Reveal()
 	}
-	h.token, h.weak = token("pipeline"), token("weak")
+	must(t, a.CreateUser(t.Context(), "lee", access.Developer))
+	h.token, h.weak, h.developer = token("pipeline"), token("weak"), token("lee")
 	id, secret, err := a.CreateKey(t.Context(), "pipeline")
 	must(t, err)
 	server := httptest.NewServer(reports.Handler(reports.Config{Hub: h.hub, Access: a, Maker: finding.Maker{Account: account, Region: "us-east-1"}, Salt: []byte("salt"), Folder: h.spool}))

@@ -43,6 +43,7 @@ type Answer struct {
 	Older     string    `json:"older,omitzero"`      // why nothing of it was imported: a newer report was
 	Bill      int       `json:"components,omitzero"` // of a bill of materials: what it lists, which is kept and judged
 	VEX       int       `json:"vex,omitzero"`        // findings of other tools that it says are none
+	Proposed  int       `json:"proposed,omitzero"`   // statements of VEX that count for nothing: whoever brought them may not suppress findings
 	Failed    []Failure `json:"failed,omitzero"`     // findings that the hub refused, at most maxLines; nothing is closed then
 }
 
@@ -72,6 +73,8 @@ type ask struct {
 	options report.Options
 	preview bool
 	partial string // why the sender knows that it is not all
+	vex     bool   // what it says of other tools' findings counts
+	own     bool   // what its tool suppresses itself is suppressed
 }
 
 func (d *Door) asked(r *http.Request) (ask, error) {
@@ -120,6 +123,9 @@ func (d *Door) digest(a ask, sum string) string {
 		mapping = []byte(err.Error()) // a mapping came from JSON, and always marshals
 	}
 	fmt.Fprintf(h, "%s %s %q %s %x", reading, sum, a.options.Tool, mapping, d.Salt)
+	if !a.vex || !a.own { // who may more says more with the same report
+		fmt.Fprintf(h, " %t %t", a.vex, a.own)
+	}
 	return "sha256:" + hex.EncodeToString(h.Sum(nil))
 }
 
@@ -142,6 +148,9 @@ func (d *Door) take(ctx context.Context, a ask, in io.ReaderAt, size int64) (*An
 	if a.partial != "" {
 		r.Complete, r.Incomplete = false, cmp.Or(r.Incomplete, a.partial)
 	}
+	if d.Own != nil && d.Own(ctx, a.scan.Target, r.Tool) {
+		r.Tool = "import-" + r.Tool // nobody else speaks for our own scanners where these look themselves
+	}
 	a.scan.Tool, a.scan.Version, a.scan.Skipped = r.Tool, finding.Shorten(r.Version, 128), r.Skipped
 	said := &Answer{Told: r.Told, Target: a.scan.Target, Branch: a.scan.Branch, Commit: a.scan.Commit, Preview: a.preview}
 	a.scan.Made = r.Made
@@ -156,10 +165,12 @@ func (d *Door) take(ctx context.Context, a ask, in io.ReaderAt, size int64) (*An
 	if err := d.keepListed(ctx, a.scan, r, in, size, said); err != nil {
 		return said, err
 	}
-	if err := d.keep(ctx, a.scan, r, said); err != nil {
+	if err := d.keep(ctx, a, r, said); err != nil {
 		return said, err
 	}
-	if r.Complete && len(said.Failed) == 0 {
+	if !a.vex {
+		said.Proposed = len(r.VEX)
+	} else if r.Complete && len(said.Failed) == 0 {
 		return said, d.applyVEX(ctx, a.scan, r, said)
 	}
 	return said, nil
@@ -180,8 +191,8 @@ func (d *Door) older(ctx context.Context, s finding.Scan) (string, error) {
 
 // keep imports the findings in parts. The last part says whether the report is complete: what
 // it lacks is closed then, and not where one of its findings was refused.
-func (d *Door) keep(ctx context.Context, s finding.Scan, r *report.Report, said *Answer) error {
-	now := d.Now()
+func (d *Door) keep(ctx context.Context, a ask, r *report.Report, said *Answer) error {
+	s, now := a.scan, d.Now()
 	raws, err := d.keepRaw(s)
 	if err != nil {
 		return err
@@ -211,6 +222,10 @@ func (d *Door) keep(ctx context.Context, s finding.Scan, r *report.Report, said 
 		}
 		unread = r.EachRaw(func(f finding.Finding, raw func() string) error {
 			f = d.Maker.Own(s, f, now)
+			if !a.own && f.Status() == finding.Suppressed {
+				f.Workflow = &finding.Workflow{Status: finding.New}
+				delete(f.ProductFields, report.FieldSuppressed)
+			}
 			if err := raws.add(&f, raw); err != nil {
 				return err
 			}

@@ -32,6 +32,9 @@ type Ask struct {
 	Commit string `json:"commit,omitzero"`
 	Tool   string `json:"tool,omitzero"`
 	Scan   string `json:"scan,omitzero"` // the scan's ID; "" makes one up
+
+	VEX bool `json:"vex,omitzero"` // what it says of other tools' findings counts: whoever brings it may suppress them
+	Own bool `json:"own,omitzero"` // what its tool suppresses itself is suppressed
 }
 
 // Upload is reports that lie here until whoever brought them has seen what they would do.
@@ -191,7 +194,7 @@ func (d *Door) TakeFile(ctx context.Context, a Ask, file *os.File, preview bool)
 	if err != nil {
 		return nil, fmt.Errorf("reading a report: %w", err)
 	}
-	asked := ask{scan: finding.Scan{ID: a.Scan, Target: a.Target, Branch: a.Branch, Commit: a.Commit}, options: report.Options{Tool: a.Tool, Salt: secret.SaltOf(d.Salt, a.Target)}, preview: preview}
+	asked := ask{scan: finding.Scan{ID: a.Scan, Target: a.Target, Branch: a.Branch, Commit: a.Commit}, options: report.Options{Tool: a.Tool, Salt: secret.SaltOf(d.Salt, a.Target)}, preview: preview, vex: a.VEX, own: a.Own}
 	asked.scan.Digest = d.digest(asked, hex.EncodeToString(h.Sum(nil)))
 	return d.take(ctx, asked, file, size)
 }

@@ -2,6 +2,7 @@ package reports_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/haechi-dev/haechi/keeper/hub"
@@ -106,4 +107,20 @@ func TestVEX(t *testing.T) {
 	if _, err := h.hub.Get(t.Context(), person); fault.Of(err) == fault.NotFound {
 		t.Error(err)
 	}
+}
+
+// VEX suppresses only where whoever brings it may suppress findings; the same document counts when somebody who may brings it.
+func TestVEXTakesLeaveToSuppress(t *testing.T) {
+	h := build(t)
+	h.imports("target=shop", trivyOf("CVE-1-1"))
+	document := openvexOf(statement("CVE-1-1", "not_affected", "pkg:npm/lodash@4.17.4", ""), "")
+	status, _, body := h.send(h.developer, "target=shop", document)
+	if status != 200 || !strings.Contains(body, `"proposed":1`) {
+		t.Errorf("%d %s", status, body)
+	}
+	h.want("shop", map[string]finding.Status{"CVE-1-1": finding.New})
+	if a := h.imports("target=shop", document); a.VEX != 1 || a.Proposed != 0 {
+		t.Errorf("%+v", a)
+	}
+	h.want("shop", map[string]finding.Status{"CVE-1-1": finding.Suppressed})
 }

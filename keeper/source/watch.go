@@ -27,8 +27,8 @@ const (
 	UnsignedRule    = "source/unsigned-commit"
 )
 
-// findingTool is what source's findings are from.
-const findingTool = "source"
+// Tool is what source's findings are from.
+const Tool = "source"
 
 // wrong is something that is wrong with a repository.
 type wrong struct {
@@ -44,7 +44,7 @@ func (s *Source) keepFinding(ctx context.Context, w wrong) error {
 	if s.config.Keep == nil {
 		return nil
 	}
-	scan := finding.Scan{ID: findingTool + "/" + w.rule + "/" + w.key, Tool: findingTool, Target: w.repository, Branch: w.branch, Commit: w.commit}
+	scan := finding.Scan{ID: Tool + "/" + w.rule + "/" + w.key, Tool: Tool, Target: w.repository, Branch: w.branch, Commit: w.commit}
 	fields := map[string]string{finding.FieldFingerprint: finding.Fingerprint(w.rule, w.repository, w.key)}
 	for k, v := range w.fields {
 		fields[k] = v

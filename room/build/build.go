@@ -37,8 +37,9 @@ type Repositories interface {
 
 // Reports takes the reports of security tools that builds leave into the hub.
 type Reports interface {
-	// Take imports a report as the scan s, by s.Tool, and says in one line what came of it.
-	Take(ctx context.Context, s finding.Scan, file *os.File) (line string, err error)
+	// Take imports a report as the scan s, by s.Tool, and says in one line what came of it. Where it is not
+	// counted, what it suppresses is a proposal.
+	Take(ctx context.Context, s finding.Scan, counted bool, file *os.File) (line string, err error)
 }
 
 // Secrets has the values that buildspecs and projects refer to.

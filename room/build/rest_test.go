@@ -136,7 +136,7 @@ func TestCaches(t *testing.T) {
 
 type hub struct{ scans []finding.Scan }
 
-func (h *hub) Take(_ context.Context, s finding.Scan, _ *os.File) (string, error) {
+func (h *hub) Take(_ context.Context, s finding.Scan, _ bool, _ *os.File) (string, error) {
 	h.scans = append(h.scans, s)
 	return "taken", nil
 }

@@ -109,7 +109,7 @@ func (b *Builds) takeReport(ctx context.Context, made Build, l Left, used map[st
 	f := made.Facts
 	s := finding.Scan{Tool: b.reportTool(r.Tool, l.Group, f.Member, used), Target: f.Repository, Branch: strings.TrimPrefix(f.Ref, "refs/heads/"), Commit: f.Commit}
 	s.ID = uuidOf(made.ID) + "/" + s.Tool
-	return b.config.Reports.Take(ctx, s, file)
+	return b.config.Reports.Take(ctx, s, f.Trusted, file)
 }
 
 // reportTool is whose scan a report is. A second report of one tool is another scan, so that it does not close
