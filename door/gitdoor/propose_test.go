@@ -131,3 +131,27 @@ func TestUnknownOptions(t *testing.T) {
 	}
 	wants(t, text, "Haechi does not know the option titel, odd?[31m", "opened pull request 1: change")
 }
+
+// Of the branches that a first push brings, the one that is called main is the default one, or one that is commonly called so.
+func TestFirstBranches(t *testing.T) {
+	for want, branches := range map[string][]string{"main": {"alpha", "main", "zeta"}, "master": {"develop", "master"}, "only": {"only"}, "alpha": {"alpha", "beta"}} {
+		h := open(t, nil)
+		h.clone.Commit("base", map[string]string{"a": "1\n"})
+		var refs []string
+		for _, b := range branches {
+			refs = append(refs, "HEAD:refs/heads/"+b)
+		}
+		h.clone.Git(append([]string{"push", "-q", "origin"}, refs...)...)
+		r, err := h.source.Repository(t.Context(), "shop")
+		if err != nil || r.DefaultBranch != want {
+			t.Errorf("of %q it is %q: %v", branches, r.DefaultBranch, err)
+		}
+		if got := h.clone.Git("ls-remote", "--symref", "origin", "HEAD"); !strings.Contains(got, "refs/heads/"+want) {
+			t.Errorf("HEAD is %s", got)
+		}
+		h.clone.Git("push", "-q", "origin", "HEAD:refs/heads/another")
+		if r, err := h.source.Repository(t.Context(), "shop"); err != nil || r.DefaultBranch != want {
+			t.Errorf("after another: %q %v", r.DefaultBranch, err)
+		}
+	}
+}

@@ -282,13 +282,14 @@ func (s *Source) Confirm(ctx context.Context, repository, push string, moved []s
 			return err
 		}
 		for _, m := range rows {
-			if m.state == done {
-				continue
-			}
-			if !slices.Contains(moved, m.Ref) {
+			if m.state != done && !slices.Contains(moved, m.Ref) {
 				if err := m.set(tx, repository, dropped); err != nil {
 					return err
 				}
+			}
+		}
+		for _, m := range rows {
+			if m.state == done || !slices.Contains(moved, m.Ref) {
 				continue
 			}
 			adopt, err := s.settle(tx, repository, m)
@@ -414,14 +415,35 @@ func (s *Source) count(tx *db.Tx, repository string, m row) (adopted bool, err e
 	})
 }
 
-// adopt makes the first branch of a repository its default branch, as CodeCommit does.
+// adopt makes the first branch of a repository its default branch, as CodeCommit does. Of several that come with one
+// push it is the one that the repository calls so already, or else one that is commonly called so.
 func adopt(tx *db.Tx, r Repository, m row) (bool, error) {
 	branch, ok := strings.CutPrefix(m.Ref, "refs/heads/")
 	if !ok || branch == r.DefaultBranch || git.IsZero(m.New) {
 		return false, nil
 	}
-	branches, err := db.One(tx, db.Value[int64], "SELECT COUNT(*) FROM source_refs WHERE repository = ? AND ref >= 'refs/heads/' AND ref < 'refs/heads0'", r.Name)
-	if err != nil || branches != 1 {
+	const heads = "ref >= 'refs/heads/' AND ref < 'refs/heads0'"
+	together := []string{m.Ref}
+	if m.Push != "" {
+		all, err := db.All(tx, db.Value[string], "SELECT ref FROM source_moves WHERE repository = ? AND push = ? AND new_id <> ? AND state <> ? AND "+heads+" ORDER BY number", r.Name, m.Push, git.Zero, dropped)
+		if err != nil {
+			return false, err
+		}
+		if len(all) > 0 {
+			together = all
+		}
+	}
+	first := together[0]
+	for _, name := range []string{"trunk", "master", "main", r.DefaultBranch} {
+		if slices.Contains(together, "refs/heads/"+name) {
+			first = "refs/heads/" + name
+		}
+	}
+	if first != m.Ref {
+		return false, nil
+	}
+	others, err := db.All(tx, db.Value[string], "SELECT ref FROM source_refs WHERE repository = ? AND "+heads+" LIMIT ?", r.Name, len(together)+1)
+	if err != nil || slices.ContainsFunc(others, func(ref string) bool { return !slices.Contains(together, ref) }) {
 		return false, err
 	}
 	r.DefaultBranch = branch
