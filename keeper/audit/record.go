@@ -68,7 +68,7 @@ func ReadOnly(action string) bool {
 			return name != "GetSessionToken" && name != "GetFederationToken" // these hand out credentials
 		}
 	}
-	return name == "GitPull"
+	return name == "GitPull" || name == "StartQuery" || name == "StartLiveTail" // of logs: to look is what they start
 }
 
 // A Record is one entry as CloudTrail writes it.

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -86,7 +87,7 @@ const lastOf = "(CASE WHEN size > 0 THEN at ELSE 0 END)"
 
 // Streams are the streams of a group, in order, a page of them.
 func (w *Work) Streams(ctx context.Context, q StreamQuery) (all []Stream, err error) {
-	query, args := "SELECT "+streamColumns+" FROM work_streams WHERE grp = ?", []any{q.Group}
+	query, args := "SELECT "+streamColumns+" FROM work_streams WHERE grp = ? AND grp > ''", []any{q.Group}
 	if q.Prefix != "" {
 		query, args = query+" AND name >= ? AND name < ?", append(args, q.Prefix, afterPrefix(q.Prefix))
 	}
@@ -122,7 +123,7 @@ func afterPrefix(prefix string) string { return prefix + "\U0010ffff" }
 // Stream is the stream of that name, or fault.NotFound.
 func (w *Work) Stream(ctx context.Context, group, name string) (s Stream, err error) {
 	err = w.db.Read(ctx, func(tx *db.Tx) error {
-		s, err = db.One(tx, scanStream, "SELECT "+streamColumns+" FROM work_streams WHERE grp = ? AND name = ? ORDER BY made DESC, stream LIMIT 1", group, name)
+		s, err = db.One(tx, scanStream, "SELECT "+streamColumns+" FROM work_streams WHERE grp = ? AND grp > '' AND name = ? ORDER BY made DESC, stream LIMIT 1", group, name)
 		if fault.Of(err) == fault.NotFound {
 			err = fault.NotFound.Errorf("there is no log stream %.200q in %.200q", name, group)
 		}
@@ -134,29 +135,20 @@ func (w *Work) Stream(ctx context.Context, group, name string) (s Stream, err er
 // Mark is where a piece of a stream begins, when it was kept, and how long it is. A piece holds whole lines.
 type Mark struct {
 	Stream string // its ID
+	Group  string
 	Name   string
 	At     time.Time
 	Start  int64
 	Size   int64
 }
 
-// Before tells whether m comes before o, where all streams of a group are told together.
-func (m Mark) Before(o Mark) bool {
-	switch {
-	case !m.At.Equal(o.At):
-		return m.At.Before(o.At)
-	case m.Stream != o.Stream:
-		return m.Stream < o.Stream
-	}
-	return m.Start < o.Start
-}
-
 // MarkQuery says which pieces are meant.
 type MarkQuery struct {
 	Group  string
+	Groups []string // in place of Group: several
 	Names  []string // of streams; nil is all
 	Prefix string   // of the names
-	Stream string   // one alone, by its ID, in place of the three others
+	Stream string   // one alone, by its ID, in place of all of these
 	Beyond int64    // of one stream: pieces that reach beyond this place in it
 	Before int64    // of one stream: pieces that begin before this place, where it is not 0
 	// Since and Until bound the times, both included; zero does not.
@@ -168,9 +160,14 @@ type MarkQuery struct {
 
 func scanMark(scan db.Scan) (m Mark, err error) {
 	var at int64
-	err = scan(&m.Stream, &m.Name, &at, &m.Start, &m.Size)
+	err = scan(&m.Stream, &m.Group, &m.Name, &at, &m.Start, &m.Size)
 	m.At = time.UnixMicro(at).UTC()
 	return m, err
+}
+
+// named are names without those that are none: streams that have none are nobody's to find.
+func named(groups []string) []string {
+	return slices.DeleteFunc(groups, func(name string) bool { return name == "" })
 }
 
 // Marks are pieces of streams in the order of time.
@@ -184,7 +181,11 @@ func (w *Work) Marks(ctx context.Context, q MarkQuery) (all []Mark, err error) {
 			add("l.start < ?", q.Before)
 		}
 	} else {
-		add("s.grp = ?", q.Group)
+		among, groups := list(named(append(slices.Clone(q.Groups), q.Group)))
+		if len(groups) == 0 {
+			return nil, nil
+		}
+		add("s.grp IN "+among, groups...)
 	}
 	if q.Prefix != "" {
 		add("s.name >= ? AND s.name < ?", q.Prefix, afterPrefix(q.Prefix))
@@ -211,7 +212,7 @@ func (w *Work) Marks(ctx context.Context, q MarkQuery) (all []Mark, err error) {
 		add(fmt.Sprintf("(l.at %s ? OR l.at = ? AND (l.stream %s ? OR l.stream = ? AND l.start %s= ?))", than, than, than), at, at, f.Stream, f.Stream, f.Start)
 	}
 	err = w.db.Read(ctx, func(tx *db.Tx) error {
-		all, err = db.All(tx, scanMark, "SELECT l.stream, s.name, l.at, l.start, l.size FROM work_log l JOIN work_streams s ON s.stream = l.stream WHERE "+strings.Join(where, " AND ")+
+		all, err = db.All(tx, scanMark, "SELECT l.stream, s.grp, s.name, l.at, l.start, l.size FROM work_log l JOIN work_streams s ON s.stream = l.stream WHERE "+strings.Join(where, " AND ")+
 			fmt.Sprintf(" ORDER BY l.at %s, l.stream %s, l.start %s LIMIT ?", order, order, order), append(args, q.Limit)...)
 		return err
 	})

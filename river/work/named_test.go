@@ -70,9 +70,23 @@ func TestNamed(t *testing.T) {
 		if _, err := k.Stream(k.t.Context(), "/shop", "four"); fault.Of(err) != fault.NotFound {
 			k.t.Error(err)
 		}
+		// A stream without names is not found by having none.
+		k.add("unnamed", "build")
+		if err := k.Append(k.t.Context(), k.take("build"), "unnamed", []byte("x\n")); err != nil {
+			k.t.Fatal(err)
+		}
+		if all, err := k.Streams(k.t.Context(), work.StreamQuery{Limit: 9}); len(all) > 0 || err != nil {
+			k.t.Errorf("%+v, %v", all, err)
+		}
+		if all, err := k.Marks(k.t.Context(), work.MarkQuery{Limit: 9}); len(all) > 0 || err != nil {
+			k.t.Errorf("%+v, %v", all, err)
+		}
+		if _, err := k.Stream(k.t.Context(), "", ""); fault.Of(err) != fault.NotFound {
+			k.t.Error(err)
+		}
 
 		told := func(q work.MarkQuery) (got string) {
-			if q.Stream == "" {
+			if q.Stream == "" && q.Groups == nil {
 				q.Group = "/shop"
 			}
 			q.Limit = 4
@@ -106,6 +120,7 @@ func TestNamed(t *testing.T) {
 			{work.MarkQuery{Descending: true}, "second, first of three, second, first of one, second, first of two, "},
 			{work.MarkQuery{Names: []string{"one", "four"}}, "first of one, second, "},
 			{work.MarkQuery{Stream: s.ID}, "first of one, second, "},
+			{work.MarkQuery{Groups: []string{"/none", "/shop"}, Prefix: "t"}, "first of two, second, first of three, second, "},
 			{work.MarkQuery{Prefix: "t"}, "first of two, second, first of three, second, "},
 			{work.MarkQuery{From: &from}, "second, first of three, second, "},
 			{work.MarkQuery{Descending: true, From: &from}, "first of one, second, first of two, "},
@@ -115,6 +130,29 @@ func TestNamed(t *testing.T) {
 			if got := told(c.q); got != c.want {
 				k.t.Errorf("%+v:\n got %s\nwant %s", c.q, got, c.want)
 			}
+		}
+	})
+}
+
+// Answers are kept for a day.
+func TestAnswers(t *testing.T) {
+	each(t, work.Config{}, func(k *desk) {
+		text := strings.Repeat("answer ", 1000)
+		if err := k.KeepAnswer(k.t.Context(), "a", []byte(text)); err != nil {
+			k.t.Fatal(err)
+		}
+		if got, err := k.Answer(k.t.Context(), "a"); err != nil || string(got) != text {
+			k.t.Errorf("%d bytes, %v", len(got), err)
+		}
+		k.pass(25 * time.Hour)
+		for range 2 {
+			if _, err := k.Answer(k.t.Context(), "a"); fault.Of(err) != fault.NotFound {
+				k.t.Error(err)
+			}
+			if err := k.KeepAnswer(k.t.Context(), fmt.Sprint("b", k.now), nil); err != nil {
+				k.t.Fatal(err)
+			}
+			k.pass(time.Second)
 		}
 	})
 }

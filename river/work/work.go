@@ -68,7 +68,9 @@ ALTER TABLE work_streams ADD COLUMN made BIGINT NOT NULL DEFAULT 0;
 ALTER TABLE work_streams ADD COLUMN began BIGINT NOT NULL DEFAULT 0;
 CREATE INDEX work_streams_by_name ON work_streams (grp, name);
 ALTER TABLE work_log ADD COLUMN at BIGINT NOT NULL DEFAULT 0;
-CREATE INDEX work_log_by_time ON work_log (stream, at, start, size)`}}
+CREATE INDEX work_log_by_time ON work_log (stream, at, start, size)`, `
+CREATE TABLE work_answers (id TEXT PRIMARY KEY, at BIGINT NOT NULL, size BIGINT NOT NULL, body BLOB NOT NULL);
+CREATE INDEX work_answers_by_age ON work_answers (at)`}}
 }
 
 // Job is something to be done once.

@@ -57,7 +57,7 @@ func TestBoto3(t *testing.T) {
 	for i := range 5 {
 		h.say("/aws/codebuild/shop", fmt.Sprint("b", i%2), fmt.Sprint("line ", i), "error of it")
 	}
-	out, problems, err := h.Python(t, `
+	out, problems, err := h.Python(t, fmt.Sprintf(`
 c = client('logs')
 g = '/aws/codebuild/shop'
 print([s['logStreamName'] for p in c.get_paginator('describe_log_streams').paginate(logGroupName=g, orderBy='LastEventTime', descending=True, PaginationConfig={'PageSize': 1}) for s in p['logStreams']])
@@ -65,26 +65,31 @@ events = [e for p in c.get_paginator('filter_log_events').paginate(logGroupName=
 print([(e['logStreamName'], e['message']) for e in events], type(events[0]['timestamp']).__name__, len(events[0]['eventId']))
 page = c.get_log_events(logGroupName=g, logStreamName='b1', startFromHead=True, limit=3)
 print([e['message'] for e in page['events']])
+q = c.start_query(logGroupNames=[g], startTime=0, endTime=%d, queryString='filter @message like /error/ | stats count(*) as n by @logStream | sort n desc')
+r = c.get_query_results(queryId=q['queryId'])
+print(r['status'], [[f['value'] for f in row] for row in r['results']], r['statistics']['recordsMatched'])
 page = c.get_log_events(logGroupName=g, logStreamName='b1', nextToken=page['nextForwardToken'])
 print([e['message'] for e in page['events']])
 again = c.get_log_events(logGroupName=g, logStreamName='b1', nextToken=page['nextForwardToken'])
 print(again['nextForwardToken'] == page['nextForwardToken'], again['events'])
 arn = c.list_log_groups()['logGroups'][0]['logGroupArn']
 print(c.describe_log_groups(logGroupIdentifiers=[arn])['logGroups'][0]['arn'] == arn + ':*', c.list_tags_for_resource(resourceArn=arn)['tags'])
-for call, kw in ((c.get_log_events, dict(logGroupName=g, logStreamName='x')), (c.test_metric_filter, dict(filterPattern='{', logEventMessages=['x'])), (c.delete_log_group, dict(logGroupName=g))):
+for call, kw in ((c.get_log_events, dict(logGroupName=g, logStreamName='x')), (c.start_query, dict(logGroupName=g, startTime=0, endTime=1, queryString='x')), (c.test_metric_filter, dict(filterPattern='{', logEventMessages=['x'])), (c.delete_log_group, dict(logGroupName=g))):
     try: call(**kw)
     except Exception as e: print(type(e).__name__)
-`)
+`, time.Now().Unix()))
 	if err != nil {
 		t.Fatalf("%v %s", err, problems)
 	}
 	want := `['b0', 'b1']
 [('b1', 'line 1\n'), ('b1', 'line 3\n')] int 56
 ['line 1\n', 'error of it\n', 'line 3\n']
+Complete [['b0', '3'], ['b1', '2']] 5
 ['error of it\n']
 True []
 True {}
 ResourceNotFoundException
+MalformedQueryException
 InvalidParameterException
 ClientError
 `

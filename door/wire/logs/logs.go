@@ -30,7 +30,8 @@ type Config struct {
 
 type service struct {
 	Config
-	tails atomic.Int32 // sessions that are under way
+	tails   atomic.Int32  // sessions that are under way
+	queries chan struct{} // those that are being answered, each has room for one
 }
 
 // Service answers what is about groups, streams and their events. Events come from builds and pipelines alone:
@@ -42,7 +43,7 @@ func Service(c Config) wire.Service {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	s := &service{Config: c}
+	s := &service{Config: c, queries: make(chan struct{}, 2)}
 	return wire.Service{
 		Model: wire.MustModel(table),
 		Operations: map[string]wire.Operation{
@@ -54,6 +55,9 @@ func Service(c Config) wire.Service {
 			"ListTagsForResource": wire.Op(s.askTags, s.tags),
 			"ListTagsLogGroup":    wire.Op(on[groupInput](s), s.groupTags),
 			"TestMetricFilter":    wire.Op(wire.AskAll, s.testFilter),
+			"StartQuery":          wire.Op(s.askQuery, s.startQuery),
+			"GetQueryResults":     wire.Op(wire.AskAll, s.queryResults),
+			"GetLogRecord":        wire.Op(s.askRecord, s.record),
 			"StartLiveTail":       wire.StreamOp(s.askTail, s.tail),
 		},
 		Faults: wire.Faults{

@@ -429,6 +429,98 @@ func TestNoText(t *testing.T) {
 	}
 }
 
+// A query answers about one group or several, and each event can be asked for by its pointer.
+func TestQueries(t *testing.T) {
+	h := open(t, nil)
+	h.say("shop", "b1", `{"level": "error", "user": {"id": 7}, "list": [{"x": 1}, 2]}`, "plain ERROR")
+	h.say("hats", "h1", `{"level": "info"}`, "plain")
+	h.say("shop", "b2", "last ERROR")
+	h.say("other", "o", "ERROR of another group")
+	begin, end := began.Unix(), began.Add(time.Minute).Unix()
+	ask := func(in object) (string, object) {
+		t.Helper()
+		for k, v := range (object{"startTime": begin, "endTime": end}) {
+			if _, said := in[k]; !said {
+				in[k] = v
+			}
+		}
+		answer, status, text := h.call("StartQuery", in)
+		if status != 200 {
+			return text, nil
+		}
+		answer, _, _ = h.call("GetQueryResults", object{"queryId": answer["queryId"]})
+		var b strings.Builder
+		for _, row := range answer["results"].([]any) {
+			for _, f := range row.([]any) {
+				if f := f.(object); f["field"] != "@ptr" {
+					fmt.Fprintf(&b, "%s=%s ", f["field"], f["value"])
+				}
+			}
+			b.WriteString("; ")
+		}
+		return strings.TrimSpace(b.String()), answer
+	}
+	stamp := func(n int) string { return began.Add(time.Duration(n) * time.Second).Format("2006-01-02 15:04:05.000") }
+	both := []string{"shop", "hats"}
+	for _, c := range []struct {
+		in   object
+		want string
+	}{
+		{object{"logGroupNames": both, "queryString": "fields @message | filter @message like /ERROR/"}, "@message=last ERROR ; @message=plain ERROR ;"},
+		{object{"logGroupNames": both, "queryString": "filter @message = 'plain'"}, "@timestamp=" + stamp(2) + " @message=plain ;"},
+		{object{"logGroupNames": both, "queryString": "stats count(*) as n by @log | sort @log"}, "@log=" + wiretest.Account + ":hats n=2 ; @log=" + wiretest.Account + ":shop n=3 ;"},
+		{object{"logGroupName": "shop", "queryString": "filter level = 'error' | fields user.id, list.0.x, list.1, @logStream"}, "user.id=7 list.0.x=1 list.1=2 @logStream=b1 ;"},
+		{object{"logGroupIdentifiers": []string{"arn:aws:logs:" + wiretest.Region + ":" + wiretest.Account + ":log-group:hats"}, "queryString": "stats count(*)"}, "count(*)=2 ;"},
+		{object{"logGroupName": "shop", "queryString": "fields @message", "startTime": begin + 3}, "@message=last ERROR ;"},
+		{object{"logGroupName": "shop", "queryString": "fields @message", "endTime": (begin + 2) * 1000}, "@message=plain ERROR ; @message={\"level\": \"error\", \"user\": {\"id\": 7}, \"list\": [{\"x\": 1}, 2]} ;"},
+		{object{"logGroupName": "shop", "queryString": "fields @message", "limit": 1}, "@message=last ERROR ;"},
+	} {
+		if got, _ := ask(c.in); got != c.want {
+			t.Errorf("%v:\n got %s\nwant %s", c.in, got, c.want)
+		}
+	}
+	for want, in := range map[string]object{
+		"MalformedQueryException":   {"logGroupName": "shop", "queryString": "fields a b"},
+		"before start time":         {"logGroupName": "shop", "queryString": "fields a", "endTime": 0},
+		"ResourceNotFoundException": {"logGroupNames": []string{"shop", "none"}, "queryString": "fields a"},
+		"Exactly one":               {"logGroupName": "shop", "logGroupNames": both, "queryString": "fields a"},
+		"SQL is not spoken":         {"logGroupName": "shop", "queryString": "SELECT 1", "queryLanguage": "SQL"},
+	} {
+		if got, _ := ask(in); !strings.Contains(got, want) {
+			t.Errorf("%v: %s", in, got)
+		}
+	}
+	_, answer := ask(object{"logGroupName": "shop", "queryString": "filter ispresent(level)"})
+	if s := answer["statistics"].(object); s["recordsMatched"] != 1.0 || s["recordsScanned"] != 3.0 || answer["status"] != "Complete" {
+		t.Errorf("%v", answer)
+	}
+	row := answer["results"].([]any)[0].([]any)
+	record, _, text := h.call("GetLogRecord", object{"logRecordPointer": row[len(row)-1].(object)["value"]})
+	if r, _ := record["logRecord"].(object); r["user.id"] != "7" || r["list.0.x"] != "1" || r["@logStream"] != "b1" || r["@timestamp"] != fmt.Sprint(at(time.Second)) {
+		t.Error(text)
+	}
+	for _, bad := range []string{"x", "e30"} {
+		if _, status, text := h.call("GetLogRecord", object{"logRecordPointer": bad}); status != 400 {
+			t.Error(text)
+		}
+	}
+	if _, status, text := h.call("GetQueryResults", object{"queryId": "none"}); status != 400 || !strings.Contains(text, "ResourceNotFoundException") {
+		t.Error(text)
+	}
+	first, _, _ := h.call("StartQuery", object{"logGroupNames": both, "queryString": "fields @message", "startTime": begin, "endTime": end})
+	n := 0
+	for in := (object{"queryId": first["queryId"], "maxItems": 2}); ; {
+		page, _, _ := h.call("GetQueryResults", in)
+		n += len(page["results"].([]any))
+		if in["nextToken"] = page["nextToken"]; in["nextToken"] == nil || n > 5 {
+			break
+		}
+	}
+	if n != 5 {
+		t.Errorf("%d rows in pages", n)
+	}
+}
+
 // No token breaks a page: it is refused, or stands for some place.
 func FuzzTokens(f *testing.F) {
 	for _, seed := range []string{"f/00000000000000000000000000000000000000000000000000000007/s", "b/0/s", "f/-1/s", "eyJ0IjoxLCJzIjoieCIsInAiOjAsImEiOjB9", "eyJ0IjoxZTk5OX0", "Im4i", "e30"} {
