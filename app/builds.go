@@ -149,7 +149,7 @@ func (a *App) buildBuilds(walls *sandbox.Sandbox, scanners []string) error {
 		return err
 	}
 	a.Builds = build.New(build.Config{
-		DB: a.DB, Bus: a.Bus, Work: a.Work, Source: a.Source, Blobs: a.Blobs, Machine: machine, Folder: filepath.Join(a.Config.Data, "builds"),
+		DB: a.DB, Bus: a.Bus, Work: a.Work, Source: a.Source, Blobs: a.Blobs, Shelf: a.Shelf, Machine: machine, Folder: filepath.Join(a.Config.Data, "builds"),
 		Account: a.Config.Account, Region: a.Config.Region, Log: a.log, Now: a.now, Node: a.node, Steps: walls,
 		Reports: left{a}, Scanners: scanners, Secrets: buildSecrets{a}, Page: a.page, Egress: c.Egress, MayRead: a.mayClone,
 		Identity: &build.Identity{Token: a.vouchBuild, Endpoint: a.issuer}, Mask: mask.Text,

@@ -93,7 +93,7 @@ func (a *App) open(ctx context.Context) error {
 	mux.Handle(forge.PipelinePrefix, webhooks)
 	mux.Handle("/", a.pages)
 	files := a.watch(runner.Handler(runner.Config{Builds: a.Builds, Access: watched, Now: a.now, SourceIP: a.sourceIP, Log: a.log, Visited: a.visited}))
-	objects := a.watch(s3.Handler(s3.Config{Shelf: a.Shelf, Access: watched, Region: a.Config.Region, Bucket: a.bucketOf, Largest: a.Config.Buckets.Object, Now: a.now, SourceIP: a.sourceIP, Log: a.log}))
+	objects := a.watch(s3.Handler(s3.Config{Shelf: a.Shelf, Access: objectAccess{watched, a.Pipeline, a.Config.Account}, Region: a.Config.Region, Bucket: a.bucketOf, Largest: a.Config.Buckets.Object, Now: a.now, SourceIP: a.sourceIP, Log: a.log}))
 	a.handler = a.secured(a.dispatch(spoken, a.watch(a.reports), files, objects, mux))
 	return nil
 }

@@ -151,9 +151,13 @@ func (a *App) buildPipeline(ctx context.Context) error {
 	if err := a.buildBuilds(walls, a.ownTools); err != nil {
 		return err
 	}
+	jobKey, err := a.once(ctx, "job.keys")
+	if err != nil {
+		return err
+	}
 	a.Pipeline = pipeline.New(pipeline.Config{
 		DB: a.DB, Bus: a.Bus, Queue: a.Work, Node: a.node, Source: a.Source, Hub: a.Hub, Scanners: scanners,
-		Starter: builder{a.Builds}, Webhooks: a.Route, Blobs: a.Blobs, Sealer: a.sealer,
+		Starter: builder{a.Builds}, Webhooks: a.Route, Blobs: a.Blobs, Shelf: a.Shelf, JobKey: jobKey, Sealer: a.sealer,
 		Components: sources{a.Inspect}, Account: a.Config.Account, Region: a.Config.Region, Log: a.log, Now: a.now,
 		Mask: mask.Text, Kept: a.Config.Retention.Logs, Policy: func() gate.Policy { return *a.policy.Load() },
 	})

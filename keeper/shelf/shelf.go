@@ -271,6 +271,19 @@ func (s *Shelf) Place(tx *db.Tx, o Object) error {
 	return s.keep(tx, o, "PutObject")
 }
 
+// Reserve has a bucket be there, and says until when what lies under a name in
+// it is kept, as part of tx.
+func (s *Shelf) Reserve(tx *db.Tx, bucket, key string, until time.Time) error {
+	if err := check(bucket, key); err != nil {
+		return err
+	}
+	if _, err := s.addBucket(tx, bucket, ""); err != nil {
+		return err
+	}
+	_, err := tx.Exec("UPDATE shelf_objects SET expires = ? WHERE bucket = ? AND name = ?", until.UnixMicro(), bucket, key)
+	return err
+}
+
 // keep writes an object down and tells of it.
 func (s *Shelf) keep(tx *db.Tx, o Object, reason string) error {
 	body, err := json.Marshal(o, json.Deterministic(true))

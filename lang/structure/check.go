@@ -302,11 +302,7 @@ func (c *checker) typed(at path, t Type, a *Action) {
 		return
 	}
 	c.count(at.on("inputArtifacts"), "takes", "input", len(a.Inputs), t.Inputs)
-	if t.Elsewhere && len(a.Outputs) > 0 {
-		c.fail(at.on("outputArtifacts"), "leave outputArtifacts out, and tell of what was made in output variables", "a worker elsewhere cannot hand in artifacts")
-	} else {
-		c.count(at.on("outputArtifacts"), "gives", "output", len(a.Outputs), t.Outputs)
-	}
+	c.count(at.on("outputArtifacts"), "gives", "output", len(a.Outputs), t.Outputs)
 	c.properties(at.on("configuration"), t, a.Configuration)
 	switch {
 	case t.Commands && len(a.Commands) == 0:

@@ -119,7 +119,7 @@ func TestMistakes(t *testing.T) {
 		{"name: Release", "name: Test", `there are two stages "Test"`},
 		{"runOrder: 2", "runOrder: 1000", "runOrder is 1 to 999"},
 		{"provider: CodeCommit", "provider: CodeComit", `there is no type Source/AWS/CodeComit/1 (did you mean "Source/AWS/CodeCommit/1"?)`},
-		{"category: Source, owner: AWS, provider: CodeCommit", "category: Source, owner: AWS, provider: S3", "Source/AWS/S3/1 does not run here"},
+		{"category: Source, owner: AWS, provider: CodeCommit", "category: Source, owner: AWS, provider: ECR", "Source/AWS/ECR/1 does not run here"},
 		{"BranchName: main}", "Branch: main}", `Source/AWS/CodeCommit/1 has no key "Branch"`},
 		{"commands: [make lint]", "commands: []", "needs commands"},
 		{"inputArtifacts: [{name: code}]\n        configuration", "inputArtifacts: [{name: cod}]\n        configuration", `no action before makes the artifact "cod" (did you mean "code"?)`},

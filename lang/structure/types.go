@@ -31,7 +31,6 @@ type Type struct {
 	Variables  []string // that it gives; nil is any
 	Commands   bool     // it has commands, and must
 	Refused    string   // why nothing of this type runs here, or ""
-	Elsewhere  bool     // workers elsewhere do it, who cannot hand in artifacts
 }
 
 func id(text string) TypeID {
@@ -73,7 +72,7 @@ func Types() []Type {
 		{ID: id("Build/ThirdParty/HaechiSBOM"), Inputs: [2]int{1, 1}, Outputs: [2]int{0, 1}, Properties: keys("Format=cyclonedx|spdx"), Variables: []string{"Components"}},
 		{ID: id("Invoke/ThirdParty/HaechiNotify"), Properties: keys("Message! Subject"), Variables: []string{}},
 		{ID: id("Invoke/ThirdParty/HaechiWebhook"), Properties: keys("Name! Body"), Variables: []string{"StatusCode"}},
-		{ID: id("Source/AWS/S3"), Outputs: [2]int{1, 1}, Open: true, Refused: "there are no buckets here: push to a repository"},
+		{ID: id("Source/AWS/S3"), Outputs: [2]int{1, 1}, Properties: keys("S3Bucket! S3ObjectKey! PollForSourceChanges=true|false AllowOverrideForS3ObjectKey=false"), Variables: []string{"BucketName", "ETag", "ObjectKey", "VersionId"}},
 		{ID: id("Source/AWS/ECR"), Outputs: [2]int{1, 1}, Open: true, Refused: "the registry comes to Haechi later"},
 		{ID: id("Source/ThirdParty/GitHub"), Outputs: [2]int{1, 1}, Open: true, Refused: "mirror the repository here, and name it in Source/AWS/CodeStarSourceConnection"},
 		{ID: id("Build/AWS/ECRBuildAndPublish"), Inputs: [2]int{1, 1}, Outputs: [2]int{0, 1}, Open: true, Refused: "building images comes to Haechi later"},

@@ -64,6 +64,7 @@ type Config struct {
 	Work    *work.Work
 	Source  Repositories
 	Blobs   blob.Store
+	Shelf   Shelf   // where artifacts get their names; nil: they have none but their builds'
 	Machine Machine // this server's
 	Folder  string  // of builds at work: what a kill has left there is removed at the start
 	Account string  // 12 digits

@@ -26,6 +26,8 @@ func classOf(made *Build) string {
 	switch f := made.Facts; {
 	case f.Trusted:
 		return protectedClass
+	case f.Object != "":
+		return "object:" + f.Object
 	case f.Ref != "" && !f.Override:
 		return "ref:" + f.Ref
 	case f.Ref != "":

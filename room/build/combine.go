@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/haechi-dev/haechi/base/db"
+	"github.com/haechi-dev/haechi/keeper/shelf"
 	"github.com/haechi-dev/haechi/river/work"
 	"github.com/haechi-dev/haechi/word/fault"
 )
@@ -59,6 +60,17 @@ func (b *Builds) keepCombined(tx *db.Tx, t *Batch, a Artifact) error {
 	if _, err := tx.Exec("INSERT INTO build_files (build, name, digest, size, at, body) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (build, name) DO UPDATE SET digest = excluded.digest, size = excluded.size, at = excluded.at",
 		t.ID, "", a.Digest, a.Size, b.config.Now().UnixMicro(), []byte(a.File)); err != nil {
 		return err
+	}
+	want := t.Facts.Build.Facts.Artifacts
+	if b.config.Shelf != nil && want.Type == "S3" {
+		o := shelf.Object{
+			Bucket: want.Bucket(), Key: keyOf(Build{ID: t.ID, Project: t.Project, Facts: &Facts{Artifacts: want}}, want, output{}), Digest: a.Digest, Size: a.Size,
+			Meta: map[string]string{"codebuild-buildarn": t.ARN}, Headers: map[string]string{"Content-Type": "application/zip"},
+		}
+		if err := b.place(tx, []shelf.Object{o}); err != nil {
+			return err
+		}
+		a.Bucket, a.Key = o.Bucket, o.Key
 	}
 	t.Facts.Made = &a
 	t.Artifacts = &BuildArtifacts{Location: b.location(Build{ID: t.ID}, a), SHA256: strings.TrimPrefix(a.Digest, "sha256:")}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math"
 	"path"
-	"slices"
 	"strings"
 
 	"github.com/haechi-dev/haechi/base/db"
@@ -125,9 +124,19 @@ func (b *Builds) keepOutputs(ctx context.Context, made Build, d performed, outs 
 		if said := strings.TrimPrefix(o.digest, "sha256:"); said != "" && "sha256:"+said != info.Digest {
 			return nil, &Reason{Code: "ARTIFACT_DIGEST_MISMATCH", Text: fmt.Sprintf("whoever built it says that the artifact%s has the digest sha256:%s, and what came is %s", named(o.id), clip(said, 80), info.Digest), Where: "artifacts", Do: "see to the runner: it may not be trusted"}, nil
 		}
-		kept = append(kept, Artifact{
+		a := Artifact{
 			Name: o.id, File: fileName(made, o), Digest: info.Digest, Size: info.Size, Repository: made.Facts.Repository, Commit: made.Facts.Commit, Build: made.ARN,
-		})
+		}
+		if a.objects, err = b.objects(ctx, made, a, o); fault.Of(err) == fault.Invalid || fault.Of(err) == fault.Limit {
+			return nil, &Reason{Code: "CLIENT_ERROR", Text: err.Error(), Where: "artifacts", Do: "see the artifacts of the project: path, name and packaging"}, nil
+		}
+		if err != nil {
+			return nil, nil, err
+		}
+		if want := wantedOf(made, o.id); len(a.objects) > 0 {
+			a.Bucket, a.Key = a.objects[0].Bucket, keyOf(made, want, o)
+		}
+		kept = append(kept, a)
 	}
 	return kept, nil, nil
 }
@@ -142,13 +151,7 @@ func named(id string) string {
 // fileName is what an artifact is called when it is fetched. The buildspec's
 // name counts where the project says so (overrideArtifactName).
 func fileName(made Build, o output) string {
-	want := made.Facts.Artifacts
-	if o.id != "" {
-		want = Artifacts{}
-		if i := slices.IndexFunc(made.Facts.Secondary, func(a Artifacts) bool { return a.Identifier == o.id }); i >= 0 {
-			want = made.Facts.Secondary[i]
-		}
-	}
+	want := wantedOf(made, o.id)
 	name := cmp.Or(want.Name, o.id, made.Project)
 	if isTrue(want.OverrideName) && o.name != "" {
 		name = o.name
@@ -199,6 +202,9 @@ func (b *Builds) result(tx *db.Tx, made *Build, d performed, kept []Artifact, re
 	}
 	at := b.config.Now().UnixMicro()
 	for _, a := range kept {
+		if err := b.place(tx, a.objects); err != nil {
+			return err
+		}
 		f.Made = append(f.Made, a)
 		if _, err := tx.Exec("INSERT INTO build_files (build, name, digest, size, at, body) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (build, name) DO UPDATE SET digest = excluded.digest, size = excluded.size, at = excluded.at",
 			made.ID, a.Name, a.Digest, a.Size, at, []byte(a.File)); err != nil {
@@ -230,6 +236,9 @@ func bounded[T any](list []T, most int) []T { return list[:min(len(list), most)]
 
 // location is where an artifact can be fetched.
 func (b *Builds) location(made Build, a Artifact) string {
+	if a.Bucket != "" && a.Bucket != Kept {
+		return "arn:aws:s3:::" + a.Bucket + "/" + a.Key
+	}
 	at := "/haechi/artifacts/" + uuidOf(made.ID) + "/" + a.File
 	if page := b.config.Page(at); page != "" {
 		return page

@@ -9,6 +9,7 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"github.com/haechi-dev/haechi/base/db"
+	"github.com/haechi-dev/haechi/keeper/shelf"
 	"github.com/haechi-dev/haechi/word/fault"
 )
 
@@ -97,6 +98,7 @@ type Facts struct {
 	OutputVariables []string            `json:"output-variables,omitzero"` // of these commands
 	OutputFiles     map[string][]string `json:"output-files,omitzero"`     // of these commands, by the artifact's name
 	Inputs          []Input             `json:"inputs,omitzero"`
+	Object          string              `json:"object,omitzero"`  // BUCKET/KEY that the source is
 	Outputs         []string            `json:"outputs,omitzero"` // names that a pipeline has for the artifacts
 	Who             string              `json:"who,omitzero"`     // ARN of the one who started it
 	Runner          string              `json:"runner,omitzero"`  // ARN of the principal whose machine did it; "" is this server
@@ -144,6 +146,11 @@ type Artifact struct {
 	Repository string `json:"repository,omitzero"` // its descent
 	Commit     string `json:"commit,omitzero"`
 	Build      string `json:"build"`
+
+	Bucket string `json:"bucket,omitzero"` // where it lies under its name, too
+	Key    string `json:"key,omitzero"`
+
+	objects []shelf.Object // that it makes there
 }
 
 // Download is what a build fetched through the proxy, or was not let.

@@ -1,6 +1,7 @@
 package build
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"runtime"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/haechi-dev/haechi/keeper/shelf"
 	"github.com/haechi-dev/haechi/word/fault"
 )
 
@@ -101,10 +103,13 @@ func (s *Source) check(r *refused, at string) {
 		r.unless(s.Repository() != "", "%s.location names a repository here, or its clone address", at)
 	case "CODEPIPELINE", "NO_SOURCE":
 		r.unless(s.Location == "", "%s.location: a source of type %s has none", at, s.Type)
+	case "S3":
+		_, _, ok := s.object()
+		r.unless(ok, "%s.location is BUCKET/KEY of a zip in a bucket of this server", at)
 	case "":
-		r.unless(false, "%s.type is missing: CODECOMMIT, CODEPIPELINE or NO_SOURCE", at)
+		r.unless(false, "%s.type is missing: CODECOMMIT, CODEPIPELINE, S3 or NO_SOURCE", at)
 	default:
-		r.unless(false, "%s.type %.40s: builds here take repositories of this server (CODECOMMIT); what lies elsewhere is mirrored first (docs/forges.md)", at, s.Type)
+		r.unless(false, "%s.type %.40s: builds here take repositories (CODECOMMIT) and buckets (S3) of this server; what lies elsewhere is mirrored first (docs/forges.md)", at, s.Type)
 	}
 	r.unless(s.CloneDepth >= 0, "%s.gitCloneDepth is at least 0, which is all of the history", at)
 	r.unless(!says(s.Auth), "%s.auth: repositories of this server need none", at)
@@ -137,10 +142,11 @@ func (a *Artifacts) check(r *refused, at string) {
 	switch a.Type {
 	case "NO_ARTIFACTS", "CODEPIPELINE":
 	case "S3":
-		r.unless(a.Location == "" || a.Location == Kept, "%s.location: artifacts are kept by this server and go to no bucket: leave it out, or write %q", at, Kept)
-		a.Location = Kept
+		a.Location = cmp.Or(a.Location, Kept)
+		r.unless(shelf.ValidBucket(a.Bucket()), "%s.location is the name of a bucket here, or left out", at)
+		r.unless(len(a.Path)+len(a.Name) <= 800, "%s.path and name are longer than 800 characters", at)
 	default:
-		r.unless(false, "%s.type is S3 (kept by this server), CODEPIPELINE or NO_ARTIFACTS, not %.40q", at, a.Type)
+		r.unless(false, "%s.type is S3, CODEPIPELINE or NO_ARTIFACTS, not %.40q", at, a.Type)
 	}
 	r.unless(slices.Contains([]string{"", "NONE", "BUILD_ID"}, a.NamespaceType), "%s.namespaceType is NONE or BUILD_ID", at)
 	r.unless(slices.Contains([]string{"", "NONE", "ZIP"}, a.Packaging), "%s.packaging is NONE or ZIP", at)

@@ -94,8 +94,12 @@ func (b *Builds) plan(ctx context.Context, s Start) (Build, error) {
 	if made.SourceVersion = version; version == "" {
 		made.SourceVersion = p.SourceVersion
 	}
-	if p.Source.Type == "NO_SOURCE" {
+	switch p.Source.Type {
+	case "NO_SOURCE":
 		return made, nil
+	case "S3":
+		err := b.takeObject(ctx, &made)
+		return made, err
 	}
 	made.Facts.Repository = p.Source.Repository()
 	made.Facts.Ref, made.Facts.Commit, err = b.resolve(ctx, made.Facts.Repository, made.SourceVersion)
@@ -233,7 +237,7 @@ func (b *Builds) resolve(ctx context.Context, repository, version string) (ref, 
 // secrets: its buildspec must be that of the ref, or the server's own.
 func (b *Builds) trust(ctx context.Context, made *Build) (protected, trusted bool, why string, err error) {
 	f := made.Facts
-	if f.Repository == "" && f.Pipeline == "" {
+	if f.Repository == "" && f.Pipeline == "" && f.Object == "" {
 		protected = true // nobody but who may change the project decides what it does
 	} else if protected, why, err = b.protected(ctx, f); err != nil {
 		return false, false, "", err
@@ -249,6 +253,9 @@ func (b *Builds) trust(ctx context.Context, made *Build) (protected, trusted boo
 
 // protected tells whether a build's commit lies on a protected branch.
 func (b *Builds) protected(ctx context.Context, f *Facts) (is bool, why string, err error) {
+	if f.Object != "" {
+		return false, "its source is a file of a bucket, and no protected branch", nil
+	}
 	if f.Pipeline != "" && !f.Claimed {
 		return false, "its pipeline says that the ref is not protected", nil
 	}
@@ -325,6 +332,9 @@ func (b *Builds) begin(tx *db.Tx, made Build) (Build, error) {
 		if err := askedBy(tx, made.Facts, made.ID); err != nil {
 			return made, err
 		}
+	}
+	if err := b.holdSource(tx, made); err != nil {
+		return made, err
 	}
 	if err := b.tellState(tx, made); err != nil {
 		return made, err

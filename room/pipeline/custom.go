@@ -40,7 +40,7 @@ type OwnProperty struct {
 }
 
 func (t OwnType) structure() structure.Type {
-	made := structure.Type{ID: t.ID, Inputs: t.Inputs, Outputs: t.Outputs, Elsewhere: t.ID.Category != structure.Source}
+	made := structure.Type{ID: t.ID, Inputs: t.Inputs, Outputs: t.Outputs}
 	for _, p := range t.Properties {
 		made.Properties = append(made.Properties, structure.Property{Name: p.Name, Required: p.Required, About: p.Description})
 	}
@@ -74,9 +74,6 @@ func (p *Pipelines) CreateType(ctx context.Context, t OwnType) (OwnType, error) 
 	}
 	if b := [2][2]int{t.Inputs, t.Outputs}; slices.ContainsFunc(b[:], func(n [2]int) bool { return n[0] < 0 || n[1] > 5 || n[0] > n[1] }) {
 		return t, fault.Invalid.Errorf("an action takes and gives 0 to 5 artifacts")
-	}
-	if t.ID.Category != structure.Source && t.Outputs[0] > 0 {
-		return t, fault.Invalid.Errorf("a worker elsewhere cannot hand in artifacts: the least that such an action gives is 0, not %d", t.Outputs[0])
 	}
 	t.Created = p.config.Now().UTC()
 	body, err := json.Marshal(t)
@@ -179,9 +176,11 @@ type Job struct {
 	Stage, Action string
 	Inputs        []Artifact
 	Outputs       []string
-	Continuation  string // what the worker said last
-	Revision      string // commit
-	Status        string // Queued, Dispatched, InProgress, Succeeded, Failed, TimedOut
+	Made          []Artifact   // the outputs, by where the worker puts them
+	Keys          *Credentials // for the artifacts, of whom it was handed out to; else nil
+	Continuation  string       // what the worker said last
+	Revision      string       // commit
+	Status        string       // Queued, Dispatched, InProgress, Succeeded, Failed, TimedOut
 }
 
 // Poll hands out jobs of a type. Who does not acknowledge one within the queue's lease has lost it.
@@ -217,7 +216,10 @@ func (p *Pipelines) Poll(ctx context.Context, t structure.TypeID, by string, mos
 			back = append(back, l)
 			continue
 		}
-		j.Nonce, j.Status = l.Nonce, "Dispatched"
+		if err := p.offer(ctx, &j); err != nil {
+			return jobs, err
+		}
+		j.Nonce, j.Status, j.Keys = l.Nonce, "Dispatched", p.lend(j.ID, l.Nonce)
 		jobs = append(jobs, j)
 	}
 	for _, l := range back {
@@ -304,13 +306,19 @@ func (p *Pipelines) Acknowledge(ctx context.Context, id, nonce, who string) (sta
 		if err != nil {
 			return err
 		}
-		a.By, a.Summary = who, "a worker has it"
+		a.By, a.Lease, a.Summary = who, nonce, "a worker has it"
 		return p.save(tx, e)
 	})
 }
 
 // JobDetails are what is known of a job.
-func (p *Pipelines) JobDetails(ctx context.Context, id string) (Job, error) { return p.job(ctx, id) }
+func (p *Pipelines) JobDetails(ctx context.Context, id string) (Job, error) {
+	j, err := p.job(ctx, id)
+	if err != nil {
+		return j, err
+	}
+	return j, p.place(ctx, &j)
+}
 
 // JobSuccess is what a worker says of a job that went well, or that goes on.
 type JobSuccess struct {
@@ -338,14 +346,21 @@ func (p *Pipelines) Succeed(ctx context.Context, id, by string, r JobSuccess) er
 		}
 		if r.Continuation != "" {
 			a.Token, a.Percent, a.Summary, a.External, a.By = r.Continuation, r.Percent, clip(r.Summary, 500), r.External, ""
+			a.Lease = ""
 			if err := p.save(tx, e); err != nil {
 				return err
 			}
 			return p.add(tx, e, a.ID, a.Type)
 		}
 		o := outcome{status: Succeeded, summary: r.Summary, external: r.External, variables: r.Variables}
-		for _, out := range a.Outputs { // whoever made it has it: what is known of it is its name
-			o.artifacts = append(o.artifacts, Artifact{Name: out.Name, Commit: r.Revision})
+		var missing string
+		if o.artifacts, missing, err = p.handedIn(tx, e, a, r.Revision); err != nil {
+			return err
+		}
+		if missing != "" {
+			o = failed(Reason{Text: "the worker says that it succeeded, and has put no artifact " + missing + " where its job said", Do: "see to the worker: it uploads to the outputArtifacts' s3Location with the job's artifactCredentials"})
+			o.external = r.External
+			return p.end(tx, e.ID, id, o)
 		}
 		o.change = func(e *Execution, a *Action) {
 			a.Percent = 100

@@ -227,7 +227,7 @@ func (p *Pipelines) Create(ctx context.Context, s structure.Pipeline, tags map[s
 func (p *Pipelines) heads(ctx context.Context, s structure.Pipeline) (map[string]string, error) {
 	all := map[string]string{}
 	for _, a := range s.Sources() {
-		if a.Type.Owner == "Custom" {
+		if noRepository(a) {
 			continue
 		}
 		repo, err := p.config.Source.Git(sourceRepository(a))
@@ -258,7 +258,7 @@ func (p *Pipelines) checked(ctx context.Context, s structure.Pipeline) (d Defini
 	s.Version = version
 	d = Definition{Structure: s, Origin: FromAPI, Repository: firstRepository(s)}
 	for _, a := range s.Sources() {
-		if a.Type.Owner == "Custom" {
+		if noRepository(a) {
 			continue
 		}
 		if _, err := p.config.Source.Repository(ctx, sourceRepository(a)); err != nil {

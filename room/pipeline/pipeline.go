@@ -21,6 +21,7 @@ import (
 	"github.com/haechi-dev/haechi/base/db"
 	"github.com/haechi-dev/haechi/base/seal"
 	"github.com/haechi-dev/haechi/keeper/hub"
+	"github.com/haechi-dev/haechi/keeper/shelf"
 	"github.com/haechi-dev/haechi/keeper/source"
 	"github.com/haechi-dev/haechi/river/bus"
 	"github.com/haechi-dev/haechi/river/work"
@@ -75,6 +76,8 @@ type Config struct {
 	Webhooks   Webhooks                 // calls what people have named; nil refuses it
 	Sealer     *seal.Sealer             // seals the secrets of webhooks; nil keeps none
 	Blobs      Blobs                    // keeps artifacts; nil keeps none
+	Shelf      Shelf                    // gives them names; nil: they have none
+	JobKey     []byte                   // that keys for workers' artifacts are made of, the same on every node; nil makes none
 	Policy     func() gate.Policy       // where a repository's protected base branch has none; nil is the default policy
 	Components Components               // keeps what trees are made of; nil keeps nothing
 	Mask       func(line string) string // takes secrets out of what is logged; nil changes nothing
@@ -144,7 +147,7 @@ CREATE TABLE pipeline_told (target TEXT NOT NULL, branch TEXT NOT NULL, tool TEX
 func (p *Pipelines) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
-		return p.config.Bus.Follow(ctx, "pipeline", p.trigger, source.Moved, pullChanged, Changed, imagePushed)
+		return p.config.Bus.Follow(ctx, "pipeline", p.trigger, source.Moved, pullChanged, Changed, imagePushed, shelf.Created)
 	})
 	group.Go(func() error { return p.config.Bus.Follow(ctx, "pipeline-branches", p.forget, source.Moved) })
 	if p.config.Starter != nil {

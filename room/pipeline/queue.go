@@ -128,6 +128,9 @@ func (p *Pipelines) end(tx *db.Tx, run, id string, o outcome) error {
 		a.Code, a.Summary, o.status = "JobFailed", clip(err.Error(), 500), Failed
 		e.Reasons = append(e.Reasons, Reason{Action: a.Name, Text: a.Summary})
 	}
+	if err := p.shelve(tx, &e, s, a); err != nil {
+		return err
+	}
 	if o.change != nil {
 		o.change(&e, a)
 	}

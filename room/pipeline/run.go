@@ -157,6 +157,7 @@ type Action struct {
 	Link      string            `json:"link,omitzero"`
 	Percent   int               `json:"percent,omitzero"`
 	Token     string            `json:"continuationToken,omitzero"`
+	Lease     string            `json:"lease,omitzero"` // nonce that a worker elsewhere has it by
 	Approval  *Approval         `json:"approval,omitzero"`
 	Variables map[string]string `json:"variables,omitzero"` // that it gave
 	Phases    []Timing          `json:"phases,omitzero"`    // of a build

@@ -85,7 +85,7 @@ func (p *Pipelines) plan(ctx context.Context, d Definition, s Start) (e Executio
 		}
 	}
 	first := sources[0]
-	if first.Type.Owner == "Custom" {
+	if noRepository(first) {
 		return e, nil // whoever polls for it knows what it reads
 	}
 	e.Repository = sourceRepository(first)

@@ -74,6 +74,8 @@ type Artifact struct {
 	Commit     string `json:"commit,omitzero"`
 	Digest     string `json:"digest,omitzero"` // sha256:…; "" for the files of the commit
 	Size       int64  `json:"size,omitzero"`
-	Made       string `json:"made,omitzero"`  // the build that made it, by its id
+	Made       string `json:"made,omitzero"`   // the build that made it, by its id
+	Bucket     string `json:"bucket,omitzero"` // where it lies under a name, if it does
+	Key        string `json:"key,omitzero"`
 	Clone      bool   `json:"clone,omitzero"` // a build gets the commit's history, too
 }

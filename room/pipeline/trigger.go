@@ -11,6 +11,7 @@ import (
 
 	"github.com/haechi-dev/haechi/base/db"
 	"github.com/haechi-dev/haechi/base/git"
+	"github.com/haechi-dev/haechi/keeper/shelf"
 	"github.com/haechi-dev/haechi/keeper/source"
 	"github.com/haechi-dev/haechi/lang/structure"
 	"github.com/haechi-dev/haechi/word/event"
@@ -40,6 +41,8 @@ func (p *Pipelines) trigger(ctx context.Context, e event.Event) error {
 		asked, err = p.pulled(ctx, e)
 	case e.Type == Changed && e.Source == EventSource:
 		asked, err = p.after(ctx, e)
+	case e.Type == shelf.Created && e.Source == shelf.EventSource:
+		asked, err = p.put(ctx, e)
 	case e.Type == imagePushed && e.Source == "aws.ecr":
 		asked, err = p.image(ctx, e)
 	}

@@ -2,6 +2,7 @@ package codebuild
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -51,7 +52,11 @@ type startInput struct {
 }
 
 func (s *service) askStart(c *wire.Call, in *startInput) []iam.Request {
-	return c.Ask(s.project(in.Project))
+	to := in.SecondaryArtifacts
+	if in.Artifacts != nil {
+		to = append(slices.Clone(to), *in.Artifacts)
+	}
+	return append(c.Ask(s.project(in.Project)), files(&build.Source{Type: in.SourceType, Location: in.SourceLocation}, to...)...)
 }
 
 // start is what is asked for, in the room's words.

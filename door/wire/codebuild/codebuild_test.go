@@ -283,7 +283,7 @@ func TestProjects(t *testing.T) {
 	for path, value := range map[string]any{
 		"vpcConfig": object{"vpcId": "vpc-1"}, "fileSystemLocations": []object{{"type": "EFS"}}, "badgeEnabled": true, "encryptionKey": "arn:aws:kms:us-east-1:1:key/2",
 		"environment.privilegedMode": true, "environment.type": "WINDOWS_CONTAINER", "environment.computeType": "BUILD_LAMBDA_1GB", "environment.certificate": "bucket/cert",
-		"artifacts": object{"type": "S3", "location": "bucket"}, "cache": object{"type": "S3", "location": "bucket"}, "source": object{"type": "GITHUB", "location": "https://github.com/a/b.git"},
+		"artifacts": object{"type": "S3", "location": "No Bucket"}, "cache": object{"type": "S3", "location": "bucket"}, "source": object{"type": "GITHUB", "location": "https://github.com/a/b.git"},
 		"logsConfig": object{"s3Logs": object{"status": "ENABLED", "location": "bucket"}}, "environment.environmentVariables": []object{{"name": "CODEBUILD_X", "value": "1"}},
 		"environment.fleet": object{"fleetArn": "arn:aws:codebuild:us-east-1:1:fleet/none"}, "source.auth": object{"type": "CODECONNECTIONS"},
 	} {

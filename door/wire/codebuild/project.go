@@ -23,7 +23,21 @@ type projectOutput struct {
 }
 
 func (s *service) askCreateProject(c *wire.Call, in *createProjectInput) []iam.Request {
-	return c.Ask(s.project(in.Name))
+	return append(c.Ask(s.project(in.Name)), files(&in.Source, append(in.SecondaryArtifacts, in.Artifacts)...)...)
+}
+
+// files asks for what builds do to buckets on behalf of whoever says which: read their source there, and put
+// what they make there.
+func files(from *build.Source, to ...build.Artifacts) (asked []iam.Request) {
+	if from != nil && from.Type == "S3" {
+		asked = append(asked, iam.Request{Action: "s3:GetObject", Resource: "arn:aws:s3:::" + strings.TrimPrefix(from.Location, "arn:aws:s3:::")})
+	}
+	for _, a := range to {
+		if a.Type == "S3" && a.Location != "" && a.Bucket() != build.Kept {
+			asked = append(asked, iam.Request{Action: "s3:PutObject", Resource: "arn:aws:s3:::" + a.Bucket() + "/*"})
+		}
+	}
+	return asked
 }
 
 func (s *service) createProject(ctx context.Context, _ *wire.Call, in *createProjectInput) (*projectOutput, error) {
@@ -61,7 +75,12 @@ type updateProjectInput struct {
 }
 
 func (s *service) askUpdateProject(c *wire.Call, in *updateProjectInput) []iam.Request {
-	return c.Ask(s.project(in.Name))
+	var to []build.Artifacts
+	set(&to, in.SecondaryArtifacts)
+	if in.Artifacts != nil {
+		to = append(slices.Clone(to), *in.Artifacts)
+	}
+	return append(c.Ask(s.project(in.Name)), files(in.Source, to...)...)
 }
 
 // set puts what was given in the place of what is there.

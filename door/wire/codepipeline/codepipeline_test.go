@@ -362,9 +362,7 @@ func (h *house) jobs(steps func(...[4]string)) {
 	steps([][4]string{
 		{"PollForJobs", `{"actionTypeId":` + kind + `}`, "400", `ActionTypeNotFoundException`},
 		{"UpdatePipeline", `{"pipeline":` + own + `}`, "400", `InvalidActionDeclarationException`},
-		{"CreateCustomActionType", `{"category":"Test","provider":"Bench","version":"1","configurationProperties":[{"name":"Target","required":true,"key":true,"secret":false,"queryable":true}],"inputArtifactDetails":{"minimumCount":1,"maximumCount":1},"outputArtifactDetails":{"minimumCount":1,"maximumCount":1}}`, "400", `cannot hand in artifacts`},
 		{"CreateCustomActionType", `{"category":"Test","provider":"Bench","version":"1","configurationProperties":[{"name":"Target","required":true,"key":true,"secret":false,"queryable":true}],"inputArtifactDetails":{"minimumCount":1,"maximumCount":1},"outputArtifactDetails":{"minimumCount":0,"maximumCount":1}}`, "200", `"owner":"Custom"`},
-		{"UpdatePipeline", `{"pipeline":` + strings.Replace(own, `"namespace":"Bench"`, `"namespace":"Bench","outputArtifacts":[{"name":"made"}]`, 1) + `}`, "400", `a worker elsewhere cannot hand in artifacts (leave outputArtifacts out`},
 		{"ListActionTypes", `{"actionOwnerFilter":"Custom"}`, "200", `"Bench"`},
 		{"UpdatePipeline", `{"pipeline":` + own + `}`, "200", `"version":3`},
 		{"PollForJobs", `{"actionTypeId":` + kind + `}`, "200", `"jobs":[]`},

@@ -200,6 +200,8 @@ func (s *service) logOf(of string, a *pipeline.Action) string {
 func detailOf(m pipeline.Artifact) artifactDetail {
 	d := artifactDetail{Name: m.Name}
 	switch {
+	case m.Key != "":
+		d.Location = &s3Location{m.Bucket, m.Key}
 	case m.Digest != "":
 		d.Location = &s3Location{"haechi", m.Digest}
 	case m.Commit != "":

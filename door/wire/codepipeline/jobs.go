@@ -3,6 +3,7 @@ package codepipeline
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/haechi-dev/haechi/door/wire"
 	"github.com/haechi-dev/haechi/lang/iam"
@@ -56,6 +57,14 @@ type jobData struct {
 	Inputs       []artifact      `json:"inputArtifacts"`
 	Outputs      []artifact      `json:"outputArtifacts"`
 	Continuation string          `json:"continuationToken,omitzero"`
+	Keys         *jobKeys        `json:"artifactCredentials,omitzero"`
+}
+
+// jobKeys are keys for a job's artifacts alone.
+type jobKeys struct {
+	ID     string `json:"accessKeyId"`
+	Secret string `json:"secretAccessKey"`
+	Token  string `json:"sessionToken"`
 }
 
 type job struct {
@@ -75,23 +84,35 @@ func (s *service) job(j pipeline.Job) job {
 	d.Type, d.Config.Values, d.Continuation, d.Inputs, d.Outputs = j.Type, j.Configuration, j.Continuation, []artifact{}, []artifact{}
 	d.Context = pipelineContext{j.Pipeline, named{Name: j.Stage}, named{j.Action, j.ID}, s.arn(j.Pipeline), j.Execution}
 	for _, in := range j.Inputs {
-		a := artifact{Name: in.Name, Revision: in.Commit}
-		if at := detailOf(in).Location; at != nil {
-			a.Location = &struct {
-				Type string `json:"type"`
-				S3   struct {
-					Bucket string `json:"bucketName"`
-					Key    string `json:"objectKey"`
-				} `json:"s3Location"`
-			}{Type: "S3"}
-			a.Location.S3.Bucket, a.Location.S3.Key = at.Bucket, at.Key
-		}
-		d.Inputs = append(d.Inputs, a)
+		d.Inputs = append(d.Inputs, located(in))
 	}
 	for _, name := range j.Outputs {
-		d.Outputs = append(d.Outputs, artifact{Name: name})
+		made := pipeline.Artifact{Name: name}
+		if i := slices.IndexFunc(j.Made, func(m pipeline.Artifact) bool { return m.Name == name }); i >= 0 {
+			made = j.Made[i]
+		}
+		d.Outputs = append(d.Outputs, located(made))
+	}
+	if k := j.Keys; k != nil {
+		d.Keys = &jobKeys{k.KeyID, k.Secret.Reveal(), k.Token.Reveal()}
 	}
 	return out
+}
+
+// located is an artifact and where it lies.
+func located(in pipeline.Artifact) artifact {
+	a := artifact{Name: in.Name, Revision: in.Commit}
+	if at := detailOf(in).Location; at != nil {
+		a.Location = &struct {
+			Type string `json:"type"`
+			S3   struct {
+				Bucket string `json:"bucketName"`
+				Key    string `json:"objectKey"`
+			} `json:"s3Location"`
+		}{Type: "S3"}
+		a.Location.S3.Bucket, a.Location.S3.Key = at.Bucket, at.Key
+	}
+	return a
 }
 
 func (s *service) poll(ctx context.Context, c *wire.Call, in *pollInput) (*jobsOutput, error) {
