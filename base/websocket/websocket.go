@@ -1,57 +1,61 @@
-// Package websocket carries messages both ways over one connection that began as an HTTP request (RFC 6455).
-//
-// There is what two programs of ours need, and what proxies let through: text and
-// binary messages, pings and closes. There are no extensions.
+// Package websocket carries messages both ways over one connection that began as an HTTP request, and sees when the other side is gone.
 package websocket
 
 import (
-	"bufio"
-	"crypto/rand"
-	"crypto/sha1"
+	"context"
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
+
+	"github.com/coder/websocket"
 
 	"github.com/haechi-dev/haechi/word/fault"
 )
 
 // Kind is what a message is.
-type Kind byte
+type Kind = websocket.MessageType
 
 // The kinds of messages.
 const (
-	Text   Kind = opText
-	Binary Kind = opBinary
+	Text   = websocket.MessageText
+	Binary = websocket.MessageBinary
 )
 
-// Most is how long a message may be.
+// Most is how many bytes a message may have.
 const Most = 128 << 10
 
-// The codes of closes.
+// The codes of closes that are said here.
 const (
-	Normal   = 1000
-	Away     = 1001 // the server ends
-	Protocol = 1002
-	TooLong  = 1009
+	Normal = int(websocket.StatusNormalClosure)
+	Away   = int(websocket.StatusGoingAway) // the server ends
 )
 
 // Conn is a connection. One goroutine reads; any may write.
 type Conn struct {
-	from   *bufio.Reader
-	to     io.WriteCloser
-	client bool // whose frames are masked
-
-	writing sync.Mutex
-	closed  bool // our close is out
+	conn *websocket.Conn
 
 	mu    sync.Mutex
 	since time.Time // the one who reads waits since then for the other; zero: it does not wait
 	dead  error     // why the connection was cut
+}
+
+// Closed is the end of a connection, as the other side has said it.
+type Closed struct {
+	Code   int
+	Reason string
+}
+
+// Error says why the other side has closed.
+func (c *Closed) Error() string {
+	if c.Reason == "" {
+		return fmt.Sprintf("the connection was closed (%d)", c.Code)
+	}
+	return c.Reason
 }
 
 // Asked tells whether a request asks for a websocket, which proxies may have taken out.
@@ -71,38 +75,21 @@ func holds(h http.Header, name, word string) bool {
 	return false
 }
 
-// Accept makes a websocket of a request. Nothing has been answered where it fails.
+// Accept makes a websocket of a request. Where the error is of the kind Invalid,
+// nothing has been answered.
 func Accept(w http.ResponseWriter, r *http.Request) (*Conn, error) {
-	key := r.Header.Get("Sec-Websocket-Key")
-	raw, err := base64.StdEncoding.DecodeString(key)
+	key, err := base64.StdEncoding.DecodeString(r.Header.Get("Sec-Websocket-Key"))
 	switch {
 	case r.Method != http.MethodGet || !Asked(r):
 		return nil, fault.Invalid.Errorf("this is answered over a websocket, which is not asked for")
 	case r.Header.Get("Sec-Websocket-Version") != "13":
 		return nil, fault.Invalid.Errorf("websockets of version 13 are spoken here")
-	case err != nil || len(raw) != 16:
+	case err != nil || len(key) != 16:
 		return nil, fault.Invalid.Errorf("the key of a websocket has 16 bytes")
 	}
-	conn, buffered, err := http.NewResponseController(w).Hijack()
-	if err != nil {
-		return nil, fmt.Errorf("taking over the connection: %w", err)
-	}
-	if err := conn.SetDeadline(time.Time{}); err != nil {
-		conn.Close()
-		return nil, err
-	}
-	_, err = fmt.Fprintf(conn, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n\r\n", accept(key))
-	if err != nil {
-		conn.Close()
-		return nil, err
-	}
-	return &Conn{from: buffered.Reader, to: conn}, nil
-}
-
-// accept is the answer to a key.
-func accept(key string) string {
-	sum := sha1.Sum([]byte(key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
-	return base64.StdEncoding.EncodeToString(sum[:])
+	c := &Conn{}
+	c.conn, err = websocket.Accept(w, r, &websocket.AcceptOptions{OnPingReceived: c.pinged, OnPongReceived: c.ponged})
+	return c.ready(err)
 }
 
 // ErrRefused is a server's answer that is no websocket.
@@ -111,71 +98,50 @@ var ErrRefused = errors.New("the server did not make a websocket of it")
 // Dial makes a websocket of a GET request that is ready to be sent. Where the
 // error is ErrRefused the answer says why, and its body is to be closed.
 func Dial(client *http.Client, r *http.Request) (*Conn, *http.Response, error) {
-	patient := *client
-	patient.Timeout, patient.Transport = 0, overHTTP1(client.Transport)
-	key := make([]byte, 16)
-	if _, err := rand.Read(key); err != nil {
-		return nil, nil, err
-	}
-	said := base64.StdEncoding.EncodeToString(key)
-	r.Header.Set("Connection", "Upgrade")
-	r.Header.Set("Upgrade", "websocket")
-	r.Header.Set("Sec-Websocket-Version", "13")
-	r.Header.Set("Sec-Websocket-Key", said)
-	answer, err := patient.Do(r)
-	if err != nil {
-		return nil, nil, err
-	}
-	if answer.StatusCode != http.StatusSwitchingProtocols {
-		return nil, answer, ErrRefused
-	}
-	both, ok := answer.Body.(io.ReadWriteCloser)
-	if !ok || !holds(answer.Header, "Upgrade", "websocket") || answer.Header.Get("Sec-Websocket-Accept") != accept(said) {
+	c := &Conn{}
+	conn, answer, err := websocket.Dial(r.Context(), r.URL.String(), &websocket.DialOptions{HTTPClient: client, HTTPHeader: r.Header, Host: r.Host, OnPingReceived: c.pinged, OnPongReceived: c.ponged})
+	if err != nil && answer != nil {
+		if answer.StatusCode != http.StatusSwitchingProtocols {
+			return nil, answer, ErrRefused
+		}
 		answer.Body.Close()
-		return nil, nil, fault.Unavailable.Errorf("what answers does not speak WebSocket")
+		return nil, nil, fault.Unavailable.Errorf("what answers does not speak WebSocket: %w", err)
 	}
-	return &Conn{from: bufio.NewReader(both), to: both, client: true}, answer, nil
+	c.conn = conn
+	c, err = c.ready(err)
+	return c, answer, err
 }
 
-// overHTTP1 is a transport that speaks nothing newer, of which no websocket can be made.
-func overHTTP1(t http.RoundTripper) http.RoundTripper {
-	if t == nil {
-		t = http.DefaultTransport
+func (c *Conn) ready(err error) (*Conn, error) {
+	if err != nil {
+		return nil, err
 	}
-	known, ok := t.(*http.Transport)
-	if !ok {
-		return t
-	}
-	known = known.Clone()
-	known.Protocols = new(http.Protocols)
-	known.Protocols.SetHTTP1(true)
-	known.ForceAttemptHTTP2 = false
-	known.TLSNextProto = nil
-	if known.TLSClientConfig != nil {
-		known.TLSClientConfig.NextProtos = nil
-	}
-	return known
+	c.conn.SetReadLimit(Most)
+	return c, nil
 }
+
+func (c *Conn) pinged(context.Context, []byte) bool { c.alive(); return true }
+func (c *Conn) ponged(context.Context, []byte)      { c.alive() }
 
 // Watch gives a sign of life again and again, and cuts the connection when the
 // other side gave none for three times as long. What it waits for is that the
 // Conn is read from; how long its user takes with what was read counts for
 // nothing. stop ends it.
 func (c *Conn) Watch(every time.Duration) (stop func()) {
-	over := make(chan struct{})
+	ctx, cancel := context.WithCancel(context.Background())
 	again := func(do func()) {
 		tick := time.NewTicker(every)
 		defer tick.Stop()
 		for {
 			select {
-			case <-over:
+			case <-ctx.Done():
 				return
 			case <-tick.C:
 				do()
 			}
 		}
 	}
-	go again(func() { _ = c.write(opPing, nil) }) // it may be held up, until the connection is cut
+	go again(func() { _ = c.conn.Ping(ctx) }) // until it is answered, or the connection is cut
 	go again(func() {
 		c.mu.Lock()
 		silent := !c.since.IsZero() && time.Since(c.since) > 3*every
@@ -184,7 +150,7 @@ func (c *Conn) Watch(every time.Duration) (stop func()) {
 			c.Cut(fault.Unavailable.Errorf("the other side has given no sign of life for %v", 3*every))
 		}
 	})
-	return sync.OnceFunc(func() { close(over) })
+	return cancel
 }
 
 // Cut ends the connection at once; who reads gets why.
@@ -194,7 +160,7 @@ func (c *Conn) Cut(why error) {
 		c.dead = why
 	}
 	c.mu.Unlock()
-	c.to.Close()
+	_ = c.conn.CloseNow() // it is over either way
 }
 
 // wait says that whoever reads waits from now on, or waits no more.
@@ -206,12 +172,58 @@ func (c *Conn) wait(yes bool) {
 	}
 }
 
+// alive says that the other side is there.
+func (c *Conn) alive() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.since.IsZero() {
+		c.since = time.Now()
+	}
+}
+
 // why is the reason that a connection was cut for, or else err.
 func (c *Conn) why(err error) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.dead != nil {
+	if err != nil && c.dead != nil {
 		return c.dead
 	}
 	return err
+}
+
+// Read is the next message. A close of the other side's is the error *Closed;
+// any other is a connection that broke, was cut, or said what it may not say.
+func (c *Conn) Read() (Kind, []byte, error) {
+	c.wait(true)
+	defer c.wait(false)
+	kind, text, err := c.conn.Read(context.Background()) // Cut ends it
+	var closed websocket.CloseError
+	switch {
+	case errors.As(err, &closed):
+		return 0, nil, &Closed{Code: int(closed.Code), Reason: closed.Reason}
+	case err != nil:
+		return 0, nil, c.why(err)
+	case kind == Text && !utf8.Valid(text):
+		err = fault.Invalid.Errorf("a text that is no UTF-8")
+		c.Cut(err)
+		return 0, nil, err
+	}
+	return kind, text, nil
+}
+
+// Write sends a message.
+func (c *Conn) Write(kind Kind, text []byte) error {
+	if len(text) > Most {
+		return fault.Limit.Errorf("a message of %d bytes; there may be %d", len(text), Most)
+	}
+	return c.why(c.conn.Write(context.Background(), kind, text)) // Cut ends it
+}
+
+// Close says goodbye, with a reason of at most 123 bytes, and waits some seconds for an answer.
+func (c *Conn) Close(code int, reason string) error {
+	for len(reason) > 123 {
+		_, size := utf8.DecodeLastRuneInString(reason)
+		reason = reason[:len(reason)-size]
+	}
+	return c.why(c.conn.Close(websocket.StatusCode(code), reason))
 }

@@ -1,11 +1,9 @@
 package websocket
 
 import (
-	"bufio"
 	"bytes"
 	"errors"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -79,14 +77,22 @@ func TestEcho(t *testing.T) {
 			if err := c.Close(Normal, "enough"); err != nil {
 				t.Fatal(err)
 			}
-			var end *Closed
-			if _, _, err := c.Read(); !errors.As(err, &end) || end.Code != Normal {
-				t.Errorf("after a close: %v", err)
+			if _, _, err := c.Read(); err == nil {
+				t.Error("something was read after the close")
 			}
 			if err := c.Write(Text, nil); err == nil {
 				t.Error("something was sent after the close")
 			}
 		})
+	}
+}
+
+// Whoever reads hears why the other side says goodbye.
+func TestGoodbye(t *testing.T) {
+	c := dial(t, serve(t, (*httptest.Server).Start, func(c *Conn) { _ = c.Close(Away, strings.Repeat("해치", 100)) }))
+	var end *Closed
+	if _, _, err := c.Read(); !errors.As(err, &end) || end.Code != Away || !strings.HasPrefix(end.Reason, "해치해치") {
+		t.Errorf("%v", err)
 	}
 }
 
@@ -147,67 +153,34 @@ func TestWatch(t *testing.T) {
 		t.Errorf("%q %v", text, err)
 	}
 
-	mute, other := net.Pipe()
-	defer other.Close()
-	go func() { _, _ = io.Copy(io.Discard, other) }()
-	d := &Conn{from: bufio.NewReader(mute), to: mute, client: true}
-	defer d.Watch(every)()
-	if _, _, err := d.Read(); !errors.Is(err, fault.Unavailable) || !strings.Contains(err.Error(), "sign of life") {
+	over := make(chan struct{})
+	mute := dial(t, serve(t, (*httptest.Server).Start, func(*Conn) { <-over })) // nobody reads there, or answers
+	defer close(over)
+	defer mute.Watch(every)()
+	if _, _, err := mute.Read(); !errors.Is(err, fault.Unavailable) || !strings.Contains(err.Error(), "sign of life") {
 		t.Errorf("of a mute: %v", err)
 	}
 }
 
-// what a client sends, byte by byte, and what comes of it.
-func TestFrames(t *testing.T) {
-	for _, c := range []struct{ name, bytes, want string }{
-		{"whole", "\x81\x82\x00\x00\x00\x00hi", "hi"},
-		{"in parts, with a ping between", "\x01\x81\x00\x00\x00\x00h\x89\x80\x00\x00\x00\x00\x80\x81\x00\x00\x00\x00i", "hi"},
-		{"masked", "\x82\x82\x01\x02\x03\x04ik", "hi"},
-		{"not masked", "\x81\x02hi", "clients mask"},
-		{"an extension", "\xc1\x82\x00\x00\x00\x00hi", "extension"},
-		{"a kind that there is not", "\x83\x80\x00\x00\x00\x00", "no frames of kind 3"},
-		{"more of nothing", "\x80\x80\x00\x00\x00\x00", "not begun"},
-		{"one within another", "\x01\x80\x00\x00\x00\x00\x81\x80\x00\x00\x00\x00", "within another"},
-		{"a ping in parts", "\x09\x80\x00\x00\x00\x00", "whole and short"},
-		{"a long ping", "\x89\xfe\x00\x7e\x00\x00\x00\x00", "whole and short"},
-		{"a length too long", "\x81\xff\x00\x00\x00\x00\x00\x00\x00\x05\x00\x00\x00\x00hello", "longer than it is"},
-		{"a giant", "\x82\xff\x7f\xff\xff\xff\xff\xff\xff\xff\x00\x00\x00\x00", "there may be"},
-		{"no UTF-8", "\x81\x81\x00\x00\x00\x00\xff", "no UTF-8"},
-		{"a close", "\x88\x87\x00\x00\x00\x00\x03\xe9later", "later"},
-		{"half a code", "\x88\x81\x00\x00\x00\x00\x03", "two bytes"},
-		{"cut short", "\x81\x85\x00\x00\x00\x00h", "unexpected EOF"},
+// Whoever sends more than a message may have, or a text that is none, is cut off.
+func TestBreach(t *testing.T) {
+	for name, send := range map[string]func(c *Conn) error{
+		"too long": func(c *Conn) error { return c.conn.Write(t.Context(), Binary, make([]byte, Most+1)) },
+		"no UTF-8": func(c *Conn) error { return c.Write(Text, []byte{0xff}) },
 	} {
-		conn := &Conn{from: bufio.NewReader(strings.NewReader(c.bytes)), to: nowhere{}}
-		_, text, err := conn.Read()
-		got := string(text)
-		if err != nil {
-			got = err.Error()
+		heard := make(chan error, 1)
+		c := dial(t, serve(t, (*httptest.Server).Start, func(c *Conn) {
+			_, _, err := c.Read()
+			heard <- err
+		}))
+		if err := send(c); err != nil {
+			t.Errorf("%s: %v", name, err)
 		}
-		if !strings.Contains(got, c.want) {
-			t.Errorf("%s: %q, want %q", c.name, got, c.want)
+		if err := <-heard; err == nil {
+			t.Errorf("%s is taken", name)
+		}
+		if _, _, err := c.Read(); err == nil {
+			t.Errorf("%s: the connection stands", name)
 		}
 	}
-}
-
-type nowhere struct{}
-
-func (nowhere) Write(b []byte) (int, error) { return len(b), nil }
-func (nowhere) Close() error                { return nil }
-
-// Whatever comes, reading ends, and no message is longer than it may be.
-func FuzzRead(f *testing.F) {
-	f.Add([]byte("\x81\x82\x00\x00\x00\x00hi"), false)
-	f.Add([]byte("\x01\x01h\x80\x01i\x88\x02\x03\xe8"), true)
-	f.Fuzz(func(t *testing.T, b []byte, client bool) {
-		c := &Conn{from: bufio.NewReader(bytes.NewReader(b)), to: nowhere{}, client: client}
-		for {
-			_, text, err := c.Read()
-			if len(text) > Most {
-				t.Fatalf("%d bytes", len(text))
-			}
-			if err != nil {
-				return
-			}
-		}
-	})
 }
