@@ -55,7 +55,7 @@ case $haechi_t in
 "") "$@" ;;
 */setpriv) "$haechi_t" "--reuid=$haechi_u" "--regid=$haechi_g" "--groups=$haechi_s" -- "$@" ;;
 */chroot) "$haechi_t" "--userspec=$haechi_u:$haechi_g" "--groups=$haechi_s" / /bin/sh -c 'cd "$1" && shift && exec "$@"' sh "$PWD" "$@" ;;
-*) "$haechi_t" -p -s /bin/sh -c 'exec "$@"' "$haechi_n" sh "$@" ;;
+*) "$haechi_t" -p -s /bin/sh -c 'exec "$@"' -- "$haechi_n" sh "$@" ;;
 esac
 }
 while :; do

@@ -64,7 +64,7 @@ func TestTypedInto(t *testing.T) {
 }
 
 // copyOf lays out a file of the machine below root, with the libraries it needs.
-func copyOf(t *testing.T, root, file, as string) {
+func copyOf(t testing.TB, root, file, as string) {
 	t.Helper()
 	text, err := os.ReadFile(file)
 	if err != nil {
@@ -80,7 +80,7 @@ func copyOf(t *testing.T, root, file, as string) {
 }
 
 // busybox is an image with a shell and a few programs.
-func busybox(t *testing.T, more ...string) string {
+func busybox(t testing.TB, more ...string) string {
 	t.Helper()
 	root := t.TempDir()
 	if err := os.Chmod(root, 0o755); err != nil {

@@ -13,7 +13,7 @@ import (
 )
 
 // owned is an image whose files lie with the owners that it says, or the test is passed over.
-func owned(t *testing.T) string {
+func owned(t testing.TB) string {
 	t.Helper()
 	dir := t.TempDir()
 	if err := sandbox.New(sandbox.Config{}).Ranges(t.Context(), dir); err != nil {
@@ -81,6 +81,17 @@ func TestAsRoot(t *testing.T) {
 	}
 	if uid := owner(info); uid < 1_879_065_536 || uid%65_536 != 1_879_000_000%65_536+7 {
 		t.Errorf("what a step makes is user %d's on the machine", uid)
+	}
+}
+
+// How long a step takes that does nothing and is root in its image.
+func BenchmarkStartAsRoot(b *testing.B) {
+	s := sandbox.New(sandbox.Config{})
+	step := sandbox.Step{Argv: []string{"id"}, Work: b.TempDir(), Root: owned(b), AsRoot: true}
+	for b.Loop() {
+		if exit, err := s.Run(b.Context(), step, &bytes.Buffer{}); exit != 0 || err != nil {
+			b.Fatal(exit, err)
+		}
 	}
 }
 
