@@ -52,6 +52,9 @@ type BuildImages struct {
 	Folder     string   // of OCI layouts and archives, which projects name oci:FILE
 	Registries []string // that images are pulled from
 	Bytes      int64    // of those that are kept unpacked
+	// Unprivileged has builds be one user without rights in their images, also
+	// where they could be root there alone.
+	Unprivileged bool
 }
 
 func (b *Builds) check() error {
@@ -83,7 +86,7 @@ func (c *Builds) Machine(walls *sandbox.Sandbox, dialer *outbound.Dialer, dir st
 			return m, err
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
-		owned := walls.Ranges(ctx, dir) == nil // else builds are one user in their images
+		owned := !c.Images.Unprivileged && walls.Ranges(ctx, dir) == nil // else builds are one user in their images
 		cancel()
 		store, err := rootfs.Open(rootfs.Config{Dir: dir, Owned: owned, Most: c.Images.Bytes, Registry: image.Registry{Transport: dialer.Client(time.Minute).Transport}, Now: now})
 		if err != nil {
