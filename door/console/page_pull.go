@@ -117,13 +117,21 @@ func (o *Console) pull() page {
 		name: "pull", path: pullsPath + "/{number}", under: "pulls", asks: o.askPull("GetPullRequest"), view: o.pullView,
 		actions: map[string]action{
 			pullsPath + "/{number}/say": {asks: o.askPull("PostCommentForPullRequest"), do: o.say},
-			pullsPath + "/{number}/comments/{comment}/remove": {asks: o.askPull("UpdateComment"), do: func(r *request) (string, error) {
-				n, err := pullNumber(r)
-				if err == nil {
+			pullsPath + "/{number}/comments/{comment}/remove": {
+				asks: func(r *request) []iam.Request { return o.askPull(o.removing(r))(r) },
+				do: func(r *request) (string, error) {
+					n, err := pullNumber(r)
+					if err != nil {
+						return "", err
+					}
+					// Leave was asked for this pull request: its comments alone are taken away here.
+					if c, err := o.config.Source.Comment(r.Context(), r.PathValue("comment")); err != nil || c.Pull != n {
+						return "", cmp.Or(err, error(fault.NotFound.Errorf("pull request %d has no such comment", n)))
+					}
 					_, err = o.config.Source.ChangeComment(r.Context(), r.PathValue("comment"), r.principal.ARN, "")
-				}
-				return pullPath(n), err
-			}},
+					return pullPath(n), err
+				},
+			},
 			pullsPath + "/{number}/approve": {asks: o.askPull("UpdatePullRequestApprovalState"), do: with(func(r *request, n int64) error {
 				return o.config.Source.Approve(r.Context(), n, form(r, "revision"), r.person(), form(r, "approve") != "no")
 			})},
@@ -153,6 +161,14 @@ func (o *Console) pull() page {
 			})},
 		},
 	}
+}
+
+// removing is what has to be allowed to take a comment away: less where it is one's own.
+func (o *Console) removing(r *request) string {
+	if c, err := o.config.Source.Comment(r.Context(), r.PathValue("comment")); err == nil && c.Author == r.principal.ARN {
+		return "UpdateComment"
+	}
+	return "DeleteCommentContent"
 }
 
 // say keeps a comment, and goes back to where it stands.

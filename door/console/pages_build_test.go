@@ -82,6 +82,9 @@ func TestReview(t *testing.T) {
 		t.Fatalf("comments: %+v %v", comments, err)
 	}
 	kim.post(path+"/say", "reply", comments[0].ID, "text", "because")
+	if a := kim.post("/pulls/2/comments/" + comments[0].ID + "/remove"); a.status != http.StatusNotFound {
+		t.Errorf("a comment is taken away at another pull request, for which leave was asked: %d", a.status)
+	}
 	if page := kim.get(path).body; strings.Index(page, "why two?") < strings.Index(page, `id="f1R2"`) || strings.Index(page, "because") < strings.Index(page, "why two?") {
 		t.Error("the comment and the answer are not at their line")
 	}

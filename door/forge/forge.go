@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -151,29 +152,50 @@ func (d *Door) take(w http.ResponseWriter, r *http.Request) (status int, said st
 	return http.StatusAccepted, "taken", nil
 }
 
+// Room is taken as bytes come: whoever says that a large body follows, and sends none, keeps nobody out.
+const (
+	firstStep = 4 << 10
+	waits     = 10 * time.Second // for room
+)
+
 // read reads a body; done makes room for others'.
 func (d *Door) read(w http.ResponseWriter, r *http.Request, most int64) (body []byte, done func(), err error) {
 	if r.Method != http.MethodPost {
 		w.Header().Set("Allow", http.MethodPost)
 		return nil, nil, fault.Conflict.Errorf("deliveries are posted")
 	}
-	size := r.ContentLength
-	if size < 0 {
-		size = most
-	}
-	if size > most {
+	if r.ContentLength > most {
 		return nil, nil, fault.Limit.Errorf("a delivery has at most %d MB", most>>20)
 	}
-	if err := d.room.Acquire(r.Context(), size); err != nil {
-		return nil, nil, fault.Unavailable.Wrap(err)
-	}
-	done = func() { d.room.Release(size) }
+	var held int64
+	done = func() { d.room.Release(held) }
 	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(maxTime)) // a connection that has none has the server's
-	if body, err = io.ReadAll(http.MaxBytesReader(w, r.Body, most)); err != nil {
-		done()
-		return nil, nil, fault.Limit.Errorf("a delivery has at most %d MB", most>>20)
+	for from := http.MaxBytesReader(w, r.Body, most); ; {
+		if int64(len(body)) == held {
+			step := max(held, firstStep)
+			if err := d.acquire(r.Context(), step); err != nil {
+				done()
+				return nil, nil, fault.Unavailable.Errorf("too much is being read: send it again later")
+			}
+			held += step
+			body = slices.Grow(body, int(held)-len(body))
+		}
+		n, err := from.Read(body[len(body):held])
+		body = body[:len(body)+n]
+		if err == io.EOF {
+			return body, done, nil
+		}
+		if err != nil {
+			done()
+			return nil, nil, fault.Limit.Errorf("a delivery has at most %d MB, and comes to its end within %s", most>>20, maxTime)
+		}
 	}
-	return body, done, nil
+}
+
+func (d *Door) acquire(ctx context.Context, n int64) error {
+	ctx, cancel := context.WithTimeout(ctx, waits)
+	defer cancel()
+	return d.room.Acquire(ctx, n)
 }
 
 // claimed is which kind of forge a delivery looks like.

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -230,6 +231,27 @@ func TestSignatures(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Who says that large bodies follow and sends none keeps no forge out.
+func TestSlowCallersKeepNobodyOut(t *testing.T) {
+	h := build(t, mirror.GitHub)
+	for range 20 {
+		c, err := net.Dial("tcp", h.Listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		fmt.Fprintf(c, "POST %sshop HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n{", forge.Prefix, 25<<20)
+	}
+	time.Sleep(50 * time.Millisecond) // they are being read, most likely
+	body, headers := []byte(`{"zen": "x"}`), http.Header{"X-Github-Event": {"ping"}, "X-Github-Delivery": {"1"}, "Content-Type": {"application/json"}}
+	sign(mirror.GitHub, headers, secret, body)
+	began := time.Now()
+	if status, text := h.post("shop", headers, body); status >= 300 || time.Since(began) > 5*time.Second {
+		t.Errorf("%d %s after %s", status, text, time.Since(began))
+	}
+	http.DefaultClient.CloseIdleConnections()
 }
 
 // A form, a ping and what is none of ours are taken; what is broken or too large is refused.

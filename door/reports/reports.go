@@ -63,7 +63,7 @@ type Access interface {
 type Config struct {
 	Hub      Hub
 	Access   Access
-	Bills    Components // nil: what bills of materials list is not kept
+	Bills    Components                                          // nil: what bills of materials list is not kept
 	Own      func(ctx context.Context, target, tool string) bool // whether the server itself looks at the target by that name; nil: at none
 	Maker    finding.Maker
 	Salt     []byte // of the hash that tells one secret from another

@@ -105,3 +105,32 @@ func TestSecondaryVersionIsAnOverride(t *testing.T) {
 		t.Errorf("%s %+v\n%s", made.Status, made.Facts.Reason, h.log(made))
 	}
 }
+
+// Reports lie in groups of the repository whose builds made them: another's builds report nothing there, neither by the
+// group's ARN nor by a name that comes to the same.
+func TestReportsApart(t *testing.T) {
+	h := alone(t, nil)
+	const xml = `<testsuite name="s"><testcase name="pays"/></testsuite>`
+	text := func(group string) map[string]string {
+		return map[string]string{"t.xml": xml, "buildspec.yml": "version: 0.2\nphases: {build: {commands: [\"true\"]}}\nreports: {'" + group + "': {files: [t.xml]}}\n"}
+	}
+	h.push("main", "first", text("unit"))
+	if made := h.built(build.Start{}); len(made.Reports) != 1 {
+		t.Fatalf("%s %+v", made.Status, made.Facts.Reason)
+	}
+	arn := "arn:aws:codebuild:" + region + ":" + account + ":report-group/shop-unit"
+	h.other("evil", text(arn))
+	made := h.built(build.Start{Project: "evil"})
+	if len(made.Reports) != 0 || made.Facts.Reason == nil || !strings.Contains(made.Facts.Reason.Text, "that of builds of shop") {
+		t.Errorf("another repository's tests are among shop's: %v %+v", made.Reports, made.Facts.Reason)
+	}
+	if all, err := h.room.Reports(t.Context(), "shop-unit", "", false, 0, 10); err != nil || len(all) != 1 {
+		t.Errorf("%d reports, %v", len(all), err)
+	}
+	_, err := h.room.CreateGroup(t.Context(), build.ReportGroup{Name: "shared", Type: build.TestReports, Export: build.ReportExport{Type: "NO_EXPORT"}})
+	must(t, err)
+	h.other("more", text(strings.Replace(arn, "shop-unit", "shared", 1)))
+	if made := h.built(build.Start{Project: "more"}); len(made.Reports) != 1 {
+		t.Errorf("a group that somebody made for all: %+v", made.Facts.Reason)
+	}
+}

@@ -25,6 +25,9 @@ type ReportGroup struct {
 	LastModified time.Time    `json:"lastModified"`
 	Tags         []Tag        `json:"tags,omitzero"`
 	Status       string       `json:"status"` // ACTIVE
+
+	// Repository is whose builds made it, and alone may report there; "" for one that somebody has made for many. It is ours.
+	Repository string `json:"repository,omitzero"`
 }
 
 // The types of report groups.
@@ -165,18 +168,22 @@ func findReport(tx *db.Tx, id string) (Report, error) {
 	return r, err
 }
 
-// group is the group of a build's reports of that name, which is made if it is not there.
+// group is the group of a build's reports of that name, which is made if it is not there. One that another repository's
+// builds made is not its: a report there would be one of tests that never ran.
 func (b *Builds) group(tx *db.Tx, made Build, name, kind string) (ReportGroup, error) {
-	if strings.HasPrefix(name, "arn:") {
-		return findGroup(tx, name)
+	whole := strings.HasPrefix(name, "arn:")
+	if !whole {
+		name = made.Project + "-" + name
 	}
-	name = made.Project + "-" + name
 	g, err := findGroup(tx, name)
-	if !errors.Is(err, fault.NotFound) {
+	if err == nil && g.Repository != "" && g.Repository != made.Facts.Repository {
+		return g, fault.Denied.Errorf("the report group %s is that of builds of %s: give the reports another name", g.Name, g.Repository)
+	}
+	if whole || !errors.Is(err, fault.NotFound) {
 		return g, err
 	}
 	now := b.config.Now().UTC()
-	g = ReportGroup{ARN: b.ARN("report-group/" + name), Name: name, Type: kind, Export: ReportExport{Type: "NO_EXPORT"}, Created: now, LastModified: now, Status: "ACTIVE"}
+	g = ReportGroup{ARN: b.ARN("report-group/" + name), Name: name, Type: kind, Export: ReportExport{Type: "NO_EXPORT"}, Created: now, LastModified: now, Status: "ACTIVE", Repository: made.Facts.Repository}
 	return g, keepGroup(tx, g)
 }
 
