@@ -254,9 +254,9 @@ func (e *Execution) requestRule(s *Stage, r *Rule) ActionRequest {
 }
 
 func (e *Execution) requestOf(stage, id, name string, t structure.TypeID) ActionRequest {
-	group, name := LogNames(e.Pipeline, id)
+	group, logged := LogNames(e.Pipeline, id)
 	return ActionRequest{
-		LogGroup: group, LogName: name, ID: id, Pipeline: e.Pipeline, Execution: e.ID, Number: e.Number, Stage: stage, Action: name, Type: t, Repository: e.Repository, Branch: e.Branch,
+		LogGroup: group, LogName: logged, ID: id, Pipeline: e.Pipeline, Execution: e.ID, Number: e.Number, Stage: stage, Action: name, Type: t, Repository: e.Repository, Branch: e.Branch,
 		Commit: e.Commit, Protected: e.Protected && e.Pull == "", Pull: e.Pull, Who: e.Who, Walls: e.Walls, Stream: "pipeline/" + e.ID + "/" + id,
 	}
 }

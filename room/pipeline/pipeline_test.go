@@ -336,7 +336,7 @@ func TestCleanPush(t *testing.T) {
 		if v := e.Values["SourceVariables"]; v["CommitId"] != e.Commit || v["BranchName"] != "main" || e.Values["BuildVariables"]["VERSION"] != e.Commit[:7] {
 			t.Errorf("variables %v", e.Values)
 		}
-		wants(t, text, "=== Source ===\nshop at "+e.Commit, "one ********", "=== Scan ===", "=== Build ===\nbegun: Build/AWS/CodeBuild/1", "=== Gate ===", "passed: 0 new findings")
+		wants(t, text, "=== Source ===\nshop at "+e.Commit, "one ********", "=== Scan ===", "=== Build ===\nbegun: Build/AWS/CodeBuild/1", "action Build of stage Build\n", "=== Gate ===", "passed: 0 new findings")
 		if strings.Contains(text, "tok"+"_12345678") {
 			t.Errorf("a secret is in the log:\n%s", text)
 		}

@@ -86,6 +86,7 @@ func (w *workshop) run(ctx context.Context) error {
 			}
 			log := w.queue.Log(ctx, l, a.Stream, nil)
 			log.Printf("begun: %s %s\n", a.Type, strings.Join(a.Commands, "; "))
+			log.Printf("action %s of stage %s\n", a.Action, a.Stage)
 			if err := log.Close(); err != nil {
 				return err
 			}

@@ -333,6 +333,7 @@ func (s *service) record(ctx context.Context, _ *wire.Call, in *recordInput) (*r
 	if err := untoken(in.Pointer, &p); err != nil {
 		return nil, fault.Invalid.Errorf("The specified logRecordPointer is invalid.")
 	}
+	gone := fault.NotFound.Errorf("The log record is not kept any more.")
 	stream, err := s.stream(ctx, p.Group, p.Stream)
 	if err != nil {
 		return nil, err
@@ -341,32 +342,33 @@ func (s *service) record(ctx context.Context, _ *wire.Call, in *recordInput) (*r
 	if err != nil {
 		return nil, err
 	}
-	for _, m := range marks {
-		text, err := s.piece(ctx, m)
-		if err != nil {
-			return nil, err
-		}
-		var found []byte
-		lines(m, text, func(e event) bool {
-			if e.at == p.At {
-				found = bytes.TrimSuffix(e.text, []byte("\n"))
-			}
-			return found == nil
-		})
-		if found == nil {
-			break
-		}
-		look, out := s.lookup(m, p.At, found), &recordOutput{map[string]string{"@timestamp": strconv.FormatInt(millis(m.At), 10), "@ingestionTime": strconv.FormatInt(millis(m.At), 10)}}
-		for _, name := range []string{"@message", "@logStream", "@log", "@ptr"} {
-			out.Record[name], _ = look(name)
-		}
-		var fields map[string]any
-		if json.Unmarshal(found, &fields, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)) == nil {
-			flatten(out.Record, "", fields)
-		}
-		return out, nil
+	if len(marks) == 0 {
+		return nil, gone
 	}
-	return nil, fault.NotFound.Errorf("The log record is not kept any more.")
+	m := marks[0]
+	text, err := s.piece(ctx, m)
+	if err != nil {
+		return nil, err
+	}
+	var found []byte
+	lines(m, text, func(e event) bool {
+		if e.at == p.At {
+			found = bytes.TrimSuffix(e.text, []byte("\n"))
+		}
+		return found == nil
+	})
+	if found == nil {
+		return nil, gone
+	}
+	look, out := s.lookup(m, p.At, found), &recordOutput{map[string]string{"@timestamp": strconv.FormatInt(millis(m.At), 10), "@ingestionTime": strconv.FormatInt(millis(m.At), 10)}}
+	for _, name := range []string{"@message", "@logStream", "@log", "@ptr"} {
+		out.Record[name], _ = look(name)
+	}
+	var fields map[string]any
+	if json.Unmarshal(found, &fields, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)) == nil {
+		flatten(out.Record, "", fields)
+	}
+	return out, nil
 }
 
 // mostFields is how many fields of JSON are told of one event.
