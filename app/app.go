@@ -12,7 +12,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/haechi-dev/haechi/base/blob"
@@ -142,7 +141,7 @@ func (a *App) ground(ctx context.Context, env Env) (err error) {
 	if err := os.MkdirAll(a.Config.Data, 0o700); err != nil {
 		return fault.Invalid.Errorf("making the data folder: %w (-data names another)", err)
 	}
-	if a.lock, err = lockFolder(a.Config.Data); err != nil {
+	if a.lock, err = lockPatiently(ctx, a.Config.Data, lockPatience, a.log); err != nil {
 		return err
 	}
 	if a.node, err = nodeName(a.lock); err != nil {
@@ -177,22 +176,6 @@ func Schemas() []db.Schema {
 	}
 }
 
-// lockFolder refuses a second server in the same folder.
-func lockFolder(folder string) (*os.File, error) {
-	f, err := os.OpenFile(filepath.Join(folder, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
-		return nil, fault.Invalid.Errorf("locking the data folder: %w (-data names another)", err)
-	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		f.Close()
-		if errors.Is(err, syscall.EWOULDBLOCK) {
-			return nil, fault.Conflict.Errorf("another haechi is using %s: stop it, or give this one another folder with -data", folder)
-		}
-		return nil, fmt.Errorf("locking %s: %w", folder, err)
-	}
-	return f, nil
-}
-
 // nodeName is what tells this node from others on the same database. It stands
 // in the lock, so that it stays with the folder, whose journal is its own.
 func nodeName(lock *os.File) (string, error) {
@@ -207,15 +190,6 @@ func nodeName(lock *os.File) (string, error) {
 	name := bus.ID()
 	_, err = lock.WriteAt([]byte(name+"\n"), 0)
 	return name, errors.Join(err, lock.Sync())
-}
-
-// Unused says so if another process uses a data folder.
-func Unused(folder string) error {
-	f, err := lockFolder(folder)
-	if err != nil {
-		return err
-	}
-	return f.Close()
 }
 
 // Close lets go of everything. Serve must have returned.
