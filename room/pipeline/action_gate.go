@@ -53,13 +53,18 @@ func (p *Pipelines) doGate(ctx context.Context, t *task) (outcome, error) {
 		return outcome{}, err
 	}
 	fresh, known = decided.undecided(fresh, log), decided.undecided(known, log)
-	asked := judged{Scans: head.Scans, Fresh: fresh, Known: known}
+	asked := judged{Fresh: fresh, Known: known}
 	for _, s := range p.config.Scanners {
 		asked.Want = append(asked.Want, s.Name())
 	}
+	asked.Scans = e.evidence(t.action, head, asked.Want)
 	o := verdict(policy.Judge(asked.Want, asked.Scans, fresh, known...), len(fresh), log)
-	if missing := e.unscanned(t.action, head); o.status == Succeeded && len(missing) > 0 {
-		o = failed(Reason{Text: "nobody has looked at the artifact " + strings.Join(missing, ", "), Do: "scan it before: an action of type Test/ThirdParty/HaechiScan/1 takes it as its input"})
+	if missing := e.unscanned(t.action, head); len(missing) > 0 {
+		why := Reason{Text: "nobody has looked at the artifact " + strings.Join(missing, ", "), Do: "scan it before: an action of type Test/ThirdParty/HaechiScan/1 takes it as its input"}
+		o.reasons = slices.DeleteFunc(o.reasons, func(r Reason) bool { return r.Finding == "" && len(asked.Scans) == 0 }) // that is why
+		why.log(log)
+		asked.Dark = []Reason{why}
+		o.status, o.code, o.summary, o.reasons = Failed, "JobFailed", why.Text, append([]Reason{why}, o.reasons...)
 	}
 	if o.output, err = asked.pack(); err != nil {
 		return outcome{}, err
@@ -103,14 +108,57 @@ func (p *Pipelines) found(ctx context.Context, t *task) (all scanned, err error)
 	return all, nil
 }
 
+// about are the scans of an artifact as it is: of that commit, or of those bytes.
+func (s scanned) about(a Artifact) (all []finding.Scan) {
+	for _, one := range s.Scans {
+		if one.Digest == a.Digest && one.Commit == a.Commit && (a.Digest != "" || one.Target == a.Repository) {
+			all = append(all, one)
+		}
+	}
+	return all
+}
+
+// evidence is what every scanner has seen of what a gate is about: its inputs, or the run's commit where it names none.
+// What one of them saw of one thing says nothing of another, so of each scanner the scan counts that saw the least; one that has
+// not looked at something that was scanned is not among them.
+func (e *Execution) evidence(a *Action, head scanned, want []string) (scans []finding.Scan) {
+	subjects := []Artifact{{Repository: e.Repository, Commit: e.Commit}}
+	if len(a.Inputs) > 0 {
+		subjects = nil
+		for _, name := range a.Inputs {
+			if artifact, ok := e.Artifact(name); ok && len(head.about(artifact)) > 0 { // the others are unscanned
+				subjects = append(subjects, artifact)
+			}
+		}
+	}
+	for _, tool := range want {
+		var least *finding.Scan
+		for _, subject := range subjects {
+			var best *finding.Scan
+			for _, s := range head.about(subject) {
+				if s.Tool == tool && (best == nil || s.Complete) {
+					best = &s
+				}
+			}
+			if best == nil {
+				least = nil
+				break
+			}
+			if least == nil || !best.Complete {
+				least = best
+			}
+		}
+		if least != nil {
+			scans = append(scans, *least)
+		}
+	}
+	return scans
+}
+
 // unscanned are the artifacts that a gate is about and that nobody has scanned as they are.
 func (e *Execution) unscanned(a *Action, head scanned) (names []string) {
 	for _, name := range a.Inputs {
-		artifact, ok := e.Artifact(name)
-		looked := ok && slices.ContainsFunc(head.Scans, func(s finding.Scan) bool {
-			return s.Complete && s.Digest == artifact.Digest && s.Commit == artifact.Commit
-		})
-		if !looked {
+		if artifact, ok := e.Artifact(name); !ok || len(head.about(artifact)) == 0 {
 			names = append(names, name)
 		}
 	}

@@ -82,6 +82,18 @@ func (h *house) make(mode, text string) {
 	}
 }
 
+// update gives p another text.
+func (h *house) update(mode, text string) {
+	h.t.Helper()
+	s, err := structure.Parse("p.yaml", []byte("name: p\nexecutionMode: "+mode+"\n"+text), "")
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	if _, err := h.room.Update(h.t.Context(), s); err != nil {
+		h.t.Fatal(err)
+	}
+}
+
 // begin starts a run of p.
 func (h *house) begin() pipeline.Execution {
 	h.t.Helper()

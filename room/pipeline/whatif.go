@@ -18,7 +18,8 @@ type judged struct {
 	Scans []finding.Scan
 	Fresh []finding.Finding
 	Known []finding.Finding
-	Cut   int `json:",omitzero"` // findings that were left out, the mildest
+	Cut   int      `json:",omitzero"` // findings that were left out, the mildest
+	Dark  []Reason `json:",omitzero"` // why no policy lets it pass: what nobody has looked at
 }
 
 // mostJudged is how many findings are kept of a run.
@@ -72,7 +73,9 @@ func (p *Pipelines) WhatIf(ctx context.Context, pipeline string, policy gate.Pol
 				if a.Runner != runGate || !a.Status.Ended() || a.Status == Skipped {
 					continue
 				}
-				one.Was = a.Status
+				if one.Was != Failed {
+					one.Was = a.Status
+				}
 				var by judged
 				err := p.output(ctx, e.ID, outputName(s, a), &by)
 				if errors.Is(err, fault.NotFound) {
@@ -89,9 +92,13 @@ func (p *Pipelines) WhatIf(ctx context.Context, pipeline string, policy gate.Pol
 	return all, nil
 }
 
+// ask adds what a policy would have said at one gate of a run: it has to pass all.
 func (j *Judged) ask(policy gate.Policy, by judged) {
 	v := policy.Judge(by.Want, by.Scans, by.Fresh, by.Known...)
-	reasons := reasonsOf(v)
-	j.Known, j.Would, j.All, j.Cut, j.Findings = true, v.Pass, len(reasons), by.Cut, len(by.Fresh)+len(by.Known)+by.Cut
-	j.Reasons = reasons[:min(len(reasons), 20)]
+	reasons := append(slices.Clone(by.Dark), reasonsOf(v)...)
+	pass := v.Pass && len(by.Dark) == 0
+	j.Would = pass && (j.Would || !j.Known)
+	j.Known, j.All, j.Cut, j.Findings = true, j.All+len(reasons), max(j.Cut, by.Cut), max(j.Findings, len(by.Fresh)+len(by.Known)+by.Cut)
+	j.Reasons = append(j.Reasons, reasons...)
+	j.Reasons = j.Reasons[:min(len(j.Reasons), 20)]
 }
