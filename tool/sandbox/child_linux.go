@@ -288,6 +288,9 @@ func receive(control *bufio.Reader) plan {
 			err = e
 		}
 	}
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		os.Exit(137) // the parent is gone, or knows why it says no more
+	}
 	if err != nil {
 		fail(fmt.Errorf("reading the plan of the step: %w", err))
 	}

@@ -138,6 +138,15 @@ func TestAsRootApart(t *testing.T) {
 	}
 }
 
+// Why a step cannot be root in an image is said.
+func TestAsRootRefused(t *testing.T) {
+	owned(t)
+	_, _, err := try(t, t.Context(), sandbox.Config{}, sandbox.Step{Root: "/proc", AsRoot: true}, `true`)
+	if err == nil || !strings.Contains(err.Error(), "the user wall cannot be built: giving the image to the step's users") {
+		t.Errorf("%v", err)
+	}
+}
+
 // What a step changes in its image counts as what it writes into its folder does.
 func TestAsRootFills(t *testing.T) {
 	root := owned(t)

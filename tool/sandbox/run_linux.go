@@ -236,7 +236,7 @@ func (l *launch) run(ctx context.Context) (int, error) {
 	said.w.Close()
 	go said.take(output)
 	if err != nil {
-		return -1, refused(err)
+		return -1, err
 	}
 	pipes.started()
 	collected := collect(reports, reported)

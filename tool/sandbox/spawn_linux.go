@@ -55,7 +55,6 @@ type process struct {
 	pid   int
 	pidfd int           // -1 where the kernel knows none
 	line  *net.UnixConn // to the spawner, about it; it is killed when this is closed
-	alone bool          // nothing else ends with it: it must be told to end, not killed
 }
 
 // errSpawner is a step whose spawner is no more.
@@ -79,8 +78,7 @@ func (s *spawner) start(b birth, f files) (*process, error) {
 	theirs.Close()
 	if err == nil {
 		var p *process
-		if p, err = begun(line); err == nil {
-			p.alone = b.Flags&unix.CLONE_NEWPID == 0
+		if p, err = begun(line, b); err == nil {
 			return p, nil
 		}
 	}
@@ -155,13 +153,17 @@ func connOf(fd int) (*net.UnixConn, error) {
 }
 
 // begun waits for what the spawner says of a process at its start.
-func begun(line *net.UnixConn) (*process, error) {
+func begun(line *net.UnixConn, b birth) (*process, error) {
 	l, rights, err := hear(line)
 	switch {
 	case err != nil:
 		return nil, errSpawner
 	case l.Errno != 0:
-		return nil, &os.PathError{Op: "fork/exec", Path: "/proc/self/exe", Err: syscall.Errno(l.Errno)}
+		err := &os.PathError{Op: "fork/exec", Path: "/proc/self/exe", Err: syscall.Errno(l.Errno)}
+		if b.Flags == 0 {
+			return nil, err
+		}
+		return nil, refused(err)
 	case l.Error != "":
 		return nil, errors.New(l.Error)
 	}
