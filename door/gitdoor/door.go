@@ -8,8 +8,11 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"runtime"
 	"strings"
 	"time"
+
+	"golang.org/x/sync/semaphore"
 
 	"github.com/haechi-dev/haechi/base/git"
 	"github.com/haechi-dev/haechi/keeper/source"
@@ -81,6 +84,7 @@ type Pushed struct {
 type Door struct {
 	config Config
 	turns  chan struct{}
+	ahead  *semaphore.Weighted // pushes that are looked into while they come
 }
 
 // New is a door; it writes its hooks.
@@ -97,7 +101,7 @@ func New(c Config) (*Door, error) {
 	if err := writeHooks(c.Hooks); err != nil {
 		return nil, fmt.Errorf("writing the hooks of git: %w", err)
 	}
-	return &Door{config: c, turns: make(chan struct{}, c.MaxAtOnce)}, nil
+	return &Door{config: c, turns: make(chan struct{}, c.MaxAtOnce), ahead: semaphore.NewWeighted(2 * int64(runtime.GOMAXPROCS(0)))}, nil
 }
 
 // The two programs of git that a client talks to.

@@ -43,8 +43,11 @@ func (d *Door) push(ctx context.Context, cmd *exec.Cmd, repo *git.Repo, c call, 
 	}
 	cmd.ExtraFiles = []*os.File{hookSays, hookHears, proposes, reported} // 3 to 6, here and in the hooks
 	talk := &talk{door: d, repo: repo, call: c, id: bus.ID(), began: d.config.Now()}
-	talk.ahead, body = talk.lookAhead(ctx, body)
-	defer talk.ahead.end()
+	if d.ahead.TryAcquire(1) { // more at once would gain nothing, and each holds some memory
+		defer d.ahead.Release(1)
+		talk.ahead, body = talk.lookAhead(ctx, body)
+		defer talk.ahead.end()
+	}
 	over, settled := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(settled)
