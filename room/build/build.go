@@ -104,6 +104,8 @@ type Builds struct {
 	db     *db.DB
 	leases leases // of runners
 	inside inside // those in the folders of failed builds
+
+	benches benches // sandboxes
 }
 
 // New is the room; it works while Run runs.
@@ -155,7 +157,12 @@ CREATE INDEX build_cases_by_name ON build_cases (grp, name, at);
 CREATE TABLE build_covered (report TEXT NOT NULL, n BIGINT NOT NULL, body BLOB NOT NULL, PRIMARY KEY (report, n));
 CREATE TABLE build_caches (project TEXT NOT NULL, class TEXT NOT NULL, name TEXT NOT NULL, digest TEXT NOT NULL, size BIGINT NOT NULL, created BIGINT NOT NULL, used BIGINT NOT NULL, PRIMARY KEY (project, class, name));
 CREATE INDEX build_caches_by_use ON build_caches (used);
-CREATE INDEX build_caches_by_digest ON build_caches (digest)`}}
+CREATE INDEX build_caches_by_digest ON build_caches (digest)`, `
+CREATE TABLE build_sandboxes (id TEXT PRIMARY KEY, project TEXT NOT NULL, status TEXT NOT NULL, node TEXT NOT NULL, created BIGINT NOT NULL, body BLOB NOT NULL);
+CREATE INDEX build_sandboxes_by_age ON build_sandboxes (created, id);
+CREATE INDEX build_sandboxes_by_status ON build_sandboxes (status, created);
+CREATE TABLE build_commands (id TEXT PRIMARY KEY, sandbox TEXT NOT NULL, status TEXT NOT NULL, created BIGINT NOT NULL, body BLOB NOT NULL);
+CREATE INDEX build_commands_by_sandbox ON build_commands (sandbox, created)`}}
 }
 
 // Run builds what was asked for until ctx ends.
@@ -178,5 +185,6 @@ func (b *Builds) Run(ctx context.Context) error {
 	group.Go(func() error { return b.watch(ctx) })
 	group.Go(func() error { return b.sweep(ctx) })
 	group.Go(func() error { return b.inside.wait(ctx) })
+	group.Go(func() error { return b.serveSandboxes(ctx) })
 	return group.Wait()
 }

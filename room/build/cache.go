@@ -264,6 +264,13 @@ func (b *Builds) tidy(ctx context.Context) error {
 			if _, err := tx.Exec("DELETE FROM build_batches WHERE created < ? AND status <> ?", now.Add(-b.config.Kept).UnixMicro(), string(InProgress)); err != nil {
 				return err
 			}
+			gone := now.Add(-b.config.Kept).UnixMicro()
+			if _, err := tx.Exec("DELETE FROM build_commands WHERE sandbox IN (SELECT id FROM build_sandboxes WHERE created < ? AND status IN (?, ?))", gone, SandboxStopped, SandboxFailed); err != nil {
+				return err
+			}
+			if _, err := tx.Exec("DELETE FROM build_sandboxes WHERE created < ? AND status IN (?, ?)", gone, SandboxStopped, SandboxFailed); err != nil {
+				return err
+			}
 			reports, err := db.All(tx, db.Value[string], "SELECT id FROM build_reports WHERE created < ? ORDER BY created, id LIMIT 20", now.Add(-b.config.KeptReports).UnixMicro())
 			if err != nil {
 				return err

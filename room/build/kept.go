@@ -188,7 +188,7 @@ func (b *Builds) tidyFolder() error {
 	if err := os.MkdirAll(b.config.Folder, 0o700); err != nil {
 		return err
 	}
-	for _, pattern := range []string{"build-*", "batch-*", "spool-*"} {
+	for _, pattern := range []string{"build-*", "batch-*", "sandbox-*", "spool-*"} {
 		left, err := filepath.Glob(filepath.Join(b.config.Folder, pattern))
 		if err != nil {
 			return err

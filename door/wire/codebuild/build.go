@@ -87,7 +87,7 @@ func (in *startInput) start(c *wire.Call) (build.Start, error) {
 	}
 	switch {
 	case in.Debug:
-		return st, fault.Invalid.Errorf("debugSessionEnabled: a build that failed can be looked into afterwards: haechi run shell BUILD")
+		return st, fault.Invalid.Errorf("debugSessionEnabled: there are no sessions in builds at work: one that failed is entered afterwards (haechi run shell BUILD), and start-sandbox runs commands in what a project builds in")
 	case len(in.SecondarySources) > 0:
 		return st, fault.Invalid.Errorf("secondarySourcesOverride: say them in the project")
 	}

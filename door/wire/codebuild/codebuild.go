@@ -73,6 +73,15 @@ func Service(builds *build.Builds) wire.Service {
 			"UpdateWebhook": wire.Op(s.askWebhook, s.setWebhook),
 			"DeleteWebhook": wire.Op(s.askProject, s.deleteWebhook),
 
+			"StartSandbox":                    wire.Op(s.askStartSandbox, s.startSandbox),
+			"StopSandbox":                     wire.Op(s.askBuild, s.stopSandbox),
+			"BatchGetSandboxes":               wire.Op(s.askBuilds, s.batchGetSandboxes),
+			"ListSandboxes":                   wire.Op(wire.AskAll, s.listSandboxes),
+			"ListSandboxesForProject":         wire.Op(s.askListBuilds, s.listSandboxes),
+			"StartCommandExecution":           wire.Op(s.askCommand, s.startCommand),
+			"BatchGetCommandExecutions":       wire.Op(s.askCommand, s.batchGetCommands),
+			"ListCommandExecutionsForSandbox": wire.Op(s.askCommand, s.listCommands),
+
 			"ListCuratedEnvironmentImages": wire.Op(wire.AskAll, s.images),
 			"ImportSourceCredentials":      wire.Op(wire.AskAll, s.importCredentials),
 			"ListSourceCredentials":        wire.Op(wire.AskAll, s.listCredentials),

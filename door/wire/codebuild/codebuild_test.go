@@ -89,7 +89,7 @@ func open(t *testing.T) *build.Builds {
 	must(t, repos.Repair(t.Context()))
 	walls := sandbox.New(sandbox.Config{})
 	room := build.New(build.Config{
-		DB: d, Bus: b, Work: work.New(work.Config{DB: d, Log: quiet}), Source: repos, Blobs: blobs, Folder: filepath.Join(dir, "work"), Account: wiretest.Account, Region: wiretest.Region, Log: quiet,
+		DB: d, Bus: b, Work: work.New(work.Config{DB: d, Log: quiet}), Source: repos, Blobs: blobs, Folder: filepath.Join(dir, "work"), Account: wiretest.Account, Region: wiretest.Region, Log: quiet, Steps: walls, Poll: 50 * time.Millisecond,
 		Machine: build.Machine{Builder: tool.New(tool.Config{Runner: walls}), Level: walls.Level}, Page: func(path string) string { return "http://haechi.test" + path },
 	})
 	ctx, cancel := context.WithCancel(t.Context())
