@@ -56,7 +56,17 @@ func (s *service) askStart(c *wire.Call, in *startInput) []iam.Request {
 	if in.Artifacts != nil {
 		to = append(slices.Clone(to), *in.Artifacts)
 	}
-	return append(c.Ask(s.project(in.Project)), files(&build.Source{Type: in.SourceType, Location: in.SourceLocation}, to...)...)
+	asked := append(c.Ask(s.project(in.Project)), s.files(nil, to...)...)
+	if in.SourceLocation == "" {
+		return asked
+	}
+	from := build.Source{Type: in.SourceType, Location: in.SourceLocation}
+	if from.Type == "" {
+		if p, err := s.builds.Project(context.Background(), in.Project); err == nil { // asks come without a context; it is one row
+			from.Type = p.Source.Type
+		}
+	}
+	return append(asked, s.files([]build.Source{from})...)
 }
 
 // start is what is asked for, in the room's words.

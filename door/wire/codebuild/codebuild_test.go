@@ -350,6 +350,35 @@ func TestBatchesFleetsWebhooks(t *testing.T) {
 	good(t, s, "DeleteWebhook", object{"projectName": "hats"})
 }
 
+// Whoever names a repository as the source of a build must be let read it: a build shows what it reads.
+func TestAsksForSources(t *testing.T) {
+	var denied []string
+	s := wiretest.Serve(t, wiretest.Options{Deny: func(r iam.Request) bool {
+		if no := strings.HasPrefix(r.Action, "codecommit:") || strings.HasPrefix(r.Action, "s3:Get"); no {
+			denied = append(denied, r.Action+" "+r.Resource)
+			return true
+		}
+		return false
+	}}, codebuild.Service(open(t)))
+	repository := "codecommit:GitPull arn:aws:codecommit:us-east-1:" + wiretest.Account + ":hidden"
+	env, none := object{"type": "LINUX_CONTAINER", "image": "haechi/host", "computeType": "BUILD_GENERAL1_SMALL"}, object{"type": "NO_ARTIFACTS"}
+	hidden := object{"type": "CODECOMMIT", "location": "https://git-codecommit.us-east-1.amazonaws.com/v1/repos/hidden"}
+	for operation, in := range map[string]object{
+		"StartBuild":      {"projectName": "shop", "sourceLocationOverride": "hidden"},
+		"StartBuildBatch": {"projectName": "shop", "sourceTypeOverride": "CODECOMMIT", "sourceLocationOverride": "hidden"},
+		"CreateProject":   {"name": "mine", "source": hidden, "artifacts": none, "environment": env, "serviceRole": "arn:aws:iam::" + wiretest.Account + ":role/x"},
+		"UpdateProject":   {"name": "shop", "source": hidden},
+	} {
+		denied = nil
+		if status, _ := call(t, s, operation, in); status < 400 || len(denied) != 1 || denied[0] != repository {
+			t.Errorf("%s: %d, asked %v", operation, status, denied)
+		}
+	}
+	if status, _ := call(t, s, "StartBuild", object{"projectName": "shop"}); status != 200 {
+		t.Errorf("the project's own source: %d", status)
+	}
+}
+
 // IAM is asked for the operation on the project, the report group or the fleet.
 func TestAsks(t *testing.T) {
 	var asked []string

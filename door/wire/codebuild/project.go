@@ -23,14 +23,20 @@ type projectOutput struct {
 }
 
 func (s *service) askCreateProject(c *wire.Call, in *createProjectInput) []iam.Request {
-	return append(c.Ask(s.project(in.Name)), files(&in.Source, append(in.SecondaryArtifacts, in.Artifacts)...)...)
+	return append(c.Ask(s.project(in.Name)), s.files(append(slices.Clone(in.Project.SecondarySources), in.Source), append(in.SecondaryArtifacts, in.Artifacts)...)...)
 }
 
-// files asks for what builds do to buckets on behalf of whoever says which: read their source there, and put
-// what they make there.
-func files(from *build.Source, to ...build.Artifacts) (asked []iam.Request) {
-	if from != nil && from.Type == "S3" {
-		asked = append(asked, iam.Request{Action: "s3:GetObject", Resource: "arn:aws:s3:::" + strings.TrimPrefix(from.Location, "arn:aws:s3:::")})
+// files asks for what builds do on behalf of whoever says where: read their sources in repositories and buckets, and put
+// what they make into buckets. What somebody may not see no build shows them.
+func (s *service) files(from []build.Source, to ...build.Artifacts) (asked []iam.Request) {
+	for _, f := range from {
+		switch f.Type {
+		case "S3":
+			asked = append(asked, iam.Request{Action: "s3:GetObject", Resource: "arn:aws:s3:::" + strings.TrimPrefix(f.Location, "arn:aws:s3:::")})
+		case "CODECOMMIT":
+			arn := strings.Replace(s.builds.ARN(f.Repository()), ":codebuild:", ":codecommit:", 1)
+			asked = append(asked, iam.Request{Action: "codecommit:GitPull", Resource: arn})
+		}
 	}
 	for _, a := range to {
 		if a.Type == "S3" && a.Location != "" && a.Bucket() != build.Kept {
@@ -80,7 +86,12 @@ func (s *service) askUpdateProject(c *wire.Call, in *updateProjectInput) []iam.R
 	if in.Artifacts != nil {
 		to = append(slices.Clone(to), *in.Artifacts)
 	}
-	return append(c.Ask(s.project(in.Name)), files(in.Source, to...)...)
+	var from []build.Source
+	set(&from, in.SecondarySources)
+	if in.Source != nil {
+		from = append(slices.Clone(from), *in.Source)
+	}
+	return append(c.Ask(s.project(in.Name)), s.files(from, to...)...)
 }
 
 // set puts what was given in the place of what is there.
