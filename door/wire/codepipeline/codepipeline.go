@@ -58,8 +58,8 @@ func Service(c Config) wire.Service {
 	return wire.Service{
 		Model: wire.MustModel(table),
 		Operations: map[string]wire.Operation{
-			"CreatePipeline":                  wire.Op(func(c *wire.Call, in *pipelineInput) []iam.Request { return c.Ask(s.arn(in.Pipeline.Name)) }, s.create),
-			"UpdatePipeline":                  wire.Op(func(c *wire.Call, in *pipelineInput) []iam.Request { return c.Ask(s.arn(in.Pipeline.Name)) }, s.update),
+			"CreatePipeline":                  wire.Op(s.askPipeline, s.create),
+			"UpdatePipeline":                  wire.Op(s.askPipeline, s.update),
 			"GetPipeline":                     wire.Op(onName(s), s.get),
 			"DeletePipeline":                  wire.Op(onName(s), s.delete),
 			"ListPipelines":                   wire.Op(wire.AskAll, s.list),

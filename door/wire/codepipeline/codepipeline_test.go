@@ -212,6 +212,26 @@ func TestOperations(t *testing.T) {
 	}
 }
 
+// Whoever makes a pipeline must have leave for what it does for them: read repositories, build projects, start pipelines.
+func TestAsksForWhatPipelinesDo(t *testing.T) {
+	h := build(t)
+	for _, operation := range []string{"CreatePipeline", "UpdatePipeline"} {
+		*h.asked = nil
+		_, status, text := h.call(operation, `{"pipeline":{"name":"mine","roleArn":"arn:aws:iam::111122223333:role/x","stages":[{"name":"S","actions":[
+			{"name":"a","actionTypeId":{"category":"Source","owner":"AWS","provider":"CodeCommit","version":"1"},"configuration":{"RepositoryName":"hidden","BranchName":"main"},"outputArtifacts":[{"name":"o"}]}]},
+			{"name":"B","actions":[{"name":"b","actionTypeId":{"category":"Build","owner":"AWS","provider":"CodeBuild","version":"1"},"configuration":{"ProjectName":"release"},"inputArtifacts":[{"name":"o"}]},
+			{"name":"c","actionTypeId":{"category":"Invoke","owner":"AWS","provider":"CodePipeline","version":"1"},"configuration":{"PipelineName":"other"}}]}]}}`)
+		var asked []string
+		for _, r := range *h.asked {
+			asked = append(asked, r.Action+" "+r.Resource[strings.LastIndexByte(r.Resource, ':')+1:])
+		}
+		want := []string{"codepipeline:" + operation + " mine", "codecommit:GitPull hidden", "codebuild:StartBuild project/release", "codepipeline:StartPipelineExecution other"}
+		if !slices.Equal(asked, want) {
+			t.Errorf("%s asks %v: %d %s", operation, asked, status, text)
+		}
+	}
+}
+
 // webhooks tries addresses that start a pipeline.
 func (h *house) webhooks(steps func(...[4]string)) {
 	hook := func(name, action, filters, proof, configuration string) string {

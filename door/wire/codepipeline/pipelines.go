@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/haechi-dev/haechi/door/wire"
+	"github.com/haechi-dev/haechi/lang/iam"
 	"github.com/haechi-dev/haechi/lang/structure"
 	"github.com/haechi-dev/haechi/room/pipeline"
 	"github.com/haechi-dev/haechi/word/fault"
@@ -23,6 +24,30 @@ type tag struct {
 type pipelineInput struct {
 	Pipeline structure.Pipeline `json:"pipeline"`
 	Tags     []tag              `json:"tags"`
+}
+
+// askPipeline asks for the pipeline, and for what it does on behalf of whoever makes it: read repositories, build projects,
+// start other pipelines. At AWS its role says that; here nobody has by a pipeline what they have not themselves.
+func (s *service) askPipeline(c *wire.Call, in *pipelineInput) []iam.Request {
+	asked := c.Ask(s.arn(in.Pipeline.Name))
+	for _, st := range in.Pipeline.Stages {
+		for _, a := range st.Actions {
+			of := func(service, name string) string {
+				return "arn:aws:" + service + ":" + s.Region + ":" + s.Account + ":" + name
+			}
+			config := a.Configuration
+			full := config["FullRepositoryId"]
+			switch repository := cmp.Or(full[strings.LastIndexByte(full, '/')+1:], config["RepositoryName"]); {
+			case a.Type.Category == structure.Source && repository != "":
+				asked = append(asked, c.AskFor("codecommit:GitPull", of("codecommit", repository))...)
+			case a.Type.Provider == "CodeBuild" && config["ProjectName"] != "":
+				asked = append(asked, c.AskFor("codebuild:StartBuild", of("codebuild", "project/"+config["ProjectName"]))...)
+			case a.Type.Provider == "CodePipeline" && config["PipelineName"] != "":
+				asked = append(asked, c.AskFor("codepipeline:StartPipelineExecution", s.arn(config["PipelineName"]))...)
+			}
+		}
+	}
+	return asked
 }
 
 type pipelineOutput struct {
