@@ -95,7 +95,7 @@ func (secrets) Parameter(context.Context, string, string) (seal.Secret, bool, er
 
 type hub struct{ taken []finding.Scan }
 
-func (h *hub) Take(_ context.Context, s finding.Scan, _ *os.File) (string, error) {
+func (h *hub) Take(_ context.Context, s finding.Scan, _ bool, _ *os.File) (string, error) {
 	h.taken = append(h.taken, s)
 	return "taken", nil
 }

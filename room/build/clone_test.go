@@ -5,12 +5,18 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/go-json-experiment/json"
+
+	"github.com/haechi-dev/haechi/base/db"
 	"github.com/haechi-dev/haechi/base/git/gittest"
 	"github.com/haechi-dev/haechi/keeper/source"
+	"github.com/haechi-dev/haechi/river/bus"
 	"github.com/haechi-dev/haechi/room/build"
+	"github.com/haechi-dev/haechi/word/event"
 	"github.com/haechi-dev/haechi/word/fault"
 )
 
@@ -78,6 +84,45 @@ func TestClone(t *testing.T) {
 	}
 	if again.Artifacts.SHA256 != made.Artifacts.SHA256 {
 		t.Errorf("an artifact of all files is another: %s", names(again))
+	}
+}
+
+// A forge's pull request comes as a branch and as a pull request: a webhook that waits for pull requests builds it once.
+func TestForgePull(t *testing.T) {
+	h := alone(t, nil)
+	h.push("main", "first", map[string]string{"buildspec.yml": spec("", "true")})
+	_, err := h.room.ChangeProject(t.Context(), "shop", func(p *build.Project) error {
+		p.Webhook = &build.Webhook{FilterGroups: [][]build.Filter{{{Type: "EVENT", Pattern: "PUSH"}}, {{Type: "EVENT", Pattern: "PULL_REQUEST_CREATED, PULL_REQUEST_UPDATED"}}}}
+		return nil
+	})
+	must(t, err)
+	commit := h.clone.Commit("pull", map[string]string{"a": "1"})
+	h.clone.Git("push", "-q", h.repo.Dir(), "HEAD:refs/heads/pr/7")
+	const forge = "arn:aws:haechi:eu-west-1:111122223333:forge/shop"
+	tell := func(kind string, detail any) {
+		text, err := json.Marshal(detail)
+		must(t, err)
+		must(t, h.db.Write(t.Context(), func(tx *db.Tx) error {
+			return h.bus.Publish(tx, event.Event{ID: bus.ID(), Type: kind, Source: source.EventSource, Account: account, Region: region, Detail: text})
+		}))
+	}
+	tell(source.Moved, source.Detail{Event: source.Created, RepositoryName: "shop", ReferenceType: "branch", ReferenceName: "pr/7", ReferenceFullName: "refs/heads/pr/7", CommitID: commit, CallerUserARN: forge})
+	tell(source.PullChanged, source.PullDetail{Event: "pullRequestCreated", PullRequestID: "7", RepositoryNames: []string{"shop"}, SourceReference: "refs/heads/pr/7", SourceCommit: commit, DestinationReference: "refs/heads/main", DestinationCommit: commit, PullRequestStatus: "Open", IsMerged: "False", CallerUserARN: forge})
+	last := h.push("main", "last", map[string]string{"b": "1"}) // when this is built, what came before was told
+	var all []build.Build
+	h.until("the last build", func() bool {
+		all, err = h.room.Builds(t.Context(), build.Query{Ascending: true})
+		must(t, err)
+		return slices.ContainsFunc(all, func(b build.Build) bool { return b.Facts.Commit == last })
+	})
+	var pulls []string
+	for _, b := range all {
+		if b.Facts.Commit == commit {
+			pulls = append(pulls, b.SourceVersion)
+		}
+	}
+	if !slices.Equal(pulls, []string{"pr/7"}) {
+		t.Errorf("the pull request was built as %v", pulls)
 	}
 }
 

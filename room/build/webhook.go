@@ -100,6 +100,9 @@ func (h *Hook) trigger() string {
 // wants tells whether a webhook starts a build for what happened. read fetches
 // the commit's message and the paths that it changed, when they are asked for.
 func (w *Webhook) wants(h *Hook, read func(*Hook) error) (bool, error) {
+	if h.ofForge() && w.wantsPulls() {
+		return false, nil // the pull request is told of by itself
+	}
 	if len(w.FilterGroups) == 0 {
 		name := strings.TrimPrefix(strings.TrimPrefix(h.Head, "refs/heads/"), "refs/tags/")
 		if w.BranchFilter == "" {
@@ -125,6 +128,20 @@ func (w *Webhook) wants(h *Hook, read func(*Hook) error) (bool, error) {
 		}
 	}
 	return false, nil
+}
+
+// ofForge tells whether what was pushed is the branch of a forge's pull request.
+func (h *Hook) ofForge() bool {
+	return h.Event == hookPush && strings.HasPrefix(h.Head, "refs/heads/pr/") && strings.Contains(h.Actor, ":forge/")
+}
+
+// wantsPulls tells whether pull requests may start builds of their own.
+func (w *Webhook) wantsPulls() bool {
+	return len(w.FilterGroups) == 0 || slices.ContainsFunc(w.FilterGroups, func(group []Filter) bool {
+		return slices.ContainsFunc(group, func(f Filter) bool {
+			return f.Type == "EVENT" && !f.Exclude && strings.Contains(f.Pattern, "PULL_REQUEST_")
+		})
+	})
 }
 
 func (f Filter) holds(h *Hook, read func(*Hook) error) (bool, error) {
