@@ -1,6 +1,8 @@
 package app_test
 
 import (
+	"log/slog"
+	"net/http"
 	"os"
 	"os/exec"
 	"strings"
@@ -132,10 +134,24 @@ got, _ = work(job(), None, hand_in=False)
 assert zipfile.ZipFile(io.BytesIO(got)).read("what.txt") == b"second"
 until("the end of the second run", lambda: status()[0]["status"] == "Failed")
 `)
-	l, err := store.Builds.Folders()
-	must(t, err)
-	if files, _ := os.ReadDir(h.Config.Data + "/blobs/sha256"); len(files) > 0 || len(l) > 0 {
+	if files, _ := os.ReadDir(h.Config.Data + "/blobs/sha256"); len(files) > 0 {
 		t.Errorf("files are kept in the folder: %v", files)
+	}
+	r, err := http.Get(h.url + "/readyz")
+	must(t, err)
+	r.Body.Close()
+	if r.StatusCode != http.StatusOK {
+		t.Errorf("readyz: %s", r.Status)
+	}
+	c := app.Default(func(string) string { return "" })
+	c.Data, c.Listen, c.Blobs, c.Outbound.Allow = t.TempDir(), "127.0.0.1:0", strings.Replace(h.Config.Blobs, "s3://kept", "s3://other", 1), h.Config.Outbound.Allow
+	other, err := app.Open(t.Context(), c, app.Env{Log: slog.New(slog.DiscardHandler), Getenv: func(string) string { return "" }})
+	must(t, err)
+	defer other.Close()
+	l, err := other.Listen(false)
+	must(t, err)
+	if err := other.Serve(t.Context(), l, func() {}); err == nil || !strings.Contains(err.Error(), "make the bucket") {
+		t.Errorf("a server whose bucket is not there: %v", err)
 	}
 	if said := h.said.String(); strings.Contains(said, store.admin.Secret.Reveal()) {
 		t.Error("the bucket's secret is in the log")

@@ -135,15 +135,15 @@ func (b *Builds) place(tx *db.Tx, all []shelf.Object) error {
 	return nil
 }
 
-// object is the bucket and the key that a source of type S3 names.
-func (s *Source) object() (bucket, key string, ok bool) {
+// Object is the bucket and the key that a source of type S3 names.
+func (s *Source) Object() (bucket, key string, ok bool) {
 	bucket, key, ok = strings.Cut(strings.TrimPrefix(s.Location, "arn:aws:s3:::"), "/")
 	return bucket, key, ok && shelf.ValidBucket(bucket) && shelf.ValidKey(key) && !strings.HasSuffix(key, "/")
 }
 
 // takeObject has a build take what lies under the name that its source says, as it lies there now.
 func (b *Builds) takeObject(ctx context.Context, made *Build) error {
-	bucket, key, ok := made.Source.object()
+	bucket, key, ok := made.Source.Object()
 	if !ok || b.config.Shelf == nil {
 		return fault.Invalid.Errorf("source.location is BUCKET/KEY of a zip, not %.200q", made.Source.Location)
 	}

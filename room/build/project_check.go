@@ -104,7 +104,7 @@ func (s *Source) check(r *refused, at string) {
 	case "CODEPIPELINE", "NO_SOURCE":
 		r.unless(s.Location == "", "%s.location: a source of type %s has none", at, s.Type)
 	case "S3":
-		_, _, ok := s.object()
+		_, _, ok := s.Object()
 		r.unless(ok, "%s.location is BUCKET/KEY of a zip in a bucket of this server", at)
 	case "":
 		r.unless(false, "%s.type is missing: CODECOMMIT, CODEPIPELINE, S3 or NO_SOURCE", at)

@@ -22,7 +22,7 @@ import (
 // findings are compared with, who wrote it, and whether there is anything to build.
 func (p *Pipelines) doSource(ctx context.Context, t *task) (outcome, error) {
 	e, a := &t.run, t.action
-	if bucket, key, ok := objectOf(configured(a)); ok {
+	if bucket, key, ok := ObjectOf(configured(a)); ok {
 		return p.doObject(ctx, t, bucket, key)
 	}
 	name := sourceRepository(configured(a))

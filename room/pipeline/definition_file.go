@@ -63,7 +63,7 @@ func ownFile(repository string, s *structure.Pipeline) error {
 		if a.Configuration == nil {
 			a.Configuration = map[string]string{}
 		}
-		if a.Type.Owner == "Custom" {
+		if noRepository(*a) {
 			return fault.Invalid.Wrap(diag.Errorf(at, "the file of a repository reads that repository alone, not %s", a.Type))
 		}
 		if sourceRepository(*a) == "" {

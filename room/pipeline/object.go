@@ -15,9 +15,9 @@ import (
 	"github.com/haechi-dev/haechi/word/fault"
 )
 
-// objectOf is the bucket and the key that a source of type S3 reads.
-func objectOf(a structure.Action) (bucket, key string, ok bool) {
-	if a.Type.Category != structure.Source || a.Type.Owner != "AWS" || a.Type.Provider != "S3" {
+// ObjectOf is the bucket and the key that a source of type S3 reads.
+func ObjectOf(a structure.Action) (bucket, key string, ok bool) {
+	if a.Type.Category != structure.Source || a.Type.Owner != "AWS" && a.Type.Owner != "" || a.Type.Provider != "S3" {
 		return "", "", false
 	}
 	return a.Configuration["S3Bucket"], strings.TrimPrefix(a.Configuration["S3ObjectKey"], "/"), true
@@ -25,7 +25,7 @@ func objectOf(a structure.Action) (bucket, key string, ok bool) {
 
 // noRepository tells whether a source reads no repository of this server.
 func noRepository(a structure.Action) bool {
-	_, _, object := objectOf(a)
+	_, _, object := ObjectOf(a)
 	return object || a.Type.Owner == "Custom"
 }
 
@@ -77,7 +77,7 @@ func (p *Pipelines) put(ctx context.Context, e event.Event) (asked []Start, err 
 			continue
 		}
 		reads := slices.ContainsFunc(def.Structure.Sources(), func(a structure.Action) bool {
-			bucket, key, ok := objectOf(a)
+			bucket, key, ok := ObjectOf(a)
 			return ok && bucket == d.Bucket.Name && key == d.Object.Key && a.Configuration["PollForSourceChanges"] != "false"
 		})
 		if !reads {

@@ -40,6 +40,9 @@ func (p *Pipelines) store(tx *db.Tx, pipeline string) (string, error) {
 		return "", err
 	}
 	stores := []structure.ArtifactStore{}
+	if d.Origin == FromFile { // who may push does not say which bucket is written to
+		return ownBucket, nil
+	}
 	if d.Structure.ArtifactStore != nil {
 		stores = append(stores, *d.Structure.ArtifactStore)
 	}

@@ -454,3 +454,30 @@ print(len(list(cb.get_paginator('list_builds').paginate())))
 		t.Errorf("boto3: %v\n got %s%s\nwant %s", err, out, problems, want)
 	}
 }
+
+// Whoever has a build read from or write to a bucket may do so themselves.
+func TestBucketsAreAskedFor(t *testing.T) {
+	var asked []string
+	s := wiretest.Serve(t, wiretest.Options{Deny: func(r iam.Request) bool {
+		asked = append(asked, r.Action+" "+r.Resource)
+		return strings.HasPrefix(r.Action, "s3:")
+	}}, codebuild.Service(open(t)))
+	source, made := object{"type": "S3", "location": "files/in/app.zip"}, object{"type": "S3", "location": "made"}
+	env := object{"type": "LINUX_CONTAINER", "image": "haechi/host", "computeType": "BUILD_GENERAL1_SMALL"}
+	for _, test := range []struct {
+		operation string
+		in        object
+		want      string
+	}{
+		{"CreateProject", object{"name": "pack", "source": source, "artifacts": object{"type": "NO_ARTIFACTS"}, "environment": env, "serviceRole": "arn:aws:iam::1:role/x"}, "s3:GetObject arn:aws:s3:::files/in/app.zip"},
+		{"CreateProject", object{"name": "pack", "source": object{"type": "CODECOMMIT", "location": "shop"}, "artifacts": made, "environment": env, "serviceRole": "arn:aws:iam::1:role/x"}, "s3:PutObject arn:aws:s3:::made/*"},
+		{"UpdateProject", object{"name": "pack", "secondaryArtifacts": []object{made}}, "s3:PutObject arn:aws:s3:::made/*"},
+		{"StartBuild", object{"projectName": "pack", "sourceLocationOverride": "files/in/app.zip"}, "s3:GetObject arn:aws:s3:::files/in/app.zip"},
+		{"StartBuild", object{"projectName": "pack", "artifactsOverride": made}, "s3:PutObject arn:aws:s3:::made/*"},
+	} {
+		asked = nil
+		if status, out := call(t, s, test.operation, test.in); status != 400 || !slices.Contains(asked, test.want) {
+			t.Errorf("%s: %d %v, asked %v, want %s", test.operation, status, out, asked, test.want)
+		}
+	}
+}

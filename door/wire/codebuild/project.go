@@ -31,8 +31,10 @@ func (s *service) askCreateProject(c *wire.Call, in *createProjectInput) []iam.R
 func (s *service) files(from []build.Source, to ...build.Artifacts) (asked []iam.Request) {
 	for _, f := range from {
 		switch f.Type {
-		case "S3":
-			asked = append(asked, iam.Request{Action: "s3:GetObject", Resource: "arn:aws:s3:::" + strings.TrimPrefix(f.Location, "arn:aws:s3:::")})
+		case "S3", "": // an override of the location alone may be of either
+			if bucket, key, ok := f.Object(); ok {
+				asked = append(asked, iam.Request{Action: "s3:GetObject", Resource: "arn:aws:s3:::" + bucket + "/" + key})
+			}
 		case "CODECOMMIT":
 			arn := strings.Replace(s.builds.ARN(f.Repository()), ":codebuild:", ":codecommit:", 1)
 			asked = append(asked, iam.Request{Action: "codecommit:GitPull", Resource: arn})

@@ -26,7 +26,7 @@ type pipelineInput struct {
 	Tags     []tag              `json:"tags"`
 }
 
-// askPipeline asks for the pipeline, and for what it does on behalf of whoever makes it: read repositories, build projects,
+// askPipeline asks for the pipeline, and for what it does on behalf of whoever makes it: read repositories and buckets, build projects,
 // start other pipelines. At AWS its role says that; here nobody has by a pipeline what they have not themselves.
 func (s *service) askPipeline(c *wire.Call, in *pipelineInput) []iam.Request {
 	asked := c.Ask(s.arn(in.Pipeline.Name))
@@ -34,6 +34,9 @@ func (s *service) askPipeline(c *wire.Call, in *pipelineInput) []iam.Request {
 		for _, a := range st.Actions {
 			of := func(service, name string) string {
 				return "arn:aws:" + service + ":" + s.Region + ":" + s.Account + ":" + name
+			}
+			if bucket, key, ok := pipeline.ObjectOf(a); ok {
+				asked = append(asked, c.AskFor("s3:GetObject", "arn:aws:s3:::"+bucket+"/"+key)...)
 			}
 			config := a.Configuration
 			full := config["FullRepositoryId"]
