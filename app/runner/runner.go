@@ -20,6 +20,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -52,6 +53,7 @@ type Config struct {
 type Runner struct {
 	Config
 	http *http.Client // for files: without a limit on how long they take
+	away atomic.Bool  // the server does not answer
 }
 
 // New is a Runner.
@@ -85,8 +87,14 @@ func Open(c *app.Config, client *remote.Client, folder string, log *slog.Logger)
 var errIdle = errors.New("there is nothing to do")
 
 // Run asks for builds and does them until ctx ends. It fails where the server
-// does not let it; that the server cannot be reached it waits out.
+// does not let it, and where this machine cannot wall builds in: it would take
+// them from others, and fail each. That the server cannot be reached it waits out.
 func (r *Runner) Run(ctx context.Context) error {
+	if r.Machine.Level != nil {
+		if _, err := r.Machine.Level(ctx); err != nil {
+			return fmt.Errorf("no build can be done here: %w", err)
+		}
+	}
 	if err := os.MkdirAll(r.Folder, 0o700); err != nil {
 		return err
 	}
@@ -104,13 +112,18 @@ func (r *Runner) Run(ctx context.Context) error {
 func (r *Runner) work(ctx context.Context) error {
 	for ctx.Err() == nil {
 		j, ok, err := r.poll(ctx)
+		if err == nil && r.away.CompareAndSwap(true, false) {
+			r.Log.Info("the server answers again")
+		}
 		switch kind := fault.Of(err); {
 		case ctx.Err() != nil:
 			return nil
 		case kind == fault.Denied, kind == fault.Unauthenticated, kind == fault.Invalid, kind == fault.Unsupported:
 			return err
 		case err != nil:
-			r.Log.Warn("asking for builds", "err", err)
+			if r.away.CompareAndSwap(false, true) { // said once, however long it lasts
+				r.Log.Warn("the server does not answer; it is asked until it does", "err", err)
+			}
 		case ok:
 			r.Log.Info("a build", "build", j.build())
 			r.do(ctx, j)
@@ -201,6 +214,7 @@ func oneLine(err error) string {
 
 // build does what a job asks for and brings what came of it.
 func (r *Runner) build(ctx context.Context, j job) error {
+	began := time.Now()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	s := &session{Runner: r, job: j, cancel: cancel}
@@ -232,7 +246,11 @@ func (r *Runner) build(ctx context.Context, j job) error {
 		}
 		return err
 	}
-	return s.bring(ctx, d, at)
+	if err := s.bring(ctx, d, at); err != nil {
+		return err
+	}
+	r.Log.Info("a build has ended", "build", j.build(), "status", d.Status, "took", time.Since(began).Round(time.Millisecond))
+	return nil
 }
 
 // bring hands over what a build made, and what became of it.

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -588,4 +589,54 @@ func TestTerminalRefused(t *testing.T) {
 	try("AccessDenied")
 	must(t, h.access.PutInline(t.Context(), access.UserNamed("ada"), "shop", `{"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "codebuild:StartCommandExecution", "Resource": "arn:aws:codebuild:*:*:project/shop"}}`))
 	try("was done on another machine, by the runner")
+}
+
+// A machine that cannot wall builds in asks for none: it would fail those that another could do.
+func TestRunnerWithoutWalls(t *testing.T) {
+	h := open(t, nil)
+	r, err := made(h.principal("bare"), t.TempDir())
+	must(t, err)
+	r.Machine.Level = func(context.Context) (sandbox.Level, error) {
+		return sandbox.Bare, fault.Unsupported.Errorf("this machine isolates steps at level bare only")
+	}
+	if err := r.Run(t.Context()); !errors.Is(err, fault.Unsupported) || !strings.Contains(err.Error(), "no build can be done here") {
+		t.Errorf("%v", err)
+	}
+}
+
+// That the server does not answer is said once, and so is that it does again.
+func TestRunnerWaitsForTheServer(t *testing.T) {
+	h := open(t, nil)
+	c := h.principal("patient")
+	var down atomic.Bool
+	down.Store(true)
+	asked := make(chan struct{}, 1000)
+	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked <- struct{}{}
+		if down.Load() {
+			panic(http.ErrAbortHandler)
+		}
+		_, _ = io.WriteString(w, `{"jobs":[]}`)
+	}))
+	defer front.Close()
+	c.Endpoint = front.URL
+	var said strings.Builder
+	r, err := made(c, t.TempDir())
+	must(t, err)
+	r.Log = slog.New(slog.NewTextHandler(&said, nil))
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- r.Run(ctx) }()
+	for range 5 {
+		<-asked
+	}
+	down.Store(false)
+	for range 3 {
+		<-asked
+	}
+	stop()
+	must(t, <-ended)
+	if strings.Count(said.String(), "does not answer") != 1 || strings.Count(said.String(), "answers again") != 1 {
+		t.Error(said.String())
+	}
 }
