@@ -167,7 +167,7 @@ func (r *Repo) take(ctx context.Context, from *Repo, commit string, refs map[str
 	for _, id := range refs {
 		want += id + "\n"
 	}
-	give := from.Command(ctx, nil, "pack-objects", "--quiet", "--revs", "--stdout", "--delta-base-offset", "--threads=1", "--no-use-bitmap-index")
+	give := from.Command(ctx, nil, "pack-objects", "--quiet", "--revs", "--stdout", "--delta-base-offset", "--threads=1")
 	keep := r.Command(ctx, []string{"core.fsync=none"}, "index-pack", "--stdin", "--threads=1") // it lives as long as a build
 	var gave, kept bounded
 	gave.most, kept.most = 64<<10, 64<<10
