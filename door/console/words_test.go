@@ -196,7 +196,7 @@ func reviewCodes() (all []string) {
 	all = append(all, "added", "deleted", "modified", "renamed", "typechanged") // git.Diff.Status
 	all = append(all, "folder", "submodule", "symbolic link", "executable")
 	all = append(all, "bidi", "invisible", "lfs", "link", "definition", "binary", "cut") // source.Notice.Kind
-	return append(all, "author", "committer", "co-author", "pushed")              // source.Maker.As
+	return append(all, "author", "committer", "co-author", "pushed")                     // source.Maker.As
 }
 
 // buildCodes are what pipelines and builds say in words of their own.
