@@ -434,13 +434,18 @@ func newGround(t *testing.T) *ground {
 func open(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
-	for d := dir; d != "/"; d = filepath.Dir(d) {
-		_ = os.Chmod(d, 0o755)
-	}
-	if err := os.Chmod(dir, 0o777); err != nil {
+	if err := errors.Join(reachable(dir), os.Chmod(dir, 0o777)); err != nil {
 		t.Fatal(err)
 	}
 	return dir
+}
+
+// reachable opens a test's folder to everybody, and those of the test above it.
+func reachable(dir string) (err error) {
+	for top := filepath.Clean(os.TempDir()); dir != top && dir != "/"; dir = filepath.Dir(dir) {
+		err = errors.Join(err, os.Chmod(dir, 0o755))
+	}
+	return err
 }
 
 // escape is something that a step may try, and what keeps it from that.

@@ -13,8 +13,8 @@ import (
 func runBare(t *testing.T, script string, without ...string) (string, int) {
 	t.Helper()
 	work := t.TempDir()
-	for d := work; d != "/"; d = filepath.Dir(d) {
-		_ = os.Chmod(d, 0o755)
+	if err := reachable(work); err != nil {
+		t.Fatal(err)
 	}
 	var out bytes.Buffer
 	exit, err := sandbox.RunBare(t.Context(), sandbox.Step{Argv: []string{"sh", "-c", script}, Work: work}, &out, without...)

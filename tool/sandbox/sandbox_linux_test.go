@@ -84,8 +84,8 @@ func attempts(t *testing.T) map[string]string {
 	if err := os.WriteFile(secret, []byte("secret"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	for d := filepath.Dir(secret); d != "/"; d = filepath.Dir(d) {
-		_ = os.Chmod(d, 0o755) // so that only the wall keeps the step out
+	if err := reachable(filepath.Dir(secret)); err != nil { // so that only the wall keeps the step out
+		t.Fatal(err)
 	}
 	t.Setenv("HAECHI_TEST_SECRET", "secret")
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -268,8 +268,8 @@ func TestUnprivileged(t *testing.T) {
 	}
 	t.Parallel()
 	dir := t.TempDir()
-	for d := dir; d != "/"; d = filepath.Dir(d) {
-		_ = os.Chmod(d, 0o777)
+	if err := errors.Join(reachable(dir), os.Chmod(dir, 0o777)); err != nil {
+		t.Fatal(err)
 	}
 	copied := filepath.Join(dir, "sandbox.test")
 	text, err := os.ReadFile("/proc/self/exe")
