@@ -245,6 +245,10 @@ func (p *Pipelines) startFrom(tx *db.Tx, e *Execution, a *Action) (Execution, er
 	if err != nil {
 		return Execution{}, err
 	}
+	if e.Origin == FromFile && d.Repository != e.Repository {
+		// Whoever may push to the one would start what only others may start.
+		return Execution{}, fault.Denied.Errorf("the pipeline %s is the repository %s's: the file of %s starts those of its own repository; another one is started by a trigger of its own, on the end of this", name, d.Repository, e.Repository)
+	}
 	s := Start{Pipeline: name, Who: e.Who, Trigger: Trigger{Type: "StartPipelineExecution", Detail: "pipeline " + e.Pipeline}, parent: &Parent{e.ID, a.ID}, id: derived(a.ID, "started")}
 	if s.Variables, s.Revisions, err = passed(a.Config); err != nil {
 		return Execution{}, err

@@ -707,6 +707,43 @@ func TestStartPipeline(t *testing.T) {
 	})
 }
 
+// The file of a repository starts pipelines of its own repository: whoever may push there has no say in another's.
+func TestFileStartsItsOwn(t *testing.T) {
+	each(t, nil, func(t *testing.T, h *house) {
+		h.push("main", "one", map[string]string{"a": "1"})
+		if _, err := h.source.Create(t.Context(), source.Repository{Name: "other"}); err != nil {
+			t.Fatal(err)
+		}
+		for name, repository := range map[string]string{"own": "shop", "foreign": "other"} {
+			p, err := structure.Parse(name, []byte("name: "+name+"\n"+strings.ReplaceAll(head, "RepositoryName: shop", "RepositoryName: "+repository)+stage("Release", ask)), "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := h.room.Create(t.Context(), p, nil, "arn:ada"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		begun := func(name string) int {
+			all, err := h.room.Executions(t.Context(), pipeline.Query{Pipeline: name, Limit: 10})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return len(all)
+		}
+		file := func(name string) pipeline.Execution {
+			own := strings.ReplaceAll(head, "        configuration: {RepositoryName: shop, BranchName: main}\n", "")
+			return h.push("main", name, map[string]string{pipeline.DefinitionFile: own + stage("Go", "      - {name: Go, actionTypeId: {category: Invoke, provider: CodePipeline}, configuration: {PipelineName: "+name+"}}\n")})
+		}
+		own, foreign := begun("own"), begun("foreign")
+		if e := file("own"); e.Status != pipeline.Succeeded || begun("own") <= own {
+			t.Errorf("its own: %s %+v", e.Status, e.Reasons)
+		}
+		if e := file("foreign"); e.Status != pipeline.Failed || begun("foreign") != foreign || !strings.Contains(fmt.Sprint(e.Reasons), "of its own repository") {
+			t.Errorf("another's: %s %+v", e.Status, e.Reasons)
+		}
+	})
+}
+
 // A gate policy is asked what it would have said of the runs that there were, though nothing runs again.
 func TestWhatIf(t *testing.T) {
 	each(t, nil, func(t *testing.T, h *house) {
