@@ -234,14 +234,15 @@ func (w *Work) Hurry(tx *db.Tx, id string) error {
 	return err
 }
 
-// Recover frees every job: for the start of an installation that has one node
-// only, where all leases are a dead one's.
+// Recover frees the jobs of workers that ended with this process: for the start
+// of an installation that has one node only. Who is known by an ARN works on
+// another machine, and goes on meanwhile: what he has let go of ends with its lease.
 func (w *Work) Recover(ctx context.Context) error {
 	if w.db.Postgres() {
 		return nil // other nodes may be at work; what they let go of ends with its lease
 	}
 	return w.db.Write(ctx, func(tx *db.Tx) error {
-		_, err := tx.Exec("UPDATE work_jobs SET until = 0, nonce = '', holder = ''")
+		_, err := tx.Exec("UPDATE work_jobs SET until = 0, nonce = '', holder = '' WHERE holder < 'arn:' OR holder >= 'arn;'")
 		tx.AfterCommit(w.jobs.wake)
 		return err
 	})

@@ -255,3 +255,28 @@ func TestCancel(t *testing.T) {
 		}, func(l work.Lease, why error) { k.t.Errorf("given up: %v", why) })
 	})
 }
+
+// A restart takes up what this process was at, and leaves to machines elsewhere what they are at.
+func TestRecover(t *testing.T) {
+	each(t, work.Config{}, func(k *desk) {
+		if k.db.Postgres() {
+			k.t.Skip("there may be other nodes")
+		}
+		k.add("here", "k")
+		k.take("k")
+		k.add("there", "k")
+		l, ok, err := k.Claim(k.t.Context(), "arn:aws:iam::111122223333:user/runner", "k")
+		if err != nil || !ok || l.ID != "there" {
+			k.t.Fatal(l, ok, err)
+		}
+		if err := k.Recover(k.t.Context()); err != nil {
+			k.t.Fatal(err)
+		}
+		if again := k.take("k"); again.ID != "here" {
+			k.t.Errorf("taken up: %q", again.ID)
+		}
+		if err := k.write(func(tx *db.Tx) error { _, err := k.Hold(tx, l); return err }); err != nil {
+			k.t.Errorf("the one elsewhere: %v", err)
+		}
+	})
+}
