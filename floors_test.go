@@ -29,7 +29,6 @@ var neighbours = map[string]string{
 	"base/blob → base/remote":              "a file of keys is read as the aws command's, in one way",
 	"base/blob → base/sigv4":               "calls of S3 are signed",
 	"base/git → base/seal":                 "the password that a remote asks for tells itself to no log",
-	"base/git → base/inflate":              "the objects of a pack are packed with deflate",
 	"base/remote → base/seal":              "the secret that calls are signed with tells itself to no log",
 	"base/remote → base/sigv4":             "what calls a server signs as AWS's clients do",
 	"lang/buildspec → lang/glob":           "what a build leaves is named by patterns",

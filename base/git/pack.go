@@ -2,7 +2,6 @@ package git
 
 import (
 	"bufio"
-	"compress/flate"
 	"crypto/sha1"
 	"encoding/binary"
 	"encoding/hex"
@@ -11,16 +10,17 @@ import (
 	"io"
 	"strconv"
 
-	"github.com/haechi-dev/haechi/base/inflate"
+	"github.com/klauspost/compress/flate"
+
 	"github.com/haechi-dev/haechi/word/fault"
 )
 
 // Bounds of what reading a pack holds in memory.
 const (
-	mostShown = 16 << 20 // bytes of an object that is shown
-	mostBases = 32 << 20 // of objects that later ones may be told as changes of
-	mostAside = 2 << 20  // of an object as it is packed, that is read at once
-	mostRead  = 8 << 30  // and altogether: whoever packs well need not be read ahead of
+	mostShown = 16 << 20  // bytes of an object that is shown
+	mostBases = 32 << 20  // of objects that later ones may be told as changes of
+	mostAside = 256 << 10 // of the pack, that are read at once
+	mostRead  = 8 << 30   // and altogether: whoever packs well need not be read ahead of
 )
 
 // Packed is an object of a pack that is being read. Its content may be kept, and not be changed.
@@ -37,7 +37,7 @@ type Packed struct {
 func ReadPack(r io.Reader, show func(Packed) error) error {
 	counted := &counter{from: r}
 	p := &pack{counted: counted, in: bufio.NewReaderSize(counted, mostAside), bases: bases{at: map[int64]*base{}, named: map[string]*base{}}, places: newPlaces(), show: show}
-	p.slowly = flate.NewReader(p.in)
+	p.unpacked = flate.NewReader(p.in)
 	var head [12]byte
 	if _, err := io.ReadFull(p.in, head[:]); err != nil {
 		return fmt.Errorf("reading a pack: %w", err)
@@ -67,14 +67,13 @@ func (c *counter) Read(p []byte) (int, error) {
 }
 
 type pack struct {
-	counted *counter
-	in      *bufio.Reader
-	inflate inflate.Decoder
-	slowly  io.ReadCloser
-	bases   bases
-	places  places
-	read    int64 // bytes of objects
-	show    func(Packed) error
+	counted  *counter
+	in       *bufio.Reader
+	unpacked io.ReadCloser
+	bases    bases
+	places   places
+	read     int64 // bytes of objects
+	show     func(Packed) error
 }
 
 // How an object is packed, beside the kinds.
@@ -191,46 +190,43 @@ func (p *pack) near(at int64) (*base, error) {
 // content unpacks the next size bytes. It is nil where they are too many, or nobody wants them.
 func (p *pack) content(size int64, unwanted bool) (content []byte, err error) {
 	const head, sum = 2, 4 // of zlib: that the content is whole, its name tells better than the sum at its end
-	packed, _ := p.in.Peek(int(min(size+size/8+64, mostAside)))
-	if len(packed) < head {
-		return nil, io.ErrUnexpectedEOF
+	zlib, err := p.in.Peek(head)
+	if err != nil {
+		return nil, unended(err)
 	}
-	if packed[0]&15 != 8 || packed[1]&0x20 != 0 {
+	if zlib[0]&15 != 8 || zlib[1]&0x20 != 0 {
 		return nil, fault.Invalid.Errorf("an object of a pack is packed in a way that is not known")
 	}
+	_, _ = p.in.Discard(head) // they are there
 	if !unwanted && size <= mostShown {
 		content = make([]byte, size)
-		if n, short := p.inflate.Into(content, packed[head:]); short == nil {
-			_, err = p.in.Discard(head + n + sum)
-			return content, unended(err)
-		}
 	}
-	return content, unended(p.slow(content, size, head, sum))
+	if err := p.inflate(content, size); err != nil {
+		return nil, unended(err)
+	}
+	_, err = p.in.Discard(sum)
+	return content, unended(err)
 }
 
-// slow is content, of an object that is not wanted, or does not lie in memory whole.
-func (p *pack) slow(content []byte, size int64, head, sum int) error {
-	if _, err := p.in.Discard(head); err != nil {
+// inflate unpacks a stream of size bytes into content, or for nobody.
+func (p *pack) inflate(content []byte, size int64) error {
+	err := p.unpacked.(flate.Resetter).Reset(p.in, nil)
+	if err != nil {
 		return err
 	}
-	if err := p.slowly.(flate.Resetter).Reset(p.in, nil); err != nil {
-		return err
-	}
-	var err error
 	if content == nil {
-		_, err = io.CopyN(io.Discard, p.slowly, size)
+		_, err = io.CopyN(io.Discard, p.unpacked, size)
 	} else {
-		_, err = io.ReadFull(p.slowly, content)
+		_, err = io.ReadFull(p.unpacked, content)
 	}
 	if err != nil {
 		return err
 	}
 	var more [1]byte
-	if n, err := io.ReadFull(p.slowly, more[:]); n != 0 || err != io.EOF {
+	if n, err := io.ReadFull(p.unpacked, more[:]); n != 0 || err != io.EOF {
 		return fault.Invalid.Errorf("an object of a pack is longer than it says")
 	}
-	_, err = p.in.Discard(sum)
-	return err
+	return nil
 }
 
 // unended is err, of a pack that ends within an object.
