@@ -108,6 +108,7 @@ type Env struct {
 	Getenv  func(string) string
 	Now     func() time.Time // time.Now
 	Version string           // of this program, for people
+	NoWait  bool             // for the data folder, which a server that was killed lets go of a moment later
 	AnyKey  bool             // open also where the root key is not the one that secrets were sealed under: to reset access
 }
 
@@ -141,7 +142,11 @@ func (a *App) ground(ctx context.Context, env Env) (err error) {
 	if err := os.MkdirAll(a.Config.Data, 0o700); err != nil {
 		return fault.Invalid.Errorf("making the data folder: %w (-data names another)", err)
 	}
-	if a.lock, err = lockPatiently(ctx, a.Config.Data, lockPatience, a.log); err != nil {
+	patience := lockPatience
+	if env.NoWait {
+		patience = 0
+	}
+	if a.lock, err = lockPatiently(ctx, a.Config.Data, patience, a.log); err != nil {
 		return err
 	}
 	if a.node, err = nodeName(a.lock); err != nil {

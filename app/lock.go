@@ -24,7 +24,7 @@ const lockPatience = 5 * time.Second
 func lockPatiently(ctx context.Context, folder string, patience time.Duration, log *slog.Logger) (*os.File, error) {
 	for began, said := time.Now(), false; ; {
 		f, err := lockFolder(folder)
-		if !errors.Is(err, fault.Conflict) || time.Since(began) > patience || holds("/proc/self", folder) {
+		if !errors.Is(err, fault.Conflict) || time.Since(began) >= patience || holds("/proc/self", folder) {
 			return f, err
 		}
 		if !said {

@@ -78,7 +78,7 @@ func accessReset(ctx context.Context, c call, read func() (app.Config, error)) e
 	if err != nil {
 		return err
 	}
-	a, err := app.Open(ctx, config, app.Env{Log: log, Getenv: c.env, Version: versionText(), AnyKey: true})
+	a, err := app.Open(ctx, config, app.Env{Log: log, Getenv: c.env, Version: versionText(), AnyKey: true, NoWait: true})
 	if err != nil {
 		return err
 	}
