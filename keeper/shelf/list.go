@@ -3,6 +3,7 @@ package shelf
 import (
 	"context"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/haechi-dev/haechi/base/db"
 )
@@ -50,8 +51,12 @@ func (s *Shelf) list(tx *db.Tx, q Query, l *List) error {
 	for {
 		query, args := "SELECT "+objectColumns+" FROM shelf_objects WHERE bucket = ? AND name > ? AND (expires = 0 OR expires > ?)", []any{q.Bucket, after, s.config.Now().UnixMicro()}
 		if q.Prefix != "" {
-			query += " AND name >= ? AND name <= ?"
-			args = append(args, q.Prefix, q.Prefix+last+last)
+			query += " AND name >= ?"
+			args = append(args, q.Prefix)
+			if end := behind(q.Prefix); end != "" {
+				query += " AND name < ?"
+				args = append(args, end)
+			}
 		}
 		page, err := db.All(tx, scanObject, query+" ORDER BY name LIMIT ?", append(args, q.Most+1)...)
 		if err != nil {
@@ -84,6 +89,24 @@ func (s *Shelf) list(tx *db.Tx, q Query, l *List) error {
 			after = page[len(page)-1].Key
 		}
 	}
+}
+
+// behind is the first name behind all that begin with a prefix, or "" where there is none.
+func behind(prefix string) string {
+	for prefix != "" {
+		r, size := utf8.DecodeLastRuneInString(prefix)
+		prefix = prefix[:len(prefix)-size]
+		switch r {
+		case utf8.MaxRune:
+			continue
+		case 0xD7FF: // what follows are no characters
+			r = 0xE000
+		default:
+			r++
+		}
+		return prefix + string(r)
+	}
+	return ""
 }
 
 // group is what a name has in common with others, up to the delimiter behind the prefix.
