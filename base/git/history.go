@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/haechi-dev/haechi/word/fault"
 )
@@ -164,15 +165,17 @@ func (r *Repo) readSome(ctx context.Context, ids []string, largest int64, each f
 	if err := cmd.Start(); err != nil {
 		return 0, fmt.Errorf("reading objects: %w", err)
 	}
-	defer func() {
+	end := sync.OnceFunc(func() {
 		cancel()
 		_ = cmd.Wait() // what went wrong was seen on its output
-	}()
+	})
+	defer end()
 	out := bufio.NewReaderSize(pipe, 256<<10)
 	var buffer []byte
 	for _, id := range ids {
 		content, failed, err := readNext(out, id, largest, &buffer)
 		if err != nil {
+			end() // by then all that git complains of is there
 			why := string(bytes.TrimSpace(complaint.Bytes()))
 			if why == "" {
 				why = err.Error()
