@@ -125,7 +125,8 @@ func (b *Bucket) send(ctx context.Context, key, id string, file *os.File, size i
 			if _, err := io.Copy(hash, untilDone{within, io.NewSectionReader(section, 0, section.Size())}); err != nil {
 				return err
 			}
-			a, err := b.do(within, call{method: http.MethodPut, key: key, query: url.Values{"partNumber": {strconv.Itoa(i + 1)}, "uploadId": {id}}, body: section, sum: hex.EncodeToString(hash.Sum(nil))})
+			// One that is on its way when another fails is let arrive: what a server still takes in would outlive the end of the upload.
+			a, err := b.do(ctx, call{method: http.MethodPut, key: key, query: url.Values{"partNumber": {strconv.Itoa(i + 1)}, "uploadId": {id}}, body: section, sum: hex.EncodeToString(hash.Sum(nil))})
 			parts[i] = partDone{i + 1, a.header.Get("ETag")}
 			return err
 		})
