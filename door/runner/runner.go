@@ -347,17 +347,24 @@ func (c *call) result() error {
 	return c.Builds.BringResult(c.r.Context(), c.who, c.job(), c.nonce(), d)
 }
 
-// fetch gives out an artifact, to whoever may see its build.
-func (d *door) fetch(w http.ResponseWriter, r *http.Request) {
+// ofBuild does what is asked of the build in the path, for whoever may do so with its project.
+func (d *door) ofBuild(w http.ResponseWriter, r *http.Request, action string, do func(*call, build.Build) error) {
 	made, err := d.Builds.ByUUID(r.Context(), r.PathValue("build"))
 	resource := "*"
 	if err == nil {
 		resource = d.Builds.ARN("project/" + made.Project)
 	}
-	d.serve(w, r, "codebuild:BatchGetBuilds", resource, func(c *call) error {
+	d.serve(w, r, action, resource, func(c *call) error {
 		if err != nil {
 			return err
 		}
+		return do(c, made)
+	})
+}
+
+// fetch gives out an artifact, to whoever may see its build.
+func (d *door) fetch(w http.ResponseWriter, r *http.Request) {
+	d.ofBuild(w, r, "codebuild:BatchGetBuilds", func(c *call, made build.Build) error {
 		for _, a := range made.Facts.Made {
 			if a.File == r.PathValue("file") {
 				_, file, err := d.Builds.Artifact(r.Context(), made.ID, a.Name)
@@ -373,15 +380,7 @@ func (d *door) fetch(w http.ResponseWriter, r *http.Request) {
 
 // shell runs a command in the folder of a build that failed, and gives out what it says as it comes.
 func (d *door) shell(w http.ResponseWriter, r *http.Request) {
-	made, err := d.Builds.ByUUID(r.Context(), r.PathValue("build"))
-	resource := "*"
-	if err == nil {
-		resource = d.Builds.ARN("project/" + made.Project)
-	}
-	d.serve(w, r, "codebuild:StartCommandExecution", resource, func(c *call) error {
-		if err != nil {
-			return err
-		}
+	d.ofBuild(w, r, "codebuild:StartCommandExecution", func(c *call, made build.Build) error {
 		text, err := c.body(64 << 10)
 		if err != nil {
 			return err

@@ -47,15 +47,7 @@ type Visit struct {
 
 // terminal lets a person into the folder of a build that failed.
 func (d *door) terminal(w http.ResponseWriter, r *http.Request) {
-	made, err := d.Builds.ByUUID(r.Context(), r.PathValue("build"))
-	resource := "*"
-	if err == nil {
-		resource = d.Builds.ARN("project/" + made.Project)
-	}
-	d.serve(w, r, "codebuild:StartCommandExecution", resource, func(c *call) error {
-		if err != nil {
-			return err
-		}
+	d.ofBuild(w, r, "codebuild:StartCommandExecution", func(c *call, made build.Build) error {
 		if !websocket.Asked(r) {
 			return fault.Invalid.Errorf("a terminal is a websocket, and this asks for none: a proxy between that takes Upgrade out of requests has to pass it on")
 		}
