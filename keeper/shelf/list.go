@@ -24,7 +24,7 @@ type List struct {
 	Next     string   // where the next page begins (Query.After), "" at the end
 }
 
-// last is behind every text that begins with what it is added to.
+// last is behind what begins with what it is added to, but for what goes on with it again: that is passed over by itself.
 const last = "\U0010FFFF"
 
 // Marker is where a next page begins as those write it who know no tokens: the
